@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAGE ?= dev
+
+.PHONY: run test lint type unit package bench lock clean
+
+run: $(VENV)/.local
+	@exec $(BIN)/python -m local
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+package: $(VENV)/.dev
+	rm -rf build
+	cd $(CURDIR) && AWS_DEFAULT_REGION=us-east-1 $(BIN)/chalice package --stage $(STAGE) build
+	@$(BIN)/python -c "import os; print('build/deployment.zip:', round(os.path.getsize('build/deployment.zip') / 1e6, 1), 'MB')"
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.dev
+	for name in requirements requirements-local requirements-dev; do $(BIN)/pip-compile --quiet --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe $$name.in -o $$name.txt; done
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: requirements-local.txt $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,12 @@
+"""The Chalice app: middleware, then blueprints."""
+
+from chalice.app import Chalice
+
+from chalicelib import http, log
+from chalicelib.routes import data, devices, info, params, tokens
+
+app = Chalice(app_name="decant")
+log.start()
+app.register_middleware(http.envelope, "http")
+for blueprint in (data.bp, devices.bp, tokens.bp, params.bp, info.bp):
+    app.register_blueprint(blueprint)

@@ -1,0 +1,1 @@
+"""Pure functions: time, keys, segments, numbers, query strings. No I/O at all."""

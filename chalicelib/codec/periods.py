@@ -1,0 +1,73 @@
+"""Calendar periods in UTC: where a minute, hour, day, week, month, quarter or year starts and ends."""
+
+from typing import Literal, get_args
+
+from chalicelib.codec.times import DAY_MS, add_months, from_datetime, to_datetime
+
+Interval = Literal["minute", "hour", "day", "month", "quarter", "year"]
+Chunk = Literal["day", "week", "month", "quarter"]
+INTERVALS: tuple[str, ...] = get_args(Interval)
+CHUNKS: tuple[str, ...] = get_args(Chunk)
+
+_STEP_MS = {"minute": 60_000, "hour": 3_600_000, "day": DAY_MS, "week": 7 * DAY_MS}
+_STEP_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_MONDAY_MS = 4 * DAY_MS
+"""1970-01-05, the first Monday."""
+
+
+def period_start(time_ms: int, period: str) -> int:
+    """Return the first millisecond of the period that ``time_ms`` lies in. Weeks start on Monday.
+
+    >>> from chalicelib.codec.times import parse_time, to_iso
+    >>> to_iso(period_start(parse_time("2026-08-20"), "quarter"))
+    '2026-07-01T00:00:00.000Z'
+    """
+    if period in _STEP_MS:
+        origin = _MONDAY_MS if period == "week" else 0
+        return time_ms - (time_ms - origin) % _STEP_MS[period]
+    moment = to_datetime(time_ms)
+    months = _STEP_MONTHS[period]
+    month = (moment.month - 1) // months * months + 1
+    return from_datetime(moment.replace(month=month, day=1, hour=0, minute=0, second=0, microsecond=0))
+
+
+def shift(start_ms: int, period: str, count: int) -> int:
+    """Step ``count`` periods from the start of one.
+
+    Raises:
+        ValueError: the step leaves the years 1100 to 9999.
+    """
+    if period in _STEP_MS:
+        return start_ms + count * _STEP_MS[period]
+    return add_months(start_ms, count * _STEP_MONTHS[period])
+
+
+def period_count(start_ms: int, end_ms: int, period: str) -> int:
+    """Return how many periods the range [start_ms, end_ms] touches; 0 when it is empty.
+
+    >>> period_count(0, 59_999, "minute"), period_count(0, 60_000, "minute")
+    (1, 2)
+    """
+    if end_ms < start_ms:
+        return 0
+    first, last = period_start(start_ms, period), period_start(end_ms, period)
+    if period in _STEP_MS:
+        return (last - first) // _STEP_MS[period] + 1
+    a, b = to_datetime(first), to_datetime(last)
+    return ((b.year - a.year) * 12 + b.month - a.month) // _STEP_MONTHS[period] + 1
+
+
+def window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
+    """Return the first and last millisecond that an immutable device takes points for.
+
+    It keeps ``retention`` full chunks and the current one, and takes points up to the end of tomorrow.
+
+    Source: TagoIO, data retention.
+    """
+    start_ms = shift(period_start(now_ms, period), period, -retention)
+    return start_ms, period_start(now_ms, "day") + 2 * DAY_MS - 1
+
+
+def expiry_ms(time_ms: int, period: str, retention: int) -> int:
+    """Return when a point at ``time_ms`` stops being kept: its chunk's end plus ``retention`` chunks."""
+    return shift(period_start(time_ms, period), period, retention + 1)

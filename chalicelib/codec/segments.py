@@ -1,0 +1,254 @@
+"""The segment: how the points of one request are kept, in one item, so that reading them back is splicing text.
+
+A body is a header line and a line a point. The header holds columns for what filters need; a point's line is the
+end of its finished JSON object, without what follows from elsewhere (``id``, ``device``, ``created_at``). A body is
+deflated when that saves a unit of storage. A point that was taken out leaves an empty line, so that the ids of
+the others stay good.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import orjson
+
+from chalicelib.codec import numbers
+from chalicelib.codec.keys import HEX4, hour_of, key_time_ms
+from chalicelib.codec.times import to_iso
+
+HAS_VALUE = 1
+HAS_LOCATION = 2
+UNIT_BYTES = 1024
+"""DynamoDB bills writes by this much, so deflating below it saves nothing."""
+MAX_BODY_BYTES = 400_000
+"""DynamoDB's limit for an item is 409,600 bytes, keys and names included."""
+_PLAIN = ord("{")
+_HEADER_BYTES = 4_096
+
+
+class Item(NamedTuple):
+    """A segment as a store keeps it."""
+
+    device: str
+    key: str
+    body: bytes
+    digest: bytes
+    """32 bytes that tell a repeated request from another that met it in the key; random where none can be told."""
+    points: int
+    """How many points are alive in it."""
+    version: int
+    expires_at: int | None
+    """Seconds since 1970, or None for ever."""
+
+
+class Draft(NamedTuple):
+    """A point on its way into a segment."""
+
+    time_ms: int
+    variable: str
+    kinds: int
+    """HAS_VALUE and HAS_LOCATION, or-ed."""
+    line: str
+    is_exact: bool
+    """Whether it holds a number that only exact decoding gives back."""
+
+
+class Moved(NamedTuple):
+    """Where a point came from that an edit moved here: the id and creation time it keeps."""
+
+    id: str
+    created_ms: int
+
+
+@dataclass(slots=True)
+class Segment:
+    """A decoded segment: columns and lines have an element a point, by index; no lines after a header read."""
+
+    device: str
+    key: str
+    created_ms: int
+    names: list[str]
+    variables: list[int]
+    """Index into ``names``."""
+    offsets: list[int]
+    """Milliseconds before the key's time; 0 or more."""
+    kinds: list[int]
+    lines: list[str]
+    digest: bytes = b""
+    version: int = 1
+    expires_at: int | None = None
+    is_exact: bool = False
+    is_sorted: bool = True
+    """Whether times rise with the index."""
+    dead: set[int] = field(default_factory=set)
+    moved: dict[int, Moved] = field(default_factory=dict)
+    forwards: dict[int, str] = field(default_factory=dict)
+    """Index of a point that moved away, to the key of the segment it is in now."""
+
+    @property
+    def time_ms(self) -> int:
+        """The newest time it may hold."""
+        return key_time_ms(self.key)
+
+    @property
+    def points(self) -> int:
+        """How many points are alive."""
+        return len(self.offsets) - len(self.dead)
+
+    def point_id(self, index: int) -> str:
+        """Return the id of the point at ``index``."""
+        origin = self.moved.get(index) if self.moved else None
+        return origin.id if origin else self.key + HEX4[index]
+
+    def point_created_ms(self, index: int) -> int:
+        """Return when the point at ``index`` was first stored."""
+        origin = self.moved.get(index) if self.moved else None
+        return origin.created_ms if origin else self.created_ms
+
+    def point(self, index: int) -> dict[str, Any]:
+        """Decode the point at ``index``; numbers come back exactly."""
+        text = "{" + self.lines[index]
+        if self.is_exact:
+            return numbers.loads_exact(text)  # type: ignore[return-value]
+        return orjson.loads(text)  # type: ignore[no-any-return]
+
+    def kill(self, index: int, forward: str | None = None) -> None:
+        """Take the point at ``index`` out, leaving a forwarding mark when it lives on in the segment ``forward``."""
+        self.dead.add(index)
+        self.lines[index] = ""
+        if forward is not None:
+            self.forwards[index] = forward
+
+
+def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int) -> Segment:
+    """Make a segment of points of one UTC hour.
+
+    Args:
+        device: whose points these are.
+        drafts: in rising order of time, the last at the time that ``key`` names.
+        key: from ``keys.segment_key``.
+        created_ms: when the request arrived, milliseconds since 1970.
+    """
+    positions: dict[str, int] = {}
+    variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
+    newest_ms = key_time_ms(key)
+    return Segment(
+        device=device,
+        key=key,
+        created_ms=created_ms,
+        names=list(positions),
+        variables=variables,
+        offsets=[newest_ms - draft[0] for draft in drafts],
+        kinds=[draft[2] for draft in drafts],
+        lines=[draft[3] for draft in drafts],
+        is_exact=any(draft[4] for draft in drafts),
+    )
+
+
+def encode(segment: Segment) -> Item:
+    """Return the item that keeps ``segment``.
+
+    Raises:
+        ValueError: it would not fit into one item of the store.
+    """
+    header: dict[str, Any] = {
+        "v": 1,
+        "c": segment.created_ms,
+        "n": segment.names,
+        "i": _column(segment.variables),
+        "t": _column(segment.offsets),
+        "k": _column(segment.kinds),
+    }
+    if len(segment.offsets) > 1:
+        header["l"] = len(segment.offsets)
+    if segment.is_exact:
+        header["x"] = 1
+    if not segment.is_sorted:
+        header["u"] = 1
+    if segment.dead:
+        header["d"] = sorted(segment.dead)
+    if segment.moved:
+        header["m"] = [[index, *origin] for index, origin in segment.moved.items()]
+    if segment.forwards:
+        header["f"] = list(segment.forwards.items())
+    body = orjson.dumps(header) + b"\n" + "\n".join(segment.lines).encode()
+    if len(body) > UNIT_BYTES:
+        deflated = zlib.compress(body, 1)
+        if -(-len(deflated) // UNIT_BYTES) < -(-len(body) // UNIT_BYTES):
+            body = deflated
+    if len(body) > MAX_BODY_BYTES:
+        raise ValueError(f"the points of one hour take {len(body)} bytes, more than {MAX_BODY_BYTES}")
+    return Item(segment.device, segment.key, body, segment.digest, segment.points, segment.version, segment.expires_at)
+
+
+def _column(values: list[int]) -> int | list[int]:
+    """Write a column of one value as that value."""
+    first = values[0]
+    return first if values.count(first) == len(values) else values
+
+
+def decode(item: Item) -> Segment:
+    """Read an item back, lines and all."""
+    body = item.body if item.body[0] == _PLAIN else zlib.decompress(item.body)
+    header, *lines = body.decode().split("\n")
+    return _from_header(item, orjson.loads(header), lines)
+
+
+def decode_header(item: Item) -> Segment:
+    """Read only the columns; of a deflated body only as much is inflated as they need."""
+    body = item.body
+    if body[0] != _PLAIN:
+        inflater = zlib.decompressobj()
+        body = inflater.decompress(item.body, _HEADER_BYTES)
+        while b"\n" not in body:
+            body += inflater.decompress(inflater.unconsumed_tail, _HEADER_BYTES * 4)
+    return _from_header(item, orjson.loads(body[: body.index(b"\n")]), [])
+
+
+def _from_header(item: Item, header: dict[str, Any], lines: list[str]) -> Segment:
+    length: int = header.get("l", 1)
+    variables, offsets, kinds = (
+        value if isinstance(value, list) else list(repeat(value, length))
+        for value in (header["i"], header["t"], header["k"])
+    )
+    segment = Segment(item.device, item.key, header["c"], header["n"], variables, offsets, kinds, lines)
+    segment.digest, segment.version, segment.expires_at = item.digest, item.version, item.expires_at
+    if len(header) > 6 + ("l" in header):
+        _add_rarities(segment, header)
+    return segment
+
+
+def _add_rarities(segment: Segment, header: dict[str, Any]) -> None:
+    segment.is_exact = "x" in header
+    segment.is_sorted = "u" not in header
+    segment.dead = set(header.get("d", ()))
+    segment.moved = {index: Moved(*origin) for index, *origin in header.get("m", ())}
+    segment.forwards = dict(header.get("f", ()))
+
+
+def splice(segment: Segment, indices: Iterable[int], *, details: bool) -> list[str]:
+    """Return the finished JSON objects of the points at ``indices``, in that order."""
+    device = f'","device":"{segment.device}",'
+    created = f'"created_at":"{to_iso(segment.created_ms)}",' if details else ""
+    lines = segment.lines
+    if not segment.moved:
+        head, middle = '{"id":"' + segment.key, device + created
+        return [f"{head}{HEX4[index]}{middle}{lines[index]}" for index in indices]
+    return [
+        f'{{"id":"{segment.point_id(index)}{device}'
+        + (f'"created_at":"{to_iso(segment.point_created_ms(index))}",' if details else "")
+        + lines[index]
+        for index in indices
+    ]
+
+
+def hours(drafts: Sequence[Draft]) -> list[list[Draft]]:
+    """Split points in rising order of time by the UTC hour they lie in."""
+    if hour_of(drafts[0].time_ms) == hour_of(drafts[-1].time_ms):
+        return [list(drafts)]
+    by_hour: dict[int, list[Draft]] = {}
+    for draft in drafts:
+        by_hour.setdefault(hour_of(draft.time_ms), []).append(draft)
+    return list(by_hour.values())

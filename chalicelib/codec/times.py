@@ -1,0 +1,187 @@
+"""Points in time as whole milliseconds since 1970 UTC, from every spelling that clients use."""
+
+import re
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from chalicelib.codec.keys import EARLIEST_MS, LATEST_MS
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
+_MILLISECOND = timedelta(milliseconds=1)
+SECONDS_BELOW = 100_000_000_000
+"""A bare number below this is seconds since 1970, from here on milliseconds (1973-03-03 in milliseconds)."""
+
+_NUMBER = re.compile(r"-?\d{9,17}(\.\d+)?")
+_BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
+_SPAN = re.compile(r"(\d{1,9})\s*([A-Za-z]+)")
+_CALENDAR_MONTHS = {"M": 1, "MM": 1, "month": 1, "quarter": 3, "y": 12, "yy": 12, "year": 12}
+_FIXED_MS = {
+    **dict.fromkeys(("S", "SS", "ms", "millisecond"), 1),
+    **dict.fromkeys(("s", "ss", "sec", "second"), 1_000),
+    **dict.fromkeys(("m", "mm", "min", "minute"), 60_000),
+    **dict.fromkeys(("h", "hh", "hour"), 3_600_000),
+    **dict.fromkeys(("d", "dd", "day"), DAY_MS),
+    **dict.fromkeys(("w", "ww", "week"), 7 * DAY_MS),
+}
+
+
+def to_iso(time_ms: int) -> str:
+    """Write a time as the API answers it.
+
+    >>> to_iso(1767225600123)
+    '2026-01-01T00:00:00.123Z'
+    """
+    return (EPOCH + timedelta(milliseconds=time_ms)).isoformat("T", "milliseconds")[:-6] + "Z"
+
+
+def canonical_ms(text: str) -> int | None:
+    """Return the time of a text that is already written as the API answers it, or None: the short cut of ingestion.
+
+    >>> canonical_ms("2026-01-01T00:00:00.123Z"), canonical_ms("2026-01-01")
+    (1767225600123, None)
+    """
+    if len(text) != 24 or text[7] != "-" or text[10] != "T" or text[19] != "." or text[23] != "Z":
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    time_ms = int(moment.timestamp() // 1) * 1000 + moment.microsecond // 1000
+    return time_ms if time_ms >= EARLIEST_MS else None
+
+
+def to_datetime(time_ms: int) -> datetime:
+    """Return ``time_ms`` as an aware datetime in UTC."""
+    return EPOCH + timedelta(milliseconds=time_ms)
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return ``moment`` in milliseconds since 1970, cut (not rounded) to the millisecond; naive means UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // _MILLISECOND
+
+
+def parse_time(value: str | int | float, zone: tzinfo = UTC) -> int:
+    """Read an absolute time.
+
+    ISO 8601 with or without offset, ``YYYY-MM-DD HH:mm:ss``, ``YYYY-MM-DD``, or a number since 1970: seconds below
+    10**11, else milliseconds, as a number or as text of at least nine digits. Digits past the millisecond are cut.
+
+    Args:
+        value: what the client sent; ``bool`` is refused.
+        zone: the time zone of a text that names none.
+
+    Returns:
+        Milliseconds since 1970 UTC, within the years 1100 to 9999.
+
+    Raises:
+        ValueError: not a time, or outside that range; the text says which.
+
+    Source: TagoIO, data model and query parameters. The reading of bare numbers and the range are ours.
+
+    >>> parse_time("2026-01-01 01:00:00+01:00") == parse_time(1767225600) == parse_time("2026-01-01")
+    True
+    """
+    if isinstance(value, bool):
+        raise ValueError("is not a time")
+    if isinstance(value, str):
+        text = value.strip()
+        if _NUMBER.fullmatch(text):
+            return _from_number(float(text) if "." in text else int(text))
+        return _in_range(_from_text(text, zone))
+    return _from_number(value)
+
+
+def _from_number(value: int | float) -> int:
+    if not -1e17 < value < 1e17:
+        raise ValueError("is out of range")
+    if -SECONDS_BELOW < value < SECONDS_BELOW:
+        return _in_range(value * 1000 if isinstance(value, int) else round(value * 1000))
+    return _in_range(int(value // 1))
+
+
+def _from_text(text: str, zone: tzinfo) -> int:
+    try:
+        moment = datetime.fromisoformat(_BLANK_OFFSET.sub(r"\1+\2", text))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return (moment - EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        raise ValueError("is not a date") from None
+
+
+def _in_range(time_ms: int) -> int:
+    if not EARLIEST_MS <= time_ms <= LATEST_MS:
+        raise ValueError("must be between the years 1100 and 9999")
+    return time_ms
+
+
+def parse_span(text: str, now_ms: int, direction: int = -1) -> int:
+    """Read a relative time such as ``1 day``, ``5 minutes``, ``10d`` or ``1month`` and count it from now.
+
+    Months, quarters and years are calendar steps: the day is cut to the length of the month reached.
+
+    Args:
+        text: one whole number and one unit; ``M`` is months, ``m`` minutes.
+        now_ms: milliseconds since 1970.
+        direction: -1 counts back, 1 counts on.
+
+    Returns:
+        Milliseconds since 1970; never outside the years 1100 to 9999.
+
+    Raises:
+        ValueError: not one number and one known unit, or too far away.
+
+    >>> to_iso(parse_span("1 month", parse_time("2026-03-31")))
+    '2026-02-28T00:00:00.000Z'
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a date")
+    count, unit = int(match[1]), match[2]
+    singular = unit[:-1] if len(unit) > 3 and unit.endswith("s") else unit
+    if singular in _FIXED_MS:
+        return _in_range(now_ms + direction * count * _FIXED_MS[singular])
+    if singular in _CALENDAR_MONTHS:
+        return add_months(now_ms, direction * count * _CALENDAR_MONTHS[singular])
+    raise ValueError("is not a date")
+
+
+def add_months(time_ms: int, months: int) -> int:
+    """Step ``months`` calendar months; the day is cut to the length of the month reached.
+
+    Raises:
+        ValueError: the step leaves the years 1100 to 9999.
+    """
+    moment = to_datetime(time_ms)
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    if not 1100 <= year <= 9999:
+        raise ValueError("must be between the years 1100 and 9999")
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return from_datetime(moment.replace(year=year, month=month + 1, day=day))
+
+
+def parse_bound(text: str, *, now_ms: int, is_end: bool, zone: tzinfo = UTC) -> int:
+    """Read ``start_date`` or ``end_date`` of a query: absolute, else relative (counted back from now), or ``now``.
+
+    A date without a time of day (at most ten characters) is the whole day: its first millisecond as a start, its last
+    as an end.
+
+    Raises:
+        ValueError: neither reading fits.
+
+    Source: TagoIO, "Get device data"; counting back for both bounds is ours.
+
+    >>> to_iso(parse_bound("2026-01-31", now_ms=0, is_end=True))
+    '2026-01-31T23:59:59.999Z'
+    """
+    text = text.strip()
+    if text == "now":
+        return now_ms
+    if _SPAN.fullmatch(text):
+        return parse_span(text, now_ms)
+    time_ms = parse_time(text, zone)
+    whole_day = len(text) <= 10 and is_end and not _NUMBER.fullmatch(text)
+    return min(time_ms + DAY_MS - 1, LATEST_MS) if whole_day else time_ms

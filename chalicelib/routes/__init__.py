@@ -1,0 +1,1 @@
+"""One blueprint per noun: who is calling, what they sent, which service answers."""

@@ -1,0 +1,221 @@
+"""Points as clients send them, and the rules of each field.
+
+Source: TagoIO, "Sending Data" (limits) and the official clients (shapes).
+"""
+
+import math
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
+from typing_extensions import TypedDict
+
+from chalicelib import errors
+from chalicelib.codec import numbers, querystring
+from chalicelib.schemas.reading import read_json
+
+MAX_VARIABLE_CHARS = 100
+MAX_UNIT_CHARS = 25
+MAX_GROUP_CHARS = 100
+MAX_VALUE_BYTES = 6_000
+MAX_METADATA_BYTES = 10_000
+MAX_METADATA_DEPTH = 32
+MAX_EDITS = 25
+
+_FORBIDDEN = re.compile(r"[*?!<>.\-=$\s\x00-\x1f\x7f-\x9f]")
+_Text = StrictStr | None
+
+
+class PointIn(TypedDict, total=False):
+    """A point of POST /data; other fields are ignored."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)  # type: ignore[misc]
+    variable: StrictStr
+    value: StrictBool | StrictInt | StrictFloat | StrictStr | None
+    unit: _Text
+    group: _Text
+    serie: StrictStr | StrictInt | StrictFloat | None
+    time: StrictStr | StrictInt | StrictFloat | None
+    location: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+
+
+class EditIn(PointIn, total=False):
+    """A point of PUT /data: what it names by ``id`` gets the other fields."""
+
+    id: StrictStr
+
+
+_points = TypeAdapter(list[PointIn])
+_point = TypeAdapter(PointIn)
+_edits = TypeAdapter(list[EditIn])
+_edit = TypeAdapter(EditIn)
+
+
+def read_points(raw: bytes, *, is_form: bool = False) -> list[PointIn]:
+    """Read one point or an array of them.
+
+    Raises:
+        errors.BadRequest: not JSON, not points, or a number that is not finite.
+    """
+    start = raw.lstrip()[:1]
+    if is_form and start not in (b"[", b"{"):  # curl -d names a form whatever it sends
+        return [_from_form(raw)]
+    if start == b"[":
+        items = read_json(_points, raw)
+    elif start == b"{":
+        items = [read_json(_point, raw)]
+    else:
+        raise _no_points(raw)
+    return _with_exact_values(items, raw)
+
+
+def read_edits(raw: bytes) -> list[EditIn]:
+    """Read one edit or an array of at most 25.
+
+    Raises:
+        errors.BadRequest: as read_points; no ``id``; or too many.
+    """
+    start = raw.lstrip()[:1]
+    if start not in (b"[", b"{"):
+        raise _no_points(raw)
+    items = read_json(_edits, raw) if start == b"[" else [read_json(_edit, raw)]
+    if len(items) > MAX_EDITS:
+        raise errors.BadRequest(f"You have exceeded the maximum number of {MAX_EDITS} items in a single request")
+    for index, item in enumerate(items):
+        if "id" not in item:
+            raise item_error(index, "id is required")
+    return _with_exact_values(items, raw)
+
+
+def _no_points(raw: bytes) -> errors.BadRequest:
+    if raw.strip():
+        read_json(TypeAdapter(Any), raw)
+        return errors.BadRequest("The body must be a JSON object or an array of objects")
+    return errors.BadRequest("The body is empty: send a JSON object or an array of objects")
+
+
+def _with_exact_values(items: list[Any], raw: bytes) -> list[Any]:
+    if numbers.may_be_inexact(raw):
+        exact: Any = numbers.loads_exact(raw)
+        for item, original in zip(items, exact if isinstance(exact, list) else [exact], strict=True):
+            if isinstance(item.get("value"), float):
+                item["value"] = original["value"]
+    return items
+
+
+def _from_form(raw: bytes) -> PointIn:
+    """Read ``variable=a&value=1``; every value stays text, as a form has no types."""
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=100)
+        tree: Any = querystring.parse({name: [text] for name, text in pairs})
+    except ValueError as error:
+        raise errors.BadRequest(f"The body is not a form: {error}") from None
+    point: Any = {name: found[-1] for name, found in tree.items() if isinstance(found, list)}
+    location, metadata = tree.get("location"), tree.get("metadata")
+    if isinstance(location, dict):
+        point["location"] = {name: numbers.parse(str(found[-1])) for name, found in location.items()}
+    if isinstance(metadata, dict):
+        point["metadata"] = {name: found[-1] if isinstance(found, list) else found for name, found in metadata.items()}
+    for name in ("location", "metadata"):
+        if isinstance(point.get(name), str):
+            raise item_error(0, f"{name} must be an object")
+    return point  # type: ignore[no-any-return]
+
+
+def item_error(index: int, reason: str) -> errors.BadRequest:
+    """Return the error of one item: in the message, and under its index in ``field_errors``."""
+    return errors.BadRequest(f"Item {index}: {reason}", {str(index): [reason]})
+
+
+def clean_variable(name: str) -> str:
+    """Return ``name`` in lower case.
+
+    Raises:
+        ValueError: empty, over 100 characters, or with a character that is not allowed.
+    """
+    folded = name.lower()
+    if not folded:
+        raise ValueError("variable must not be empty")
+    if len(folded) > MAX_VARIABLE_CHARS:
+        raise ValueError(f"variable must have at most {MAX_VARIABLE_CHARS} characters")
+    if _FORBIDDEN.search(folded):
+        raise ValueError("variable must not contain * ? ! < > . - = $, spaces or control characters")
+    return folded
+
+
+def check_value(value: Any) -> Any:
+    """Return ``value`` if it can be stored.
+
+    Raises:
+        ValueError: a text over 6,000 bytes, or a number out of range.
+    """
+    if isinstance(value, str):
+        if len(value) * 4 > MAX_VALUE_BYTES and len(value.encode()) > MAX_VALUE_BYTES:
+            raise ValueError(f"value must have at most {MAX_VALUE_BYTES} bytes")
+    elif not isinstance(value, bool):
+        found = numbers.problem(value)
+        if found:
+            raise ValueError(f"value {found}")
+    return value
+
+
+def check_text(name: str, text: str, max_chars: int) -> str:
+    """Return ``text`` if it is short enough.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if len(text) > max_chars:
+        raise ValueError(f"{name} must have at most {max_chars} characters")
+    return text
+
+
+def clean_location(location: dict[str, Any]) -> dict[str, Any]:
+    """Return a location, ``{"lat", "lng"}`` or a GeoJSON Point, as GeoJSON: ``[lng, lat]``.
+
+    Raises:
+        ValueError: neither shape, or out of range.
+    """
+    if "coordinates" in location:
+        coordinates = location["coordinates"]
+        kind = location.get("type", "Point")
+        if not isinstance(coordinates, list) or len(coordinates) != 2:
+            raise ValueError("location.coordinates must be [lng, lat]")
+        if not isinstance(kind, str) or kind.lower() != "point":
+            raise ValueError("location.type must be Point")
+        lng, lat = coordinates
+    elif "lat" in location and "lng" in location:
+        lng, lat = location["lng"], location["lat"]
+    else:
+        raise ValueError("location must be {lat, lng} or a GeoJSON Point")
+    for name, number, bound in (("lng", lng, 180), ("lat", lat, 90)):
+        if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
+            raise ValueError(f"location {name} must be a number")
+        if not -bound <= number <= bound:
+            raise ValueError(f"location {name} must be between -{bound} and {bound}")
+    return {"type": "Point", "coordinates": [lng, lat]}
+
+
+def check_metadata(metadata: dict[str, Any], encoded_bytes: int) -> None:
+    """Check size, depth and numbers of metadata.
+
+    Raises:
+        ValueError: over 10,000 bytes as JSON, nested over 32 deep, or a number that is not finite.
+    """
+    if encoded_bytes > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
+    level: list[Any] = [metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        below: list[Any] = []
+        for container in level:
+            for child in container.values() if isinstance(container, dict) else container:
+                if isinstance(child, dict | list):
+                    below.append(child)
+                elif isinstance(child, float) and not -numbers.MAX_MAGNITUDE < child < numbers.MAX_MAGNITUDE:
+                    raise ValueError("metadata must hold only finite numbers smaller than 1e126")
+        if not below:
+            return
+        level = below
+    raise ValueError(f"metadata must be nested at most {MAX_METADATA_DEPTH} deep")

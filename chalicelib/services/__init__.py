@@ -1,0 +1,1 @@
+"""What each verb means. No HTTP, no DynamoDB, no SQL."""

@@ -1,0 +1,123 @@
+"""From what a client sent to points that can be stored: every rule of a point, and its finished line."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from chalicelib.codec import jsontext, keys, numbers, times
+from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Draft
+from chalicelib.schemas import points as schema
+from chalicelib.schemas.points import PointIn
+
+_clean_names: dict[str, str] = {}
+_MAX_CLEAN_NAMES = 10_000
+
+
+def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
+    """Check every item and return the points in rising order of time; equal times keep their order.
+
+    Args:
+        items: as the schema read them.
+        now_ms: the time of a point that carries none.
+        group: the group of a point that carries none.
+
+    Raises:
+        errors.BadRequest: the first item that breaks a rule, by index and field.
+    """
+    drafts = []
+    now_iso = times.to_iso(now_ms)
+    is_rising, last_ms = True, keys.EARLIEST_MS
+    for index, item in enumerate(items):
+        try:
+            point = draft(item, now_ms=now_ms, now_iso=now_iso, group=group)
+        except ValueError as error:
+            raise schema.item_error(index, str(error)) from None
+        drafts.append(point)
+        if point.time_ms < last_ms:
+            is_rising = False
+        last_ms = point.time_ms
+    if not is_rising:
+        drafts.sort(key=_time_of)
+    return drafts
+
+
+def _time_of(point: Draft) -> int:
+    return point.time_ms
+
+
+def draft(item: PointIn | dict[str, Any], *, now_ms: int, now_iso: str, group: str) -> Draft:
+    """Check one item and return it as a point.
+
+    Raises:
+        ValueError: names the field and the rule.
+    """
+    sent = item.get("variable")
+    if sent is None:
+        raise ValueError("variable is required")
+    variable = _clean_names.get(sent) or _clean(sent)
+    out: dict[str, Any] = {"variable": variable}
+    kinds = 0
+    value = item.get("value")
+    if value is not None:
+        out["value"] = schema.check_value(value)
+        kinds = HAS_VALUE
+    unit = item.get("unit")
+    if unit is not None:
+        out["unit"] = schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
+    out["group"] = _group(item, group)
+    time = item.get("time")
+    if time is None or time == "":
+        time_ms, out["time"] = now_ms, now_iso
+    else:
+        time_ms, out["time"] = _read_time(time)
+    location = item.get("location")
+    if location is not None:
+        out["location"] = schema.clean_location(location)
+        kinds |= HAS_LOCATION
+    metadata = item.get("metadata")
+    if metadata is not None:
+        out["metadata"] = metadata
+        schema.check_metadata(metadata, len(jsontext.dumps(metadata).encode()))
+    line = jsontext.dumps(out)
+    is_exact = _needs_exact(value) or (metadata is not None and numbers.may_be_inexact(line.encode()))
+    return Draft(time_ms, variable, kinds, line[1:], is_exact)
+
+
+def _needs_exact(value: object) -> bool:
+    """Tell whether a value comes back whole only by exact decoding: a fraction kept as Decimal, or over 64 bits."""
+    return isinstance(value, Decimal) or (isinstance(value, int) and not -(2**63) <= value < 2**64)
+
+
+def _clean(sent: str) -> str:
+    if len(_clean_names) >= _MAX_CLEAN_NAMES:
+        _clean_names.clear()
+    variable = schema.clean_variable(sent)
+    _clean_names[sent] = variable
+    return variable
+
+
+def _group(item: PointIn | dict[str, Any], default: str) -> str:
+    group = item.get("group")
+    if group is None:
+        serie = item.get("serie")
+        if serie is None:
+            return default
+        group = str(serie)
+    return schema.check_text("group", group, schema.MAX_GROUP_CHARS)
+
+
+def _read_time(time: str | int | float) -> tuple[int, str]:
+    """Return a sent time in milliseconds and as the API writes it.
+
+    Raises:
+        ValueError: not a time.
+    """
+    if isinstance(time, str):
+        quick = times.canonical_ms(time)
+        if quick is not None:
+            return quick, time
+    try:
+        time_ms = times.parse_time(time)
+    except ValueError as error:
+        raise ValueError(f"time {error}") from None
+    return time_ms, times.to_iso(time_ms)

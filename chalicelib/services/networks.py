@@ -1,0 +1,38 @@
+"""The built-in networks and connectors that every profile has."""
+
+from chalicelib.schemas.queries import bad
+
+HTTPS_NETWORK = "00000000000000000000a001"
+HTTPS_CONNECTOR = "00000000000000000000a002"
+MQTT_NETWORK = "00000000000000000000a003"
+MQTT_CONNECTOR = "00000000000000000000a004"
+
+NAMES = {
+    HTTPS_NETWORK: "Custom HTTPS",
+    HTTPS_CONNECTOR: "Custom HTTPS",
+    MQTT_NETWORK: "Custom MQTT",
+    MQTT_CONNECTOR: "Custom MQTT",
+}
+_NETWORK_OF = {HTTPS_CONNECTOR: HTTPS_NETWORK, MQTT_CONNECTOR: MQTT_NETWORK}
+
+
+def pair(connector: str | None, network: str | None) -> tuple[str, str]:
+    """Return the connector and network of a new device.
+
+    Neither given means Custom HTTPS; a built-in connector brings its network. Ids that are not built in are kept as
+    they are.
+
+    Raises:
+        errors.BadRequest: only one given and the other cannot be told, or a built-in pair that does not fit.
+    """
+    if connector is None and network is None:
+        return HTTPS_CONNECTOR, HTTPS_NETWORK
+    if connector is None:
+        raise bad("connector", "connector is required with network")
+    if network is None:
+        network = _NETWORK_OF.get(connector)
+        if network is None:
+            raise bad("network", "network is required with connector")
+    if connector in _NETWORK_OF and _NETWORK_OF[connector] != network:
+        raise bad("network", f"network must be {_NETWORK_OF[connector]} with this connector")
+    return connector, network

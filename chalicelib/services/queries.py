@@ -1,0 +1,315 @@
+"""Reading points back: every kind of query, as finished JSON text or as a number."""
+
+import math
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from chalicelib import clock, errors, settings
+from chalicelib.codec import keys, numbers, periods, segments
+from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Item, Segment
+from chalicelib.schemas.queries import PointQuery
+from chalicelib.services import directory, lookups, scans
+from chalicelib.services.scans import Filter, Run
+from chalicelib.store import Doc
+
+_KINDS = {"value": HAS_VALUE, "location": HAS_LOCATION}
+Number = int | float | Decimal
+
+
+def select(*, device: Doc, query: PointQuery) -> list[Run]:
+    """Return the points that a query of records names, in the order of the answer.
+
+    Raises:
+        errors.BadRequest: ids on an immutable device, or a query that names no points.
+    """
+    if query.ids:
+        if device["type"] == "immutable":
+            raise errors.BadRequest("Filter using ID(s) is not supported on Immutable Storage Type")
+        return _by_id(device, query)
+    kind = query.kind
+    if kind in ("default", "conditional"):
+        return _newest_or_oldest(device, query, kinds=0, qty=query.qty, skip=query.skip)
+    edge, _, what = kind.partition("_")
+    if what == "insert":
+        return _by_creation(device, query, is_first=edge == "first")
+    if what:
+        every = query.variables or sorted(directory.read(device=device["id"]))
+        edges = PointQuery(**{**_fields(query), "variables": every, "is_ascending": edge == "first"})
+        return _newest_or_oldest(device, edges, kinds=_KINDS.get(what, 0), qty=1, skip=0)
+    if kind in ("min", "max"):
+        return _extremes(device, query)
+    raise errors.BadRequest("Invalid query")
+
+
+def _fields(query: PointQuery) -> dict[str, Any]:
+    return {name: getattr(query, name) for name in PointQuery.__slots__}
+
+
+def make_filter(device: Doc, query: PointQuery, variables: frozenset[str] | None, kinds: int = 0) -> Filter:
+    """Return the filter of a query: bounds (never before what an immutable device still keeps), names, values."""
+    start_ms = keys.EARLIEST_MS if query.start_ms is None else query.start_ms
+    if device["type"] == "immutable":
+        kept_from_ms, _ = periods.window(clock.now_ms(), device["chunk_period"], device["chunk_retention"])
+        start_ms = max(start_ms, kept_from_ms)
+    end_ms = keys.LATEST_MS if query.end_ms is None else query.end_ms
+    return Filter(start_ms, end_ms, variables, kinds, _last_look(query))
+
+
+def _last_look(query: PointQuery) -> Any:
+    groups, values = set(query.groups), query.values
+    is_conditional = query.kind == "conditional"
+    if not (groups or values or is_conditional):
+        return None
+
+    def accepts(segment: Segment, index: int) -> bool:
+        point = segment.point(index)
+        value = point.get("value")
+        if groups and point["group"] not in groups:
+            return False
+        if values and not any(numbers.matches(value, wanted) for wanted in values):
+            return False
+        return not is_conditional or _compares(value, query)
+
+    return accepts
+
+
+def _compares(value: object, query: PointQuery) -> bool:
+    if not is_number(value):
+        return False
+    threshold: Any = query.threshold
+    number: Any = value
+    return bool(
+        {
+            "gt": number > threshold,
+            "gte": number >= threshold,
+            "lt": number < threshold,
+            "lte": number <= threshold,
+            "eq": number == threshold,
+            "ne": number != threshold,
+        }[query.function]
+    )
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value counts as a number: text and booleans do not."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _newest_or_oldest(device: Doc, query: PointQuery, *, kinds: int, qty: int, skip: int) -> list[Run]:
+    """Take ``qty`` points after ``skip`` of each variable, or of all together when none is named."""
+    if not query.variables:
+        wanted = make_filter(device, query, None, kinds)
+        runs = scans.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=_first_page(qty + skip))
+        return _take(runs, skip, qty)
+    taken = _take_each(device, query, kinds, skip + qty)
+    return [run for name in query.variables for run in _take(iter(taken[name]), skip, qty)]
+
+
+def _first_page(count: int) -> int:
+    return min(max(count + 1, 4), 100)
+
+
+def _take(runs: Iterator[Run], skip: int, qty: int) -> list[Run]:
+    taken: list[Run] = []
+    for segment, indices in runs:
+        if skip >= len(indices):
+            skip -= len(indices)
+            continue
+        part = indices[skip : skip + qty]
+        skip = 0
+        taken.append((segment, part))
+        qty -= len(part)
+        if qty == 0:
+            break
+    return taken
+
+
+def _take_each(device: Doc, query: PointQuery, kinds: int, count: int) -> dict[str, list[Run]]:
+    """Take ``count`` points of each variable in one walk.
+
+    The directory bounds the walk: it starts where the newest of the variables still wanted was last seen, ends where
+    the oldest began, and leaps over hours that hold none of them.
+    """
+    taken: dict[str, list[Run]] = {name: [] for name in query.variables}
+    known = directory.read(device=device["id"])
+    missing = {name: count for name in query.variables if name in known}
+    bounds = make_filter(device, query, None)
+    start_ms, end_ms = bounds.start_ms, bounds.end_ms
+    while missing:
+        first_hour = min(known[name].first for name in missing)
+        newest_hour = max(known[name].newest for name in missing)
+        low = max(start_ms, first_hour * keys.HOUR_MS)
+        high = min(end_ms, (newest_hour + 1) * keys.HOUR_MS - 1)
+        if low > high:
+            break
+        part = PointQuery(**{**_fields(query), "start_ms": low, "end_ms": high})
+        wanted = make_filter(device, part, frozenset(missing), kinds)
+        page = _first_page(count * len(missing))
+        runs = scans.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
+        reached_ms = _fill(runs, taken, missing, known, query.is_ascending)
+        if reached_ms is None:
+            break
+        if query.is_ascending:
+            start_ms = reached_ms
+            missing = {name: left for name, left in missing.items() if known[name].newest * keys.HOUR_MS >= start_ms}
+        else:
+            end_ms = reached_ms
+            missing = {name: left for name, left in missing.items() if known[name].first * keys.HOUR_MS <= end_ms}
+    return taken
+
+
+def _fill(
+    runs: Iterator[Run],
+    taken: dict[str, list[Run]],
+    missing: dict[str, int],
+    known: dict[str, directory.Span],
+    is_ascending: bool,
+) -> int | None:
+    """Hand points to their variables until all have enough (None), or none of the rest lies in the hours at hand.
+
+    Returns:
+        Where to go on: the edge of an hour all of whose points were handed out; None when done.
+    """
+    hour = None
+    for segment, indices in runs:
+        for index in indices:
+            at_ms = segment.time_ms - segment.offsets[index]
+            now_hour = keys.hour_of(at_ms)
+            if hour is not None and now_hour != hour and not _any_near(missing, known, now_hour, is_ascending):
+                return now_hour * keys.HOUR_MS if is_ascending else (now_hour + 1) * keys.HOUR_MS - 1
+            hour = now_hour
+            name = segment.names[segment.variables[index]]
+            left = missing.get(name)
+            if left is None:
+                continue
+            _append(taken[name], segment, index)
+            if left > 1:
+                missing[name] = left - 1
+                continue
+            del missing[name]
+            if not missing:
+                return None
+    return None
+
+
+def _any_near(missing: dict[str, int], known: dict[str, directory.Span], hour: int, is_ascending: bool) -> bool:
+    if is_ascending:
+        return any(known[name].first <= hour for name in missing)
+    return any(known[name].newest >= hour for name in missing)
+
+
+def _append(runs: list[Run], segment: Segment, index: int) -> None:
+    if runs and runs[-1][0] is segment:
+        runs[-1][1].append(index)
+    else:
+        runs.append((segment, [index]))
+
+
+def _by_id(device: Doc, query: PointQuery) -> list[Run]:
+    names = frozenset(query.variables) or None
+    wanted = make_filter(device, query, names, _KINDS.get(query.kind.partition("_")[2], 0))
+    found = lookups.find_all(device=device["id"], ids=query.ids)
+    points = [
+        (segment.time_ms - segment.offsets[index], segment.point_id(index), segment, index)
+        for segment, index in found
+        if index in wanted.select(segment)
+    ]
+    points.sort(key=lambda point: point[:2], reverse=not query.is_ascending)
+    qty = query.qty if query.kind in ("default", "conditional") else 1
+    return [(segment, [index]) for _, _, segment, index in points[query.skip : query.skip + qty]]
+
+
+def _by_creation(device: Doc, query: PointQuery, *, is_first: bool) -> list[Run]:
+    """Take each variable's first or last stored point. Reads every header in range: nothing orders by creation."""
+    best: dict[str, tuple[tuple[int, str], Item, int]] = {}
+    wanted = make_filter(device, query, frozenset(query.variables) or None)
+    read = _reader(wanted)
+    for item in scans.items(device["id"], wanted, is_ascending=False, first_page=100):
+        segment = read(item)
+        for index in wanted.select(segment):
+            name = segment.names[segment.variables[index]]
+            rank = (segment.point_created_ms(index), segment.point_id(index))
+            if name not in best or (rank < best[name][0] if is_first else rank > best[name][0]):
+                best[name] = (rank, item, index)
+    order = query.variables or sorted(best)
+    return [(segments.decode(best[name][1]), [best[name][2]]) for name in order if name in best]
+
+
+def _reader(wanted: Filter) -> Callable[[Item], Segment]:
+    """Return what decodes just enough for ``wanted`` to select."""
+    return segments.decode_header if wanted.accepts is None else segments.decode
+
+
+def _extremes(device: Doc, query: PointQuery) -> list[Run]:
+    """Take each variable's point of lowest or highest number; of equal ones the newest."""
+    best: dict[str, tuple[Any, Segment, int]] = {}
+    for segment, index, value in numeric_points(device, query):
+        name = segment.names[segment.variables[index]]
+        if name not in best or (value < best[name][0] if query.kind == "min" else value > best[name][0]):
+            best[name] = (value, segment, index)
+    order = query.variables or sorted(best)
+    return [(best[name][1], [best[name][2]]) for name in order if name in best]
+
+
+def numeric_points(device: Doc, query: PointQuery) -> Iterator[tuple[Segment, int, Any]]:
+    """Yield every wanted point whose value is a number, newest first, with it."""
+    wanted = make_filter(device, query, frozenset(query.variables) or None, HAS_VALUE)
+    for segment, indices in scans.walk(device["id"], wanted, is_ascending=False, first_page=100):
+        for index in indices:
+            value = segment.point(index).get("value")
+            if is_number(value):
+                yield segment, index, value
+
+
+def count(*, device: Doc, query: PointQuery) -> int:
+    """Count the points that match. Without values or groups only headers are read."""
+    if query.ids:
+        return sum(len(indices) for _, indices in select(device=device, query=_unlimited(query)))
+    wanted = make_filter(device, query, frozenset(query.variables) or None)
+    read = _reader(wanted)
+    found = scans.items(device["id"], wanted, is_ascending=False, first_page=100)
+    return sum(len(wanted.select(read(item))) for item in found)
+
+
+def _unlimited(query: PointQuery) -> PointQuery:
+    return PointQuery(**{**_fields(query), "kind": "default", "qty": len(query.ids), "skip": 0})
+
+
+def total(*, device: Doc, query: PointQuery) -> Number | None:
+    """Return avg or sum of the numbers that match, over all variables together; None when there is none.
+
+    Whole numbers add up exactly, others with compensated summation.
+    """
+    values = [value for _, _, value in numeric_points(device, query)]
+    if not values:
+        return None
+    added = add(values)
+    return added if query.kind == "sum" else divide(added, len(values))
+
+
+def add(values: list[Any]) -> Number:
+    """Add numbers: exactly when all are whole."""
+    return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
+
+
+def divide(added: Number, by: int) -> Number:
+    """Divide, staying whole where it comes out even."""
+    if isinstance(added, int) and added % by == 0:
+        return added // by
+    return float(added) / by
+
+
+def splice(runs: list[Run], *, details: bool) -> str:
+    """Join points into the text of a JSON array.
+
+    Raises:
+        errors.TooLarge: the answer would be over 5 MB.
+    """
+    parts: list[str] = []
+    for segment, indices in runs:
+        parts.extend(segments.splice(segment, indices, details=details))
+    text = "[" + ",".join(parts) + "]"
+    if len(text) > settings.MAX_ANSWER_BYTES or len(text) * 4 > settings.MAX_ANSWER_BYTES < len(text.encode()):
+        raise errors.TooLarge("The answer is over 5 MB: ask for less with qty, or narrow start_date and end_date")
+    return text

@@ -1,0 +1,66 @@
+"""What can be set from outside, read once from the environment."""
+
+import os
+from dataclasses import dataclass
+
+_TRUE = {"1", "true", "yes", "on"}
+
+
+def _flag(name: str, default: bool) -> bool:
+    text = os.environ.get(name, "")
+    return text.lower() in _TRUE if text else default
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is the environment variable ``DECANT_<NAME>`` in upper case."""
+
+    segments_table: str = "decant-segments"
+    """DynamoDB table of segments."""
+    entities_table: str = "decant-entities"
+    """DynamoDB table of profiles, devices, tokens, parameters and directories."""
+    secret_parameter: str = "/decant/secret"  # noqa: S105 - a name
+    """SSM SecureString that holds the deployment's secret."""
+    dedupe: bool = True
+    """Whether a repeated request, or the same point twice in one request, is stored once."""
+    scalar_as_list: bool = False
+    """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number."""
+    profile_may_send: bool = False
+    """Whether a profile token may POST to /device/{id}/data."""
+
+
+def load() -> Settings:
+    """Read the environment."""
+    defaults = Settings()
+    return Settings(
+        segments_table=os.environ.get("DECANT_SEGMENTS_TABLE", defaults.segments_table),
+        entities_table=os.environ.get("DECANT_ENTITIES_TABLE", defaults.entities_table),
+        secret_parameter=os.environ.get("DECANT_SECRET_PARAMETER", defaults.secret_parameter),
+        dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
+        scalar_as_list=_flag("DECANT_SCALAR_AS_LIST", defaults.scalar_as_list),
+        profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),
+    )
+
+
+_current: list[Settings] = []
+
+
+def current() -> Settings:
+    """Return the settings of this process."""
+    if not _current:
+        _current.append(load())
+    return _current[0]
+
+
+def use(settings: Settings) -> None:
+    """Replace the settings of this process: for the embedded mode and for tests."""
+    _current[:] = [settings]
+
+
+MAX_BODY_BYTES = 200_000
+MAX_ANSWER_BYTES = 5_000_000
+"""Lambda cuts answers at 6 MB."""
+CACHE_S = 60
+"""For how long a resolved token or device may be used without looking again."""
+SCAN_DEADLINE_S = 20.0
+STORE_DEADLINE_S = 20.0

@@ -1,0 +1,87 @@
+import dataclasses
+import os
+
+import pytest
+
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+from moto import mock_aws
+
+from chalicelib import cache, log, secret, settings, store
+from chalicelib.store.dynamodb import DynamoStore
+from chalicelib.store.models import EntityModel, SegmentModel
+from chalicelib.store.sqlite import SqliteStore
+from tests import kit
+
+NOW_MS = 1_790_000_000_000
+"""2026-09-21T14:13:20Z, on a Monday."""
+
+
+@pytest.fixture(scope="session")
+def dynamodb():
+    with mock_aws():
+        for model in (SegmentModel, EntityModel):
+            model.create_table(wait=True)
+        kit.client().meta.events.register("before-parameter-build.dynamodb", kit.be_strict)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    log.logger.disabled = True
+    settings.use(settings.Settings())
+    secret.use(b"a secret of the tests")
+    cache.clear_all()
+    yield
+    store.use(None)
+    log.logger.disabled = False
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    here = SqliteStore(tmp_path / "decant.db", synchronous="NORMAL")
+    store.use(here)
+    yield here
+    here.close()
+
+
+@pytest.fixture
+def dynamo(dynamodb, clean):
+    here = DynamoStore(sleep=lambda _seconds: None)
+    store.use(here)
+    return here
+
+
+@pytest.fixture(params=["sqlite", "dynamo"])
+def here(request):
+    """Each of the two stores."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return kit.Clock(NOW_MS).install(monkeypatch)
+
+
+@pytest.fixture
+def world(here):
+    return kit.World()
+
+
+@pytest.fixture
+def frozen(here):
+    """An immutable device that keeps two days beside the current one."""
+    return kit.World(type="immutable", chunk_period="day", chunk_retention=2)
+
+
+@pytest.fixture
+def configure():
+    def change(**values):
+        settings.use(dataclasses.replace(settings.current(), **values))
+
+    return change

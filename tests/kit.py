@@ -1,0 +1,301 @@
+"""What tests share: a caller of the app by API Gateway events, a clock to set, faults to inject, calls to count."""
+
+import contextlib
+import json
+from collections import Counter
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from app import app
+from chalicelib import clock
+from chalicelib.services import devices, profiles
+from chalicelib.store.models import SegmentModel
+from local.gateway import Router
+
+ROUTER = Router(app.routes)
+
+
+class Answer:
+    """What the app answered; ``result`` and ``message`` look into the envelope."""
+
+    def __init__(self, raw):
+        self.status = raw["statusCode"]
+        self.headers = {name.lower(): value for name, value in raw["headers"].items()}
+        self.text = raw["body"]
+        self.body = json.loads(raw["body"])
+        assert self.headers["content-type"] == "application/json"
+        assert self.headers["access-control-allow-origin"] == "*"
+        if self.status < 400:
+            assert self.body["status"] is True and "result" in self.body, self.body
+        else:
+            assert self.body["status"] is False and isinstance(self.body["message"], str), self.body
+
+    @property
+    def result(self):
+        assert self.status < 400, (self.status, self.text)
+        return self.body["result"]
+
+    @property
+    def message(self):
+        assert self.status >= 400, (self.status, self.text)
+        return self.body["message"]
+
+
+class Api:
+    """Calls the real app with proxy events, as API Gateway would."""
+
+    def __init__(self, token=None):
+        self.token = token
+
+    def __call__(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
+        path, _, text = path.partition("?")
+        resource, parameters = ROUTER.find(path)
+        parsed = {}
+        pairs = parse_qsl(text, keep_blank_values=True)
+        for name, value in [*pairs, *parse_qsl(urlencode(query or {}, doseq=True), keep_blank_values=True)]:
+            parsed.setdefault(name, []).append(value)
+        token = token or self.token
+        sent = {"content-type": "application/json"} if json_body is not None else {}
+        sent |= {"token": token} if token else {}
+        sent |= headers or {}
+        event = {
+            "requestContext": {"resourcePath": resource, "httpMethod": method, "requestId": "test"},
+            "multiValueQueryStringParameters": parsed or None,
+            "headers": {name: value for name, value in sent.items() if value is not None},
+            "pathParameters": parameters,
+            "stageVariables": None,
+            "body": json.dumps(json_body) if json_body is not None else raw,
+            "isBase64Encoded": base64,
+        }
+        return Answer(app(event, None))
+
+    def get(self, path, **kwargs):
+        return self("GET", path, **kwargs)
+
+    def post(self, path, json_body=None, **kwargs):
+        return self("POST", path, json_body=json_body, **kwargs)
+
+    def put(self, path, json_body=None, **kwargs):
+        return self("PUT", path, json_body=json_body, **kwargs)
+
+    def delete(self, path, **kwargs):
+        return self("DELETE", path, **kwargs)
+
+
+class World:
+    """A profile with a device, and a caller for each."""
+
+    def __init__(self, **sent):
+        self.profile, self.profile_token = profiles.create(name="Test")
+        self.admin = Api(self.profile_token)
+        made = devices.create(profile=self.profile, sent={"name": "Device", **sent})
+        self.device, self.token = made["device_id"], made["token"]
+        self.api = Api(self.token)
+
+    @property
+    def doc(self):
+        return devices.get_or_raise(profile=self.profile, device=self.device)
+
+    def send(self, *points, **kwargs):
+        return self.api.post("/data", list(points), **kwargs).result
+
+    def read(self, **query):
+        return self.api.get("/data", query=query).result
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now_ms):
+        self.now_ms = now_ms
+        self.elapsed_s = 0.0
+
+    def advance(self, seconds):
+        self.now_ms += int(seconds * 1000)
+        self.elapsed_s += seconds
+
+    def install(self, monkeypatch):
+        monkeypatch.setattr(clock, "now_us", lambda: self.now_ms * 1000)
+        monkeypatch.setattr(clock, "monotonic_s", lambda: self.elapsed_s)
+        return self
+
+
+def point(variable="temperature", value=1, **fields):
+    return {"variable": variable, "value": value, **fields}
+
+
+def values(points):
+    return [one.get("value") for one in points]
+
+
+def client():
+    return SegmentModel.shared().client
+
+
+@contextlib.contextmanager
+def hook(event, handler, first=False):
+    """Register a botocore handler for a while."""
+    events = client().meta.events
+    (events.register_first if first else events.register)(event, handler)
+    try:
+        yield
+    finally:
+        events.unregister(event, handler)
+
+
+@contextlib.contextmanager
+def counting():
+    """Count DynamoDB calls by operation, with the capacity they used."""
+    calls = Counter()
+    calls.units = Counter()
+
+    def before(params, **_):
+        params["ReturnConsumedCapacity"] = "TOTAL"
+
+    def after(model, parsed, **_):
+        calls[model.name] += 1
+
+    with hook("before-parameter-build.dynamodb", before), hook("after-call.dynamodb", after):
+        yield calls
+
+
+def response(status, body, code=None):
+    """Return a handler of before-send that answers in DynamoDB's place."""
+
+    def answer(request, **_):
+        class Raw:
+            def stream(self, *_args, **_kwargs):
+                yield body if isinstance(body, bytes) else json.dumps(body).encode()
+
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "test"}
+        return AWSResponse(request.url, status, headers, Raw())
+
+    return answer
+
+
+@contextlib.contextmanager
+def throttled(operation, times=10**9):
+    """Refuse an operation's requests as throttled, the first ``times`` times."""
+    left = [times]
+    answer = response(
+        400, {"__type": "com.amazonaws.dynamodb#ProvisionedThroughputExceededException", "message": "slow down"}
+    )
+
+    def refuse(request, **kwargs):
+        if left[0] <= 0:
+            return None
+        left[0] -= 1
+        return answer(request, **kwargs)
+
+    with hook(f"before-send.dynamodb.{operation}", refuse, first=True):
+        yield
+
+
+@contextlib.contextmanager
+def answered(operation, status, body):
+    """Answer an operation with this status and body, always."""
+    with hook(f"before-send.dynamodb.{operation}", response(status, body), first=True):
+        yield
+
+
+@contextlib.contextmanager
+def answer_lost(operation, times=1):
+    """Let an operation do its work, and then time out."""
+    left = [times]
+
+    def lose(**_):
+        if left[0] > 0:
+            left[0] -= 1
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    with hook(f"after-call.dynamodb.{operation}", lose):
+        yield
+
+
+@contextlib.contextmanager
+def unprocessed(rounds, keep=1):
+    """Hand all but ``keep`` items of each batch back as unprocessed, for a number of rounds."""
+    left, held = [rounds], []
+
+    def take(params, **_):
+        held.clear()
+        if left[0] > 0:
+            left[0] -= 1
+            for table, requests in params["RequestItems"].items():
+                held.append((table, requests[keep:]))
+                params["RequestItems"][table] = requests[:keep] or requests[:1]
+
+    def give(parsed, **_):
+        back = {table: requests for table, requests in held if requests}
+        if back:
+            parsed["UnprocessedItems"] = back
+
+    operation = "dynamodb.BatchWriteItem"
+    with hook(f"before-parameter-build.{operation}", take), hook(f"after-call.{operation}", give):
+        yield
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone."""
+
+
+@contextlib.contextmanager
+def killed_after(operation, calls):
+    """End the process, as it were, before an operation's call number ``calls`` + 1."""
+    left = [calls]
+
+    def kill(**_):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    with hook(f"before-call.dynamodb.{operation}", kill):
+        yield
+
+
+def be_strict(params, model, **_):
+    """Refuse what DynamoDB refuses and moto lets pass."""
+    if model.name == "BatchWriteItem":
+        for table, requests in params["RequestItems"].items():
+            keys = [json.dumps(_key(one), sort_keys=True, default=str) for one in requests]
+            if len(keys) != len(set(keys)):
+                raise _invalid("Provided list of item keys contains duplicates", model.name)
+            if not 1 <= len(requests) <= 25:
+                raise _invalid(f"Too many items in {table}", model.name)
+            for one in requests:
+                _check_item(one.get("PutRequest", {}).get("Item", {}), model.name)
+    _check_item(params.get("Item", {}), model.name)
+    _check_item(params.get("Key", {}), model.name, is_key=True)
+    for attribute in params.get("ExpressionAttributeValues", {}).values():
+        if attribute.get("S") == "":
+            raise _invalid("One or more parameter values are not valid: an empty key value", model.name)
+
+
+def _key(request):
+    found = request.get("DeleteRequest", {}).get("Key") or request["PutRequest"]["Item"]
+    return {name: found[name] for name in ("device", "key", "owner", "name") if name in found}
+
+
+def _check_item(item, operation, is_key=False):
+    size = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        text = value if isinstance(value, bytes) else str(value).encode()
+        size += len(name.encode()) + len(text)
+        if (is_key or name in ("device", "key", "owner", "name")) and kind == "S" and not value:
+            raise _invalid(f"The key attribute {name} is empty", operation)
+        if kind == "N" and len(value.strip("-0").replace(".", "")) > 38:
+            raise _invalid("Attempting to store more than 38 significant digits in a Number", operation)
+    if size > 409_600:
+        raise _invalid("Item size has exceeded the maximum allowed size", operation)
+
+
+def _invalid(message, operation):
+    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)
+
+
+def as_any(value) -> Any:
+    return value
