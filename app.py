@@ -2,11 +2,10 @@
 
 from chalice.app import Chalice
 
-from chalicelib import http, log
+from chalicelib import http
 from chalicelib.routes import data, devices, info, params, tokens
 
 app = Chalice(app_name="decant")
-log.start()
 app.register_middleware(http.envelope, "http")
 for blueprint in (data.bp, devices.bp, tokens.bp, params.bp, info.bp):
     app.register_blueprint(blueprint)

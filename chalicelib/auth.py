@@ -4,7 +4,7 @@ from typing import Literal
 
 from chalice.app import Request
 
-from chalicelib import errors, log
+from chalicelib import errors, http, log
 from chalicelib.services import devices, tokens
 from chalicelib.services.tokens import Grant
 from chalicelib.store import Doc
@@ -26,8 +26,9 @@ Need = Literal["read", "write", "full"]
 
 def token_text(request: Request) -> str | None:
     """Return the token as sent, without ``Bearer``, or None. The text ``null`` counts as absent."""
+    sent = http.headers(request)
     for name in HEADERS:
-        text: str | None = request.headers.get(name)
+        text = sent.get(name)
         if text and text != "null":
             return text[7:] if text[:7].lower() == "bearer " else text
     return None

@@ -15,24 +15,28 @@ from chalicelib.schemas.reading import read_json
 
 T = TypeVar("T")
 
-CORS = {
-    "Access-Control-Allow-Origin": "*",
+PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET,POST,PUT,DELETE,OPTIONS",
     "Access-Control-Allow-Headers": (
         "Content-Type,Cache-Control,Pragma,X-Requested-With,User-Agent,Idempotency-Key,Authorization,Token,"
         "Device-Token,Account-Token,Profile-Token,Analysis-Token,Network-Token"
     ),
+    "Access-Control-Max-Age": "86400",
+}
+"""What a browser asks for before it sends a request of another origin."""
+_ALWAYS = {
+    "Content-Type": "application/json",
+    "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Retry-After",
 }
-_ALWAYS = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", **CORS}
 _FORM = "application/x-www-form-urlencoded"
 _MESSAGES = {404: "Route Not Found", 405: "Method Not Allowed", 415: "Unsupported Media Type"}
 _BROKEN = "Internal error; the log holds the details under this request's id"
 
 
-def respond(body: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
     """Return finished JSON text as an answer."""
-    return Response(body=body, status_code=status, headers={**_ALWAYS, **(headers or {})})
+    return Response(body=text, status_code=status, headers={**_ALWAYS, **(more or {})})
 
 
 def ok(result: Any) -> Response:
@@ -51,12 +55,12 @@ def ok_text(result: str) -> Response:
     return respond(f'{{"status":true,"result":{result}}}')
 
 
-def failed(message: str, status: int, headers: dict[str, str] | None = None, field_errors: Any = None) -> Response:
+def failed(message: str, status: int, more: dict[str, str] | None = None, field_errors: Any = None) -> Response:
     """Answer a failure in the envelope."""
-    body: dict[str, Any] = {"status": False, "message": message}
+    answer: dict[str, Any] = {"status": False, "message": message}
     if field_errors:
-        body["field_errors"] = field_errors
-    return respond(jsontext.dumps(body), status, headers)
+        answer["field_errors"] = field_errors
+    return respond(jsontext.dumps(answer), status, more)
 
 
 def envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
@@ -77,6 +81,15 @@ def envelope(event: Request, get_response: Callable[[Request], Response]) -> Res
     return response
 
 
+def headers(request: Request) -> dict[str, str]:
+    """Return the headers by lower-case name, made once a request."""
+    context = request.context
+    if "headers" not in context:
+        context["headers"] = {name.lower(): text for name, text in request.to_original_event()["headers"].items()}
+    found: dict[str, str] = context["headers"]
+    return found
+
+
 def body(request: Request) -> bytes:
     """Return the body as bytes; never more than 200,000.
 
@@ -85,7 +98,7 @@ def body(request: Request) -> bytes:
         errors.UnsupportedMedia: it is compressed.
         errors.BadRequest: the gateway's base64 is broken.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = headers(request).get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise errors.UnsupportedMedia(f"Content-Encoding {encoding[:50]} is not supported, send the body as it is")
     sent = request.to_original_event().get("body") or ""
@@ -116,7 +129,7 @@ def is_form(request: Request) -> bool:
     Raises:
         errors.UnsupportedMedia: it is neither JSON, nor a form, nor text.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = headers(request).get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == _FORM:
         return True
     if kind in ("", "application/json") or kind.startswith("text/") or kind.endswith("+json"):

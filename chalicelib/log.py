@@ -1,23 +1,20 @@
 """One structured line a request. Never a token, a value or a body."""
 
-import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from chalice.app import Request
 
-logger = logging.getLogger("decant.requests")
+
+def _to_stdout(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
-def start() -> None:
-    """Write the lines to standard output, as they are."""
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+write: Callable[[str], object] = _to_stdout
+"""Takes each line, with its end. The standard logging module would cost ten times as much."""
 
 
 def note(request: Request, **facts: Any) -> None:
@@ -27,8 +24,6 @@ def note(request: Request, **facts: Any) -> None:
 
 def request(event: Request, status: int, elapsed_ms: float) -> None:
     """Write the line of a finished request."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
     context = event.context
     line: dict[str, Any] = {
         "request_id": context.get("requestId"),
@@ -38,4 +33,4 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
         "ms": round(elapsed_ms, 2),
     }
     line |= context.get("decant", {})
-    logger.info(orjson.dumps(line).decode())
+    write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())

@@ -7,11 +7,13 @@ chalicelib/settings.py names.
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from chalicelib import clock, errors, log, secret, settings, store
 from chalicelib.store.sqlite import SqliteStore
@@ -19,6 +21,8 @@ from local import seed
 from local.gateway import Gateway, GroupCommit
 
 _DAY_S = 86_400
+_FLUSH_S = 0.2
+"""A system call a line would be a twentieth of what a request costs."""
 
 _WELCOME = """
 Decant is ready.
@@ -46,7 +50,7 @@ async def _serve(here: SqliteStore, host: str, port: int, tokens: seed.Seed) -> 
     app.api.binary_types[:] = ["application/octet-stream"]
     gateway = Gateway(app, list(app.routes), GroupCommit(here))
     config = uvicorn.Config(
-        gateway, host=host, port=port, loop="uvloop", http="httptools", ws="none", lifespan="off",
+        gateway, host=host, port=port, http="httptools", ws="none", proxy_headers=False, lifespan="off",
         log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -58,9 +62,29 @@ async def _serve(here: SqliteStore, host: str, port: int, tokens: seed.Seed) -> 
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
         url = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
         print(_WELCOME.format(url=url, profile=tokens.profile_token, device=tokens.device_token), flush=True)
+    lines: list[str] = []
+    log.write = lines.append
+    # What was imported stays: it need not be looked at again and again for garbage.
+    gc.collect()
+    gc.freeze()
+    flushing = asyncio.create_task(_flush_often(lines))
     purging = asyncio.create_task(_purge_daily(here))
     await serving
     purging.cancel()
+    flushing.cancel()
+    _flush(lines)
+
+
+async def _flush_often(lines: list[str]) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_S)
+        _flush(lines)
+
+
+def _flush(lines: list[str]) -> None:
+    sys.stdout.write("".join(lines))
+    sys.stdout.flush()
+    lines.clear()
 
 
 async def _purge_daily(here: SqliteStore) -> None:
@@ -96,9 +120,8 @@ def main() -> int:
     except errors.ApiError as error:
         print(f"Cannot start: {error.message}", file=sys.stderr)
         return 1
-    log.start()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(here, host, port, tokens))
+        uvloop.run(_serve(here, host, port, tokens))
     here.close()
     held.close()
     return 0

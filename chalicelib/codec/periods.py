@@ -1,5 +1,6 @@
 """Calendar periods in UTC: where a minute, hour, day, week, month, quarter or year starts and ends."""
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 from chalicelib.codec.times import DAY_MS, add_months, from_datetime, to_datetime
@@ -64,10 +65,21 @@ def window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
 
     Source: TagoIO, data retention.
     """
+    return _window(now_ms - now_ms % DAY_MS, period, retention)
+
+
+@lru_cache(maxsize=1_024)
+def _window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
+    """Compute the window, which is the same all day."""
     start_ms = shift(period_start(now_ms, period), period, -retention)
     return start_ms, period_start(now_ms, "day") + 2 * DAY_MS - 1
 
 
 def expiry_ms(time_ms: int, period: str, retention: int) -> int:
     """Return when a point at ``time_ms`` stops being kept: its chunk's end plus ``retention`` chunks."""
+    return _expiry_ms(time_ms - time_ms % DAY_MS, period, retention)
+
+
+@lru_cache(maxsize=1_024)
+def _expiry_ms(time_ms: int, period: str, retention: int) -> int:
     return shift(period_start(time_ms, period), period, retention + 1)

@@ -3,6 +3,7 @@
 import re
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from chalicelib.codec.keys import EARLIEST_MS, LATEST_MS
 
@@ -26,6 +27,7 @@ _FIXED_MS = {
 }
 
 
+@lru_cache(maxsize=256)
 def to_iso(time_ms: int) -> str:
     """Write a time as the API answers it.
 

@@ -77,7 +77,7 @@ def _device_of_profile(device_id: str, need: auth.Need) -> Doc:
 def _send(request: Request, device: Doc) -> Response:
     raw = http.body(request)
     items = schema.read_points(raw, is_form=http.is_form(request))
-    key = request.headers.get("idempotency-key")
+    key = http.headers(request).get("idempotency-key")
     added = points.send(device=device, items=items, raw=raw, idempotency_key=key)
     log.note(request, points=added)
     return http.ok(f"{added} Data Added")

@@ -57,6 +57,8 @@ def read_query(tree: Tree, now_ms: int) -> PointQuery:
 
     Source: TagoIO, "Get device data"; the official clients; what they leave open is decided in docs/decisions.md.
     """
+    if not tree:
+        return PointQuery()
     query = PointQuery(kind=choice("query", _one(tree, "query") or "default", KINDS))
     query.variables = list(dict.fromkeys(name.lower() for name in _many(tree, "variables", "variable")))
     query.groups = _many(tree, "groups", "group", "series", "serie")
@@ -105,7 +107,9 @@ def bad(name: str, reason: str) -> errors.BadRequest:
 def _many(tree: Tree, *names: str) -> list[str]:
     found: list[str] = []
     for name in names:
-        texts = tree.get(name, [])
+        texts = tree.get(name)
+        if texts is None:
+            continue
         if isinstance(texts, dict):
             raise bad(name, f"{name} must be a list")
         found.extend(texts)
@@ -127,9 +131,9 @@ def _required(tree: Tree, name: str) -> str:
 
 
 def _whole(tree: Tree, name: str, default: int, low: int, high: int) -> int:
-    text = _one(tree, name)
-    if text is None:
+    if name not in tree:
         return default
+    text = str(_one(tree, name))
     if not (text.isascii() and text.isdigit()) or len(text) > 15 or not low <= int(text) <= high:
         raise bad(name, f"{name} must be a whole number from {low} to {high}")
     return int(text)

@@ -1,6 +1,6 @@
 """Reads JSON bodies with pydantic, and says in one sentence what is wrong with one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -72,14 +72,13 @@ def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
     return owner, f"{owner} {reason}"
 
 
-def choice(name: str, text: str, allowed: Iterable[str]) -> str:
+def choice(name: str, text: str, allowed: Collection[str]) -> str:
     """Return ``text`` if it is one of ``allowed``.
 
     Raises:
         errors.BadRequest: it is not; the message lists them.
     """
-    names = list(allowed)
-    if text not in names:
-        reason = f"{name} must be one of {', '.join(names)}"
+    if text not in allowed:
+        reason = f"{name} must be one of {', '.join(allowed)}"
         raise errors.BadRequest(reason, {name: [reason]})
     return text

@@ -11,6 +11,8 @@ from chalicelib.schemas.points import PointIn
 
 _clean_names: dict[str, str] = {}
 _MAX_CLEAN_NAMES = 10_000
+_SHORT = schema.MAX_VALUE_BYTES // 4
+"""Characters that fit the limit of a value in any encoding."""
 
 
 def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
@@ -25,11 +27,10 @@ def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draf
         errors.BadRequest: the first item that breaks a rule, by index and field.
     """
     drafts = []
-    now_iso = times.to_iso(now_ms)
     is_rising, last_ms = True, keys.EARLIEST_MS
     for index, item in enumerate(items):
         try:
-            point = draft(item, now_ms=now_ms, now_iso=now_iso, group=group)
+            point = draft(item, now_ms=now_ms, group=group)
         except ValueError as error:
             raise schema.item_error(index, str(error)) from None
         drafts.append(point)
@@ -45,7 +46,7 @@ def _time_of(point: Draft) -> int:
     return point.time_ms
 
 
-def draft(item: PointIn | dict[str, Any], *, now_ms: int, now_iso: str, group: str) -> Draft:
+def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     """Check one item and return it as a point.
 
     Raises:
@@ -56,18 +57,21 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, now_iso: str, group: s
         raise ValueError("variable is required")
     variable = _clean_names.get(sent) or _clean(sent)
     out: dict[str, Any] = {"variable": variable}
-    kinds = 0
+    kinds, is_exact = 0, False
     value = item.get("value")
     if value is not None:
-        out["value"] = schema.check_value(value)
+        if not _is_plain(value):
+            is_exact = _needs_exact(value)
+            schema.check_value(value)
+        out["value"] = value
         kinds = HAS_VALUE
     unit = item.get("unit")
     if unit is not None:
         out["unit"] = schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
-    out["group"] = _group(item, group)
+    out["group"] = _group(item) or group
     time = item.get("time")
     if time is None or time == "":
-        time_ms, out["time"] = now_ms, now_iso
+        time_ms, out["time"] = now_ms, times.to_iso(now_ms)
     else:
         time_ms, out["time"] = _read_time(time)
     location = item.get("location")
@@ -79,8 +83,16 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, now_iso: str, group: s
         out["metadata"] = metadata
         schema.check_metadata(metadata, len(jsontext.dumps(metadata).encode()))
     line = jsontext.dumps(out)
-    is_exact = _needs_exact(value) or (metadata is not None and numbers.may_be_inexact(line.encode()))
+    is_exact = is_exact or (metadata is not None and numbers.may_be_inexact(line.encode()))
     return Draft(time_ms, variable, kinds, line[1:], is_exact)
+
+
+def _is_plain(value: object) -> bool:
+    """Tell quickly that a value needs no closer look."""
+    kind = type(value)
+    if kind is float:
+        return -numbers.MAX_MAGNITUDE < value < numbers.MAX_MAGNITUDE  # type: ignore[operator]
+    return kind is bool or (kind is str and len(value) <= _SHORT)  # type: ignore[arg-type]
 
 
 def _needs_exact(value: object) -> bool:
@@ -96,12 +108,12 @@ def _clean(sent: str) -> str:
     return variable
 
 
-def _group(item: PointIn | dict[str, Any], default: str) -> str:
+def _group(item: PointIn | dict[str, Any]) -> str | None:
     group = item.get("group")
     if group is None:
         serie = item.get("serie")
         if serie is None:
-            return default
+            return None
         group = str(serie)
     return schema.check_text("group", group, schema.MAX_GROUP_CHARS)
 

@@ -53,7 +53,7 @@ def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
         if sent.get(name) in (None, ""):
             sent.pop(name, None)
     try:
-        return drafts.draft({**old, **sent}, now_ms=0, now_iso="", group="")
+        return drafts.draft({**old, **sent}, now_ms=0, group="")
     except ValueError as error:
         raise item_error(index, str(error)) from None
 

@@ -66,7 +66,9 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
         errors.Unavailable: the walk took longer than its deadline.
     """
     pending: list[Run] = []
-    for segment, boundary in _with_boundary(scan(device, wanted, is_ascending, first_page), is_ascending):
+    found = items(device, wanted, is_ascending=is_ascending, first_page=first_page)
+    for item, boundary in _with_boundary(found, is_ascending):
+        segment = segments.decode_shared(item)
         selected = wanted.select(segment)
         if selected:
             pending.append((segment, selected))
@@ -78,12 +80,6 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
             continue
         ready, pending = _split(pending, boundary, is_ascending)
         yield from ready
-
-
-def scan(device: str, wanted: Filter, is_ascending: bool, first_page: int) -> Iterator[Segment]:
-    """Yield the decoded segments that may hold wanted points, in order of key."""
-    for item in items(device, wanted, is_ascending=is_ascending, first_page=first_page):
-        yield segments.decode(item)
 
 
 def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Item]:
@@ -99,14 +95,14 @@ def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -
             raise errors.Unavailable("The query takes too long: narrow start_date and end_date")
 
 
-def _with_boundary(found: Iterator[Segment], is_ascending: bool) -> Iterator[tuple[Segment, int | None]]:
+def _with_boundary(found: Iterator[Item], is_ascending: bool) -> Iterator[tuple[Item, int | None]]:
     """Pair each segment with the time beyond which nothing that follows can lie; None after the last."""
     previous = None
-    for segment in found:
+    for item in found:
         if previous is not None:
-            boundary = segment.time_ms
+            boundary = keys.key_time_ms(item.key)
             yield previous, keys.hour_of(boundary) * keys.HOUR_MS if is_ascending else boundary
-        previous = segment
+        previous = item
     if previous is not None:
         yield previous, None
 

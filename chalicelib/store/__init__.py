@@ -41,6 +41,9 @@ class Store(Protocol):
     what was acknowledged before. Any call may raise ``errors.Unavailable``; it is then safe to repeat.
     """
 
+    is_exclusive: bool
+    """Whether no other process writes to it."""
+
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> list[Item | None]:
         """Put each item where none stands yet. Return for each None when put, else the item that stands there.
 

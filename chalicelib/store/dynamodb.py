@@ -33,6 +33,8 @@ class DynamoStore:
         sleep: waits between the rounds of a batch; a test gives its own.
     """
 
+    is_exclusive = False
+
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
 

@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS counters (
 """
 _COLUMNS = "device, key, body, digest, points, version, expires_at"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
-_PAGE = 64
+_FIRST_PAGE = 2
+_PAGE = 128
 _MAX_CODE_POINT = "\U0010ffff"
 
 
@@ -39,6 +40,8 @@ class SqliteStore:
         path: the database file; made when absent.
         synchronous: FULL (an acknowledged point survives a power cut) or NORMAL (it survives the process).
     """
+
+    is_exclusive = True
 
     def __init__(self, path: Path | str, *, synchronous: str = "FULL") -> None:
         self.grouped = False
@@ -155,8 +158,8 @@ class SqliteStore:
         return Item(*rows[0]) if rows else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
-        """See Store. Each page is a statement of its own, so that writes in between are no trouble."""
-        order, size = ("DESC" if newest_first else "ASC"), first_page
+        """See Store. Each page is a statement of its own, so that writes in between do no harm; they grow from two."""
+        order, size = ("DESC" if newest_first else "ASC"), min(first_page, _FIRST_PAGE)
         while True:
             rows = self._rows(
                 f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {_ALIVE} "
@@ -169,7 +172,7 @@ class SqliteStore:
                 return
             last = rows[-1][1]
             low, high = (low, _before(last)) if newest_first else (last + "0", high)
-            size = _PAGE
+            size = min(size * 4, _PAGE)
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
