@@ -9,7 +9,7 @@ import re
 import secrets
 
 HOUR_MS = 3_600_000
-EARLIEST_MS = -27_454_291_200_000
+EARLIEST_MS = -27_454_550_400_000
 """1100-01-01T00:00:00.000Z, the oldest time a point may carry."""
 LATEST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the newest time a point may carry."""
@@ -25,7 +25,7 @@ def segment_key(time_ms: int, suffix: int) -> str:
     """Return the key of the segment whose newest point is at ``time_ms``.
 
     >>> segment_key(0, 255)
-    '18f833464800000000ff'
+    '18f842b95c00000000ff'
     """
     return f"{time_ms - EARLIEST_MS:012x}{suffix:08x}"
 

@@ -5,6 +5,7 @@ from typing import Any
 from chalice.app import Blueprint, Request, Response
 
 from chalicelib import auth, clock, errors, http, log, settings
+from chalicelib.codec import times
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import SCALARS, PointQuery, read_query
 from chalicelib.services import aggregates, devices, edits, points, queries
@@ -95,11 +96,11 @@ def _read(request: Request, device: Doc) -> Response:
 
 
 def _scalar(device: Doc, query: PointQuery) -> Any:
-    return (
-        queries.count(device=device, query=query)
-        if query.kind == "count"
-        else queries.total(device=device, query=query)
-    )
+    is_count = query.kind == "count"
+    value = queries.count(device=device, query=query) if is_count else queries.total(device=device, query=query)
+    if not settings.current().scalar_as_list:
+        return value
+    return [] if value is None else [{"time": times.to_iso(clock.now_ms()), "value": value}]
 
 
 def _edit(request: Request, device: Doc) -> Response:

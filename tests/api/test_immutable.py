@@ -1,0 +1,86 @@
+"""Immutable devices: their window, their refusals, and that what has expired is gone; reliability row 99."""
+
+import pytest
+
+from chalicelib import store
+from tests.kit import World, point, values
+
+DAY_S = 86_400
+
+
+def test_immutable_refuses_times_outside_its_window(here, clock):
+    world = World(type="immutable", chunk_period="day", chunk_retention=2)
+    for time in ("2026-09-18T23:59:59.999Z", "2026-09-23T00:00:00.000Z"):
+        answer = world.api.post("/data", [point("a"), point("a", time=time)])
+        assert answer.status == 400 and answer.message == "Time must be between 2026-09-19 and 2026-09-22"
+    assert world.send(point("a", time="2026-09-19"), point("a", time="2026-09-22T23:59:59.999Z")) == "2 Data Added"
+
+
+@pytest.mark.parametrize(
+    ("period", "retention", "first"),
+    [("day", 0, "2026-09-21"), ("week", 1, "2026-09-14"), ("month", 3, "2026-06-01"), ("quarter", 1, "2026-04-01")],
+)
+def test_immutable_window_by_period(here, clock, period, retention, first):
+    world = World(type="immutable", chunk_period=period, chunk_retention=retention)
+    assert world.send(point("a", time=first)) == "1 Data Added"
+    answer = world.api.post("/data", point("a", time="2020-01-01"))
+    assert answer.message == f"Time must be between {first} and 2026-09-22"
+
+
+def test_immutable_refuses_edits_deletes_and_ids(frozen):
+    frozen.send(point("a"))
+    point_id = frozen.read()[0]["id"]
+    edit = frozen.api.put("/data", {"id": point_id, "value": 2})
+    assert (edit.status, edit.message) == (400, "You cannot edit data on immutable device")
+    delete = frozen.api.delete("/data", query={"ids": point_id})
+    assert (delete.status, delete.message) == (400, "Data in immutable devices cannot be deleted")
+    read = frozen.api.get("/data", query={"ids": point_id})
+    assert (read.status, read.message) == (400, "Filter using ID(s) is not supported on Immutable Storage Type")
+    assert frozen.api.get("/data", query={"ids": point_id, "query": "count"}).status == 400
+
+
+def test_immutable_has_no_count_limit(frozen, monkeypatch):
+    monkeypatch.setattr("chalicelib.services.points.MAX_MUTABLE_POINTS", 1)
+    frozen.send(point("a"), point("b"))
+    assert frozen.send(point("a")) == "1 Data Added"
+
+
+def test_immutable_expired_points_are_invisible_to_every_query(here, clock):
+    world = World(type="immutable", chunk_period="day", chunk_retention=1)
+    world.send(point("a", 1, time="2026-09-20T12:00:00Z"), point("a", 2, time="2026-09-21T12:00:00Z"))
+    assert world.read(query="count") == 2
+    clock.advance(DAY_S)
+    assert values(world.read()) == [2]
+    for query in ("first_item", "min", "first_insert", "first_value", "last_insert"):
+        assert values(world.read(query=query)) == [2]
+    assert world.read(query="count") == 1
+    assert world.read(query="sum", start_date="2026-09-01", end_date="2026-09-30") == 2
+    got = world.read(query="aggregate", function="sum", interval="day", variables="a")
+    assert [one["value"] for one in got] == [2]
+    clock.advance(DAY_S)
+    assert world.read() == [] and world.read(query="last_value") == []
+
+
+def test_immutable_shorter_retention_takes_effect_at_once(here, clock):
+    world = World(type="immutable", chunk_period="day", chunk_retention=5)
+    world.send(point("a", 1, time="2026-09-18"), point("a", 2, time="2026-09-21"))
+    world.admin.put(f"/device/{world.device}", {"chunk_retention": 1})
+    assert values(world.read(qty=10)) == [2] and world.read(query="count") == 1
+
+
+def test_immutable_segment_carries_its_expiry(here, clock):
+    world = World(type="immutable", chunk_period="week", chunk_retention=1)
+    world.send(point("a", 1, time="2026-09-16T12:00:00Z"))
+    (item,) = store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
+    assert item.expires_at == 1_790_553_600  # 2026-09-28, a Monday
+    clock.now_ms = item.expires_at * 1000
+    assert list(store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)) == []
+    assert store.current().get_segment(world.device, item.key) is None
+
+
+def test_purge_removes_what_has_expired(sqlite, clock):
+    world = World(type="immutable", chunk_period="day", chunk_retention=0)
+    world.send(point("a"), point("b"))
+    assert sqlite.purge() == 0
+    clock.advance(2 * DAY_S)
+    assert sqlite.purge() == 1 and sqlite.counters(world.device).records == 0
