@@ -143,6 +143,7 @@ DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30
 @example(-0.0)
 @example(0.1 + 0.2)
 @example(Decimal("0.12345678901234567890123456789012345678"))
+@example(Decimal("968551266.3529424"))
 def test_number_survives_a_round_trip(number):
     from chalicelib.codec import jsontext
 
