@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections import Counter
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from botocore.awsrequest import AWSResponse
@@ -295,7 +294,3 @@ def _check_item(item, operation, is_key=False):
 
 def _invalid(message, operation):
     return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)
-
-
-def as_any(value) -> Any:
-    return value

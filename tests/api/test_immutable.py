@@ -8,7 +8,7 @@ from tests.kit import World, point, values
 DAY_S = 86_400
 
 
-def test_immutable_refuses_times_outside_its_window(here, clock):
+def test_immutable_refuses_times_outside_its_window(clock, here):
     world = World(type="immutable", chunk_period="day", chunk_retention=2)
     for time in ("2026-09-18T23:59:59.999Z", "2026-09-23T00:00:00.000Z"):
         answer = world.api.post("/data", [point("a"), point("a", time=time)])
@@ -20,7 +20,7 @@ def test_immutable_refuses_times_outside_its_window(here, clock):
     ("period", "retention", "first"),
     [("day", 0, "2026-09-21"), ("week", 1, "2026-09-14"), ("month", 3, "2026-06-01"), ("quarter", 1, "2026-04-01")],
 )
-def test_immutable_window_by_period(here, clock, period, retention, first):
+def test_immutable_window_by_period(clock, here, period, retention, first):
     world = World(type="immutable", chunk_period=period, chunk_retention=retention)
     assert world.send(point("a", time=first)) == "1 Data Added"
     answer = world.api.post("/data", point("a", time="2020-01-01"))
@@ -45,7 +45,7 @@ def test_immutable_has_no_count_limit(frozen, monkeypatch):
     assert frozen.send(point("a")) == "1 Data Added"
 
 
-def test_immutable_expired_points_are_invisible_to_every_query(here, clock):
+def test_immutable_expired_points_are_invisible_to_every_query(clock, here):
     world = World(type="immutable", chunk_period="day", chunk_retention=1)
     world.send(point("a", 1, time="2026-09-20T12:00:00Z"), point("a", 2, time="2026-09-21T12:00:00Z"))
     assert world.read(query="count") == 2
@@ -61,14 +61,14 @@ def test_immutable_expired_points_are_invisible_to_every_query(here, clock):
     assert world.read() == [] and world.read(query="last_value") == []
 
 
-def test_immutable_shorter_retention_takes_effect_at_once(here, clock):
+def test_immutable_shorter_retention_takes_effect_at_once(clock, here):
     world = World(type="immutable", chunk_period="day", chunk_retention=5)
     world.send(point("a", 1, time="2026-09-18"), point("a", 2, time="2026-09-21"))
     world.admin.put(f"/device/{world.device}", {"chunk_retention": 1})
     assert values(world.read(qty=10)) == [2] and world.read(query="count") == 1
 
 
-def test_immutable_segment_carries_its_expiry(here, clock):
+def test_immutable_segment_carries_its_expiry(clock, here):
     world = World(type="immutable", chunk_period="week", chunk_retention=1)
     world.send(point("a", 1, time="2026-09-16T12:00:00Z"))
     (item,) = store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
@@ -78,7 +78,7 @@ def test_immutable_segment_carries_its_expiry(here, clock):
     assert store.current().get_segment(world.device, item.key) is None
 
 
-def test_purge_removes_what_has_expired(sqlite, clock):
+def test_purge_removes_what_has_expired(clock, sqlite):
     world = World(type="immutable", chunk_period="day", chunk_retention=0)
     world.send(point("a"), point("b"))
     assert sqlite.purge() == 0

@@ -83,7 +83,7 @@ def test_read_range_is_inclusive(filled, query, count, ascending):
     assert len(got) == count == filled.read(query="count", **query)
 
 
-def test_read_range_dates(world, clock):
+def test_read_range_dates(clock, world):
     for hours in (1, 30, 24 * 40):
         world.send(point("a", hours, time=clock.now_ms - hours * HOUR))
     assert values(world.read(start_date="1 day")) == [1]
@@ -104,7 +104,7 @@ def test_read_bad_date_is_refused(world, name, text):
     assert answer.message.startswith("Invalid start date" if name == "start_date" else "Invalid end date")
 
 
-def test_read_details_add_created_at(world, clock):
+def test_read_details_add_created_at(clock, world):
     world.send(point("a", time="2026-01-01"))
     assert "created_at" not in world.read()[0]
     for spelling in ({"details": "true"}, {"details": "True"}, {"detail": "1"}):
@@ -170,7 +170,7 @@ def test_read_edges_within_a_range(filled):
     assert filled.read(query="last_item", variables="place", end_date=at(99)) == []
 
 
-def test_read_insert_edges_follow_creation(world, clock):
+def test_read_insert_edges_follow_creation(clock, world):
     for value, time in (("first", "2026-05-01"), ("old", "2020-01-01"), ("last", "2023-01-01")):
         world.send(point("a", value, time=time))
         clock.advance(1)

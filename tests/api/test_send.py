@@ -312,7 +312,7 @@ def test_send_time_is_read_in_every_spelling(world, sent, got):
 
 
 @pytest.mark.parametrize("absent", [{}, {"time": None}, {"time": ""}])
-def test_send_without_time_takes_the_arrival_and_keeps_the_order(world, clock, absent):
+def test_send_without_time_takes_the_arrival_and_keeps_the_order(clock, world, absent):
     world.send(*[point("a", index, **absent) for index in range(5)])
     got = world.read()
     assert values(got) == [4, 3, 2, 1, 0]
@@ -333,7 +333,7 @@ def test_send_late_point_does_not_change_the_last_value(world):
     assert values(world.read()) == ["new", "later", "late"]
 
 
-def test_send_clock_stepping_back_keeps_ids_apart(world, clock):
+def test_send_clock_stepping_back_keeps_ids_apart(clock, world):
     for _ in range(3):
         world.send(point("a"))
     clock.advance(-0.002)
@@ -372,7 +372,7 @@ def test_send_same_point_twice_in_a_batch_is_one_point_and_says_so(world, config
     assert other.read(query="count") == 2
 
 
-def test_send_with_idempotency_key_is_stored_once(world, clock):
+def test_send_with_idempotency_key_is_stored_once(clock, world):
     headers = {"Idempotency-Key": "one"}
     for _ in range(2):
         assert world.send(point("a"), headers=headers) == "1 Data Added"
@@ -382,7 +382,7 @@ def test_send_with_idempotency_key_is_stored_once(world, clock):
     assert world.read(query="count") == 2
 
 
-def test_send_idempotency_key_with_another_body_is_refused_for_a_day(world, clock):
+def test_send_idempotency_key_with_another_body_is_refused_for_a_day(clock, world):
     headers = {"Idempotency-Key": "one"}
     world.send(point("a"), headers=headers)
     assert world.api.post("/data", [point("b")], headers=headers).status == 400

@@ -1,0 +1,67 @@
+"""One envelope for everything, on every route; the kit's Answer checks it on each call."""
+
+import json
+
+import pytest
+
+from app import app
+from chalicelib import http
+from tests.kit import Api, World, point
+
+ROUTES = sorted((path, method) for path, methods in app.routes.items() for method in methods)
+
+
+@pytest.mark.parametrize(("path", "method"), ROUTES)
+def test_every_route_without_a_token_is_denied(world, path, method):
+    answer = Api()(method, path.replace("{", "").replace("}", ""))
+    assert answer.status == (200 if path == "/status" else 401)
+
+
+@pytest.mark.parametrize("path", sorted(app.routes))
+def test_every_route_refuses_other_methods_with_allow(world, path):
+    plain = path.replace("{", "").replace("}", "")
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "TRACE"):
+        if method not in app.routes[path]:
+            answer = world.admin(method, plain)
+            assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == set(app.routes[path])
+
+
+@pytest.mark.parametrize(("path", "method"), ROUTES)
+@pytest.mark.parametrize("raw", ["{", "[[[", '{"variable":5}', "\x00", "5"])
+def test_no_route_breaks_on_bad_bodies(world, path, method, raw):
+    for api in (world.admin, world.api):
+        answer = api(method, path.replace("{device_id}", world.device).replace("{", "").replace("}", ""), raw=raw)
+        assert answer.status < 500
+
+
+@pytest.mark.parametrize(("path", "method"), ROUTES)
+def test_no_route_breaks_on_bad_query_strings(world, path, method):
+    for text in ("page=x", "fields=%00", "filter=1", "filter[a]=1", "qty=1&qty=2", "=", "[]=1", "a[]=1&a[b]=2"):
+        plain = path.replace("{device_id}", world.device).replace("{", "").replace("}", "")
+        assert world.admin(method, f"{plain}?{text}", json_body={}).status < 500
+
+
+def test_unexpected_exception_is_a_500_that_tells_nothing(world, monkeypatch):
+    def fail(**_):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("chalicelib.services.points.send", fail)
+    answer = world.api.post("/data", point("a"))
+    assert answer.status == 500 and "secret" not in answer.text and "log" in answer.message
+
+
+def test_answer_that_is_too_large_is_refused(world):
+    from chalicelib import errors
+
+    with pytest.raises(errors.TooLarge):
+        http.ok("x" * 5_000_001)
+
+
+def test_two_tenants_alternating_never_mix(here):
+    worlds = [World(), World()]
+    for turn in range(20):
+        for number, world in enumerate(worlds):
+            world.send(point(f"tenant{number}", turn))
+    for number, world in enumerate(worlds):
+        assert {one["variable"] for one in world.read(qty=100)} == {f"tenant{number}"}
+        assert json.loads(world.api.get("/info").text)["result"]["id"] == world.device
