@@ -72,6 +72,8 @@ def envelope(event: Request, get_response: Callable[[Request], Response]) -> Res
     try:
         response = get_response(event)
     except errors.ApiError as error:
+        if error.__cause__ is not None:
+            log.note(event, cause=_name_cause(error.__cause__))
         response = failed(error.message, error.status, error.headers, error.field_errors)
     if "Access-Control-Allow-Origin" not in response.headers:
         status = response.status_code
@@ -79,6 +81,14 @@ def envelope(event: Request, get_response: Callable[[Request], Response]) -> Res
         response = failed(_MESSAGES.get(status, _BROKEN), status, allow)
     log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
     return response
+
+
+def _name_cause(cause: BaseException) -> str:
+    """Return AWS's code of a store's error, else its kind; the text may hold data and is left out."""
+    inner = cause.__cause__ if isinstance(cause, errors.ApiError) and cause.__cause__ else cause
+    response = getattr(inner, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(code or type(inner).__name__)
 
 
 def headers(request: Request) -> dict[str, str]:

@@ -11,15 +11,13 @@ os.environ.update(
 )
 
 from moto import mock_aws
+from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import cache, log, secret, settings, store
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
 from tests import kit
-
-NOW_MS = 1_790_000_000_000
-"""2026-09-21T14:13:20Z, on a Monday."""
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +51,13 @@ def sqlite(tmp_path):
 def dynamo(dynamodb, clean):
     here = DynamoStore(sleep=lambda _seconds: None)
     store.use(here)
-    return here
+    hooks = kit.count_hooks()
+    yield here
+    assert kit.count_hooks() == hooks, "a fault outlived its test"
+    for account in dynamodb_backends.values():
+        for region in account.values():
+            for table in region.tables.values():
+                table.items.clear()
 
 
 @pytest.fixture(params=["sqlite", "dynamo"])
@@ -64,7 +68,7 @@ def here(request):
 
 @pytest.fixture
 def clock(monkeypatch):
-    return kit.Clock(NOW_MS).install(monkeypatch)
+    return kit.Clock(kit.NOW_MS).install(monkeypatch)
 
 
 @pytest.fixture

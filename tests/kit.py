@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ReadTimeoutError
+from moto.core.models import botocore_stubber
 
 from app import app
 from chalicelib import clock
@@ -15,6 +16,8 @@ from chalicelib.store.models import SegmentModel
 from local.gateway import Router
 
 ROUTER = Router(app.routes)
+NOW_MS = 1_790_000_000_000
+"""2026-09-21T14:13:20Z, on a Monday."""
 
 
 class Answer:
@@ -145,59 +148,99 @@ def hook(event, handler, first=False):
         events.unregister(event, handler)
 
 
+def count_hooks():
+    """Count the handlers on the client, to find one that was left behind."""
+
+    def count(node):
+        own = sum(map(len, node["values"] or ()))
+        return own + sum(map(count, node["children"].values()))
+
+    return count(client().meta.events._emitter._handlers._root)
+
+
 @contextlib.contextmanager
 def counting():
-    """Count DynamoDB calls by operation, with the capacity they used."""
+    """Count DynamoDB calls by operation, and in ``units`` what they are billed: of 1 kB written and of 4 kB read."""
     calls = Counter()
     calls.units = Counter()
 
-    def before(params, **_):
-        params["ReturnConsumedCapacity"] = "TOTAL"
+    def before(params, model, **_):
+        if model.name == "PutItem":
+            calls.units["write"] += -(-item_bytes(params["Item"]) // 1024)
 
     def after(model, parsed, **_):
         calls[model.name] += 1
+        if model.name in ("GetItem", "Query"):
+            found = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
+            calls.units["read"] += max(1, -(-sum(map(item_bytes, found)) // 4096))
 
     with hook("before-parameter-build.dynamodb", before), hook("after-call.dynamodb", after):
         yield calls
 
 
-def response(status, body, code=None):
-    """Return a handler of before-send that answers in DynamoDB's place."""
+def item_bytes(item):
+    """Return the size of a low-level item as DynamoDB counts it."""
+    size = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        if kind == "N":
+            size += len(name) + len(value.lstrip("-").replace(".", "").strip("0")) // 2 + 2
+        else:
+            size += len(name) + len(value if isinstance(value, bytes) else value.encode())
+    return size
 
-    def answer(request, **_):
-        class Raw:
-            def stream(self, *_args, **_kwargs):
-                yield body if isinstance(body, bytes) else json.dumps(body).encode()
 
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "test"}
-        return AWSResponse(request.url, status, headers, Raw())
+def response(request, status, body):
+    """Return an answer of the wire in DynamoDB's place."""
 
-    return answer
+    class Raw:
+        def stream(self, *_args, **_kwargs):
+            yield body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "test"}
+    return AWSResponse(request.url, status, headers, Raw())
 
 
 @contextlib.contextmanager
+def intercepted(operation, answer):
+    """Let ``answer(request)`` answer each request before moto sees it; None lets it pass.
+
+    botocore calls every handler of before-send, whatever the first returned, so moto is switched off meanwhile.
+    """
+    events, event = client().meta.events, f"before-send.dynamodb.{operation}"
+
+    def first(request, **_):
+        given = answer(request)
+        botocore_stubber.enabled = given is None
+        return given
+
+    def last(**_):
+        botocore_stubber.enabled = True
+
+    events.register_first(event, first)
+    events.register_last("before-send", last)
+    try:
+        yield
+    finally:
+        events.unregister(event, first)
+        events.unregister("before-send", last)
+
+
 def throttled(operation, times=10**9):
     """Refuse an operation's requests as throttled, the first ``times`` times."""
     left = [times]
-    answer = response(
-        400, {"__type": "com.amazonaws.dynamodb#ProvisionedThroughputExceededException", "message": "slow down"}
-    )
+    body = {"__type": "com.amazonaws.dynamodb#ProvisionedThroughputExceededException", "message": "slow down"}
 
-    def refuse(request, **kwargs):
-        if left[0] <= 0:
-            return None
+    def refuse(request):
         left[0] -= 1
-        return answer(request, **kwargs)
+        return response(request, 400, body) if left[0] >= 0 else None
 
-    with hook(f"before-send.dynamodb.{operation}", refuse, first=True):
-        yield
+    return intercepted(operation, refuse)
 
 
-@contextlib.contextmanager
 def answered(operation, status, body):
     """Answer an operation with this status and body, always."""
-    with hook(f"before-send.dynamodb.{operation}", response(status, body), first=True):
-        yield
+    return intercepted(operation, lambda request: response(request, status, body))
 
 
 @contextlib.contextmanager

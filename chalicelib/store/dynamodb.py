@@ -180,10 +180,15 @@ class DynamoStore:
 
 
 def _call(operation: str, **parameters: Any) -> dict[str, Any]:
-    """Call DynamoDB; a refused condition comes out as the ClientError it is, anything else as Unavailable."""
+    """Call DynamoDB; a refused condition comes out as the ClientError it is, anything else as Unavailable.
+
+    The consumed capacity is asked for as proof: botocore takes a 200 with any body for a success.
+    """
     client = SegmentModel.shared().client
     try:
-        answer: dict[str, Any] = client._make_api_call(operation, parameters)
+        answer: dict[str, Any] = client._make_api_call(operation, {**parameters, "ReturnConsumedCapacity": "TOTAL"})
+        if "ConsumedCapacity" not in answer:
+            raise ValueError("not an answer of DynamoDB's")
     except ClientError as error:
         if error.response["Error"]["Code"] == _REFUSED:
             raise

@@ -1,0 +1,191 @@
+"""What DynamoDB does on a bad day: throttles, 5xx, garbage, lost answers, unprocessed items, a process killed half-way."""
+
+import json
+import random
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from chalicelib import cache, log, store
+from chalicelib.codec import keys, segments
+from chalicelib.codec.segments import Item
+from tests import kit
+from tests.kit import NOW_MS, World, point, values
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+
+
+@pytest.fixture
+def slept(clock, dynamo, monkeypatch):
+    """Pauses move the clock instead of taking time."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    monkeypatch.setattr("botocore.retries.standard.time.sleep", clock.advance, raising=False)
+    dynamo._sleep = clock.advance
+    return clock
+
+
+@pytest.fixture
+def world(slept):
+    made = World()
+    made.send(point("a", 0, time=HOUR_START))
+    return made
+
+
+def fill(world, hours):
+    world.send(*[point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(hours)])
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 12])
+def test_unprocessed_items_are_sent_again(world, rounds):
+    fill(world, 60)
+    with kit.unprocessed(rounds):
+        assert world.admin.post(f"/device/{world.device}/empty").status == 200
+    assert world.read(query="count") == 0
+
+
+def test_unprocessed_for_ever_ends_at_the_deadline_with_counts(world, slept):
+    fill(world, 60)
+    before_s = slept.elapsed_s
+    with kit.unprocessed(10**9, keep=0):
+        answer = world.admin.post(f"/device/{world.device}/empty")
+    assert answer.status == 503 and answer.headers["retry-after"] == "1"
+    assert "stored" in answer.message and "pending" in answer.message
+    assert slept.elapsed_s - before_s <= 25
+    assert world.admin.post(f"/device/{world.device}/empty").status == 200
+    assert world.read(query="count") == 0
+
+
+def test_throttled_three_times_is_stored(world):
+    with kit.throttled("PutItem", 3):
+        assert world.send(point("a", 1)) == "1 Data Added"
+    assert world.read(query="count") == 2
+
+
+def test_throttled_for_ever_is_503_within_the_deadline(world, slept):
+    fill(world, 2)
+    before_s = slept.elapsed_s
+    with kit.throttled("PutItem"):
+        answer = world.api.post("/data", [point("a", 1), point("a", 2, time=HOUR_START - keys.HOUR_MS)])
+    assert answer.status == 503 and answer.headers["retry-after"] == "1" and "(0 stored, 2 pending)" in answer.message
+    assert slept.elapsed_s - before_s < 20
+    with kit.throttled("Query"):
+        assert world.api.get("/data").status == 503
+    assert world.read(query="count") == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, {"__type": "InternalServerError"}), (503, b""), (200, b"<html>"), (200, b'{"Items": "garbage"'), (400, b"")],
+)
+@pytest.mark.parametrize("operation", ["PutItem", "Query"])
+def test_broken_answers_of_the_store_are_503(world, operation, status, body):
+    tries = []
+    with (
+        kit.hook(f"before-send.dynamodb.{operation}", lambda **_: tries.append(1), first=True),
+        kit.answered(operation, status, body),
+    ):
+        answer = world.api.get("/data") if operation == "Query" else world.api.post("/data", point("a"))
+    assert answer.status == 503 and len(tries) <= 4
+    assert world.send(point("a")) == "1 Data Added"
+
+
+def test_unreachable_store_is_503(world):
+    def refuse(**_):
+        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    with kit.hook("before-send.dynamodb", refuse, first=True):
+        assert world.api.post("/data", point("a")).status == 503
+        assert world.api.get("/data").status == 503
+        assert world.admin.get("/device").status == 503
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_misconfiguration_is_503_and_the_log_names_it(world, monkeypatch, code):
+    lines = []
+    monkeypatch.setattr(log, "write", lines.append)
+    refusal = {"__type": f"com.amazonaws.dynamodb#{code}", "message": "arn:aws:dynamodb:…"}
+    with kit.answered("PutItem", 400, refusal):
+        assert world.api.post("/data", point("a")).status == 503
+    assert json.loads(lines[-1])["cause"] == code
+
+
+def test_answer_lost_after_the_write_then_repeated_is_stored_once(world):
+    points = [point("a", number, time=HOUR_START + number) for number in range(25)]
+    with kit.answer_lost("PutItem"):
+        assert world.api.post("/data", points).status == 503
+    assert world.send(*points) == "25 Data Added"
+    assert world.read(query="count") == 26
+
+
+def test_answer_lost_without_times_is_told_by_the_idempotency_key(world, slept):
+    key = {"idempotency-key": "once"}
+    world.send(point("b", 0))
+    for lost in (1, 2, 0):
+        with kit.answer_lost("PutItem", lost):
+            answer = world.api.post("/data", point("b"), headers=key)
+        assert answer.status == (503 if lost else 200)
+        slept.advance(1)
+    assert world.read(query="count", variables="b") == 2
+    assert world.api.post("/data", point("b", 5), headers=key).status == 400
+
+
+def test_killed_between_segments_then_repeated_is_complete(world):
+    points = [point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(8)]
+    world.send(point("a", -1, time=HOUR_START - 20 * keys.HOUR_MS), point("a", -1, time=HOUR_START))
+    with pytest.raises(kit.Killed), kit.killed_after("PutItem", 4):
+        world.send(*points)
+    cache.clear_all()
+    assert world.send(*points) == "8 Data Added"
+    assert sorted(values(world.read(qty=100, start_date=HOUR_START - 8 * keys.HOUR_MS))) == [-1, 0, *range(8)]
+    assert values(world.read(query="last_value"))[0] in (0, -1)
+
+
+def test_pages_of_one_megabyte_are_followed(world):
+    world.admin.post(f"/device/{world.device}/empty")
+    noise = random.Random(5)
+    for hour in range(12):
+        texts = ["".join(noise.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=5_900)) for _ in range(30)]
+        world.send(*[point("a", text, time=HOUR_START - hour * keys.HOUR_MS) for text in texts])
+    with kit.counting() as calls:
+        assert len(world.read(qty=350)) == 350
+    assert 2 <= calls["Query"] <= 4
+    assert world.read(query="count") == 360
+
+
+def test_pages_of_expired_segments_are_passed_over(world):
+    gone = [
+        Item(world.device, keys.segment_key(HOUR_START + 2_000 + number, 0), bytes(300_000), b"x", 1, 1, 1)
+        for number in range(12)
+    ]
+    world.send(point("a", "alive", time=HOUR_START + 1))
+    store.current().put_segments(gone, profile=world.profile, now_ms=NOW_MS)
+    assert values(world.read(qty=1)) == ["alive"] and world.read(query="count") == 2
+
+
+def test_strict_shim_refuses_what_dynamodb_refuses(dynamo):
+    from chalicelib.store.models import SegmentModel
+
+    key = {"device": {"S": "d"}, "key": {"S": "k"}}
+    twice = [{"DeleteRequest": {"Key": key}}] * 2
+    table = SegmentModel.Meta.table_name
+    call = kit.client()._make_api_call
+    for operation, parameters in (
+        ("BatchWriteItem", {"RequestItems": {table: twice}}),
+        (
+            "BatchWriteItem",
+            {"RequestItems": {table: [{"DeleteRequest": {"Key": {**key, "key": {"S": str(n)}}}} for n in range(26)]}},
+        ),
+        ("PutItem", {"TableName": table, "Item": key | {"n": {"N": "1" * 39}}}),
+        ("PutItem", {"TableName": table, "Item": key | {"b": {"B": bytes(409_600)}}}),
+        ("PutItem", {"TableName": table, "Item": key | {"key": {"S": ""}}}),
+        ("GetItem", {"TableName": table, "Key": key | {"key": {"S": ""}}}),
+    ):
+        with pytest.raises(ClientError, match="ValidationException"):
+            call(operation, parameters)
+
+
+def test_segment_that_would_not_fit_is_refused_before_any_write(world, monkeypatch):
+    monkeypatch.setattr(segments, "MAX_BODY_BYTES", 500)
+    with kit.counting() as calls:
+        answer = world.api.post("/data", [point("a", "x" * 600), point("a", 1, time=HOUR_START - keys.HOUR_MS)])
+    assert answer.status == 413 and not calls

@@ -1,0 +1,140 @@
+"""What each access pattern costs: calls and units on DynamoDB, statements on SQLite. docs/architecture.md states them."""
+
+import pytest
+
+from chalicelib.codec import keys
+from tests.kit import NOW_MS, World, counting, point
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+
+
+def batch(count, start_ms=HOUR_START, step_ms=1_000):
+    return [
+        point(f"v{number % 5}", round(20 + number * 0.37, 2), unit="C", time=start_ms + number * step_ms)
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def warm(clock, dynamo):
+    world = World()
+    world.send(*batch(5))
+    return world
+
+
+def cost_of(call):
+    with counting() as calls:
+        call()
+    return dict(calls), dict(calls.units)
+
+
+@pytest.mark.parametrize(
+    ("points", "units"), [(batch(1, HOUR_START + 5), 1), ([point("v1", 1)], 1), (batch(100, HOUR_START + 7), 2)]
+)
+def test_post_of_known_variables_is_one_put_and_no_read(warm, points, units):
+    assert cost_of(lambda: warm.send(*points)) == ({"PutItem": 1}, {"write": units})
+
+
+def test_post_again_is_one_refused_put_and_no_read(warm):
+    points = batch(100, HOUR_START + 7)
+    warm.send(*points)
+    assert cost_of(lambda: warm.send(*points)) == ({"PutItem": 1}, {"write": 2})
+
+
+def test_post_over_hours_is_a_put_an_hour(warm):
+    points = batch(3, HOUR_START - 2 * keys.HOUR_MS, keys.HOUR_MS)
+    warm.send(*points)
+    assert cost_of(lambda: warm.send(*points, point("v1", time=HOUR_START)))[0] == {"PutItem": 3}
+
+
+def test_post_of_a_new_variable_also_widens_the_directory(warm):
+    assert cost_of(lambda: warm.send(point("new"))) == ({"GetItem": 1, "PutItem": 2}, {"read": 1, "write": 2})
+
+
+def test_post_with_an_idempotency_key_is_one_put_more(warm):
+    send = {"headers": {"idempotency-key": "k"}}
+    assert cost_of(lambda: warm.send(point("v1"), **send)) == ({"PutItem": 2}, {"write": 2})
+
+
+def test_post_of_a_cold_process_reads_four_times(warm):
+    from chalicelib import cache
+
+    cache.clear_all()
+    calls, units = cost_of(lambda: warm.send(point("v1")))
+    assert calls == {"GetItem": 3, "Query": 1, "PutItem": 1} and units["write"] == 1
+
+
+def test_refused_request_reads_and_writes_nothing(warm):
+    assert cost_of(lambda: warm.api.post("/data", [point("v1"), {"value": 1}])) == ({}, {})
+
+
+@pytest.mark.parametrize("history", [1, 5])
+def test_last_value_is_two_reads_whatever_the_history(warm, history):
+    for hour in range(history * 4):
+        warm.send(*batch(20, HOUR_START - hour * keys.HOUR_MS))
+    calls, units = cost_of(lambda: warm.read(query="last_value", variables="v1"))
+    assert calls == {"GetItem": 1, "Query": 1} and units["read"] == 2
+
+
+def test_last_value_of_a_variable_long_silent_is_two_reads(warm):
+    warm.send(point("rare", 7, time=HOUR_START - 900 * keys.HOUR_MS))
+    for hour in range(30):
+        warm.send(*batch(10, HOUR_START - hour * keys.HOUR_MS))
+    calls, _ = cost_of(lambda: warm.read(query="last_value", variables="rare"))
+    assert calls == {"GetItem": 1, "Query": 1}
+
+
+def test_read_by_id_is_one_read(warm):
+    (found,) = warm.read(qty=1)
+    assert cost_of(lambda: warm.read(ids=found["id"])) == ({"GetItem": 1}, {"read": 1})
+
+
+def test_read_of_a_moved_point_is_two_reads(warm):
+    (found,) = warm.read(qty=1)
+    warm.api.put("/data", {"id": found["id"], "time": HOUR_START - 5 * keys.HOUR_MS})
+    assert cost_of(lambda: warm.read(ids=found["id"])) == ({"GetItem": 2}, {"read": 2})
+
+
+def test_read_of_1000_points_of_batches_is_one_query(warm):
+    for number in range(11):
+        warm.send(*batch(100, HOUR_START + number * 100_000 + 7))
+    calls, units = cost_of(lambda: warm.read(qty=1000))
+    assert calls == {"Query": 1} and units["read"] <= 6
+
+
+def test_read_of_the_newest_15_singles_is_one_small_query(warm):
+    for number in range(40):
+        warm.send(point("v1", number, time=HOUR_START + 60_000 + number))
+    assert cost_of(warm.read) == ({"Query": 1}, {"read": 2})
+
+
+def test_read_with_a_large_skip_is_bounded(warm):
+    assert cost_of(lambda: warm.read(skip=30_000_000))[0] == {"Query": 1}
+    assert cost_of(lambda: warm.api.get("/data", query={"skip": 10**12}))[0] == {}
+
+
+def test_edit_is_one_read_and_one_put(warm):
+    (found,) = warm.read(qty=1)
+    assert cost_of(lambda: warm.api.put("/data", {"id": found["id"], "value": 5}))[0] == {"GetItem": 1, "PutItem": 1}
+
+
+def test_delete_by_id_is_two_reads_and_one_put(warm):
+    (found,) = warm.read(qty=1)
+    assert cost_of(lambda: warm.api.delete("/data", query={"ids": found["id"]}))[0] == {"GetItem": 2, "PutItem": 1}
+
+
+def test_unknown_token_is_one_read_and_a_misshapen_one_none(warm):
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert cost_of(lambda: warm.api.get("/data", token=unknown))[0] == {"GetItem": 1}
+    assert cost_of(lambda: warm.api.get("/data", token="x" * 10_000))[0] == {}
+
+
+def test_sqlite_post_of_known_variables_is_one_insert(clock, sqlite):
+    world = World()
+    world.send(*batch(5))
+    statements = []
+    sqlite._db.set_trace_callback(statements.append)
+    world.send(*batch(100, HOUR_START + 7))
+    sqlite._db.set_trace_callback(None)
+    kinds = [one.split()[0] for one in statements]
+    assert kinds == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT"] and "counters" in statements[2]
