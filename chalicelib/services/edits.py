@@ -91,19 +91,32 @@ def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bo
     new.digest, new.moved = digest, {0: Moved(point_id, created_ms)}
     hour = keys.hour_of(draft.time_ms)
     directory.widen(device=device["id"], spans={draft.variable: Span(hour, hour)})
-    here = store.current()
-    standing = here.put_segments([segments.encode(new)], profile=device["profile"], now_ms=clock.now_ms())[0]
-    if standing is not None and standing.digest != digest:
-        raise errors.Conflict("The new time of the point is taken, send another millisecond")
-    home = _home(old, point_id)
-    if home is None:
+    if not _claim(device, new):
         return None
-    home.kill(int(point_id[20:], 16), forward=key)
-    if not _replace(device, home):
+    home = _home(old, point_id)
+    if home is not None:
+        home.kill(int(point_id[20:], 16), forward=key)
+    if home is None or not _replace(device, home):
+        store.current().delete_segment(segments.encode(new), profile=device["profile"])
         return None
     if old.key != home.key:
         _retry(lambda: _remove(device, old.key, [at]))
     return True
+
+
+def _claim(device: Doc, new: Segment) -> bool:
+    """Put the segment of a moved point, or take over the one that the same edit left there before.
+
+    Taking over raises its version, so that whoever put it cannot take it back any more.
+    """
+    item = segments.encode(new)
+    standing = store.current().put_segments([item], profile=device["profile"], now_ms=clock.now_ms())[0]
+    if standing is None:
+        return True
+    if standing.digest != new.digest:
+        raise errors.Conflict("The new time of the point is taken, send another millisecond")
+    new.version = standing.version
+    return _replace(device, new)
 
 
 def _home(segment: Segment, point_id: str) -> Segment | None:

@@ -1,0 +1,159 @@
+"""Two writers of one thing at once, and two requests that meet in one key."""
+
+import pytest
+
+from chalicelib import store
+from chalicelib.codec import keys, segments
+from chalicelib.services import edits
+from tests.kit import NOW_MS, World, point, values
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+
+
+@pytest.fixture
+def rival(world, monkeypatch):
+    """Runs something else right before a write under a version condition, a number of times."""
+
+    def install(method, times, act):
+        here, left = store.current(), [times]
+        original = getattr(here, method)
+
+        def late(*args, **kwargs):
+            if left[0] > 0:
+                left[0] -= 1
+                act()
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(here, method, late)
+
+    return install
+
+
+def filled(world, count=4):
+    world.send(*[point("a", number, time=HOUR_START + number) for number in range(count)])
+    return [one["id"] for one in world.read(ordination="ascending")]
+
+
+def test_edits_of_two_points_of_one_segment_are_both_kept(world, rival):
+    ids = filled(world)
+    rival("replace_segment", 1, lambda: world.api.put("/data", {"id": ids[1], "value": "rival"}))
+    assert world.api.put("/data", {"id": ids[0], "value": "late"}).result == "1 item(s) updated"
+    assert values(world.read(ordination="ascending")) == ["late", "rival", 2, 3]
+
+
+def test_edit_and_delete_of_one_segment_are_both_kept(world, rival):
+    ids = filled(world)
+    rival("replace_segment", 1, lambda: world.api.delete("/data", query={"ids": ids[3]}))
+    world.api.put("/data", {"id": ids[0], "value": "late"})
+    assert values(world.read(ordination="ascending")) == ["late", 1, 2]
+    assert world.admin.get(f"/device/{world.device}/data_amount").result in (3, 4)
+
+
+def test_edit_of_a_point_that_is_deleted_meanwhile_changes_nothing(world, rival):
+    ids = filled(world, 1)
+    rival("replace_segment", 1, lambda: world.api.delete("/data", query={"ids": ids[0]}))
+    assert world.api.put("/data", {"id": ids[0], "value": "late"}).result == "0 item(s) updated"
+    assert world.read() == []
+
+
+def test_move_of_a_point_that_is_edited_meanwhile_ends_in_one_point(world, rival):
+    ids = filled(world)
+    rival("replace_segment", 1, lambda: world.api.put("/data", {"id": ids[0], "unit": "C"}))
+    world.api.put("/data", {"id": ids[0], "time": HOUR_START - 5 * keys.HOUR_MS})
+    assert [one["id"] for one in world.read()].count(ids[0]) == 1 and world.read(query="count") == 4
+
+
+def test_delete_of_a_whole_segment_twice_at_once_counts_once(world, rival):
+    ids = filled(world, 2)
+    rival("delete_segment", 1, lambda: world.api.delete("/data", query={"ids": ids[0]}))
+    assert world.api.delete("/data", query={"ids": ids}).result == "1 Data Removed"
+    assert world.read() == []
+
+
+@pytest.mark.parametrize("call", ["edit", "delete"])
+def test_race_lost_again_and_again_is_409(world, monkeypatch, call):
+    ids = filled(world)
+    monkeypatch.setattr(store.current(), "replace_segment", lambda *_, **__: False)
+    if call == "edit":
+        answer = world.api.put("/data", {"id": ids[0], "value": 1})
+    else:
+        answer = world.api.delete("/data", query={"ids": ids[0]})
+    assert answer.status == 409
+
+
+def test_device_edited_by_two_at_once_keeps_both(world, rival):
+    path = f"/device/{world.device}"
+    rival("put", 1, lambda: world.admin.put(path, {"description": "rival"}))
+    assert world.admin.put(path, {"name": "Renamed"}).status == 200
+    found = world.admin.get(path).result
+    assert found["name"] == "Renamed" and found["description"] == "rival"
+
+
+def test_device_edited_again_and_again_is_409(world, monkeypatch):
+    here, original = store.current(), store.current().put
+
+    def refuse(entity, expected=store.ANY):
+        return (
+            entity if entity.name.startswith(("device#", "directory", "param")) else original(entity, expected=expected)
+        )
+
+    monkeypatch.setattr(here, "put", refuse)
+    assert world.admin.put(f"/device/{world.device}", {"name": "Renamed"}).status == 409
+    assert world.api.post("/data", point("fresh")).status == 409
+
+
+def test_directory_widened_by_two_at_once_names_both(world, rival):
+    rival("put", 1, lambda: World.send(world, point("theirs")))
+    world.send(point("ours"))
+    assert {one["variable"] for one in world.read(query="last_value")} == {"ours", "theirs"}
+
+
+def squat(world, key, suffixes):
+    """Put requests of others in the way: at the key and at what follows it."""
+    taken = segments.decode(store.current().get_segment(world.device, key))
+    world.admin.post(f"/device/{world.device}/empty")
+    for step in range(suffixes):
+        suffix = (keys.key_suffix(key) + step) % keys.SUFFIX_COUNT
+        taken.key, taken.digest = keys.segment_key(keys.key_time_ms(key), suffix), bytes([step + 1]) * 32
+        store.current().put_segments([segments.encode(taken)], profile=world.profile, now_ms=NOW_MS)
+
+
+def test_requests_that_meet_in_a_key_are_both_kept_and_still_told_apart(world):
+    points = [point("a", 1, time=HOUR_START), point("a", 2, time=HOUR_START + keys.HOUR_MS)]
+    world.send(*points)
+    (found,) = world.read(qty=1)
+    squat(world, found["id"][:20], 3)
+    for _ in range(3):
+        assert world.send(*points) == "2 Data Added"
+    assert world.read(query="count") == 5
+
+
+def test_too_many_requests_in_one_key_are_409(world):
+    world.send(point("a", 1, time=HOUR_START))
+    (found,) = world.read(qty=1)
+    squat(world, found["id"][:20], 64)
+    assert world.api.post("/data", [point("a", 1, time=HOUR_START)]).status == 409
+    assert world.read(query="count") == 64
+
+
+def test_move_to_a_taken_key_is_409(world, monkeypatch):
+    (point_id,) = filled(world, 1)
+    here, standing = store.current(), store.current().get_segment(world.device, point_id[:20])
+    monkeypatch.setattr(here, "put_segments", lambda *_, **__: [standing])
+    answer = world.api.put("/data", {"id": point_id, "time": HOUR_START - keys.HOUR_MS})
+    assert answer.status == 409 and "millisecond" in answer.message
+
+
+def test_move_that_was_cut_short_is_completed_by_the_same_edit(world, monkeypatch):
+    ids = filled(world)
+    here, original = store.current(), store.current().replace_segment
+    edit = {"id": ids[0], "time": HOUR_START - 5 * keys.HOUR_MS}
+    with monkeypatch.context() as patch:
+        patch.setattr(here, "replace_segment", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            edits.edit(device=world.doc, items=[edit])
+    assert here.replace_segment == original
+    assert world.api.put("/data", edit).result == "1 item(s) updated"
+    assert world.read(query="count") == 4 and [one["id"] for one in world.read()].count(ids[0]) == 1
+    (moved,) = world.read(ids=ids[0])
+    assert moved["time"].startswith("2026-09-21T09:00")
