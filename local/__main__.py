@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -44,6 +46,18 @@ The official SDKs need two environment variables:
 """
 
 
+class _Server(uvicorn.Server):
+    """A server that ends its loop on a signal; uvicorn's own raises the signal again, before anything is flushed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM while serving."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 async def _serve(here: SqliteStore, host: str, port: int, tokens: seed.Seed) -> None:
     from app import app  # noqa: PLC0415 - after the settings are set
 
@@ -53,7 +67,7 @@ async def _serve(here: SqliteStore, host: str, port: int, tokens: seed.Seed) -> 
         gateway, host=host, port=port, http="httptools", ws="none", proxy_headers=False, lifespan="off",
         log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = _Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
@@ -120,8 +134,7 @@ def main() -> int:
     except errors.ApiError as error:
         print(f"Cannot start: {error.message}", file=sys.stderr)
         return 1
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve(here, host, port, tokens))
+    uvloop.run(_serve(here, host, port, tokens))
     here.close()
     held.close()
     return 0

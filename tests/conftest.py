@@ -18,6 +18,7 @@ from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
 from tests import kit
+from tests.program import Program
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +89,17 @@ def configure():
         settings.use(dataclasses.replace(settings.current(), **values))
 
     return change
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def do(**environment):
+        started.append(Program(tmp_path / "data", **environment))
+        return started[-1]
+
+    yield do
+    for program in started:
+        if not program.process.stdout.closed:
+            program.close()

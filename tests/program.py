@@ -1,0 +1,69 @@
+"""The embedded mode as a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+class Program:
+    """``python -m local`` on a data directory, up to the end of its welcome."""
+
+    def __init__(self, directory, **environment):
+        fresh = {name: value for name, value in os.environ.items() if not name.startswith(("DECANT_", "COV_"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env=fresh | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.welcome = ""
+        for line in self.process.stdout:
+            self.welcome += line
+            if "TAGOIO_SSE" in line:
+                break
+        self._lines = []
+        self._reading = threading.Thread(target=self._lines.extend, args=(self.process.stdout,), daemon=True)
+        self._reading.start()
+        found = re.search(r"Base URL +(\S+)\n +Profile token +(\S+)\n +Device token +(\S+)", self.welcome)
+        if found:
+            self.url, self.profile_token, self.device_token = found.groups()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=30)
+        return code, *self.close()
+
+    def close(self):
+        """End it if it still runs; return what it wrote."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=30)
+        self._reading.join()
+        self.process.stdout.close()
+        with self.process.stderr as errors:
+            return "".join(self._lines), errors.read()
+
+    def call(self, method, path, token=None, body=None):
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Device-Token": token or self.device_token, "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)["result"]
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
