@@ -68,3 +68,11 @@ def empty(device_id: str) -> Response:
     profile = auth.require_profile(bp.current_request, "write")
     edits.empty(device=devices.get_or_raise(profile=profile, device=device_id))
     return http.ok("Data Successfully Removed")
+
+
+@bp.route("/device/{device_id}/convert", methods=["POST"], content_types=ANY_TYPE)
+def convert(device_id: str) -> Response:
+    """Change the storage type of an empty, inactive device."""
+    profile = auth.require_profile(bp.current_request, "write")
+    devices.convert(profile=profile, device=device_id, sent=http.read(bp.current_request, schema.conversion))
+    return http.ok("Device type/chunk was converted")

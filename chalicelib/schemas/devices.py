@@ -100,6 +100,14 @@ class DeviceEditIn(TypedDict, total=False):
     payload_decoder: Decoder
 
 
+class ConvertIn(TypedDict):
+    """POST /device/{id}/convert."""
+
+    type: Literal["mutable", "immutable"]
+    chunk_period: NotRequired[Literal["day", "week", "month", "quarter"] | None]
+    chunk_retention: NotRequired[Retention | None]
+
+
 class SentIn(TypedDict, total=False):
     """PUT /device/params/{id}."""
 
@@ -108,6 +116,7 @@ class SentIn(TypedDict, total=False):
 
 device = TypeAdapter(DeviceIn)
 device_edit = TypeAdapter(DeviceEditIn)
+conversion = TypeAdapter(ConvertIn)
 one_or_more_params: TypeAdapter[Sequence[ParamIn]] = TypeAdapter(
     Annotated[Params, BeforeValidator(lambda found: [found] if isinstance(found, dict) else found)]
 )

@@ -1,13 +1,13 @@
 """Devices of a profile."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib import clock, errors, store
 from chalicelib.cache import Cache
 from chalicelib.codec import keys, times
 from chalicelib.schemas import devices as schema
-from chalicelib.schemas.devices import DeviceEditIn, DeviceIn, ListQuery
+from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, ListQuery
 from chalicelib.schemas.queries import bad
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import edits, lists, networks, params, tokens
@@ -184,10 +184,37 @@ def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
         errors.BadRequest: a rule of a field, or network and connector while the device has tokens.
         errors.Conflict: others kept changing it.
     """
+    _change(profile, device, lambda doc: _edited(doc, sent))
+
+
+def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
+    """Change the storage type of a device, or the period of its chunks. Its tokens stay.
+
+    Raises:
+        errors.NotFound: no such device, or another profile's.
+        errors.BadRequest: it is active or holds points, or chunk settings are missing or out of range.
+        errors.Conflict: others kept changing it.
+    """
+    is_immutable = sent["type"] == "immutable"
+    period, retention = (sent.get("chunk_period"), sent.get("chunk_retention")) if is_immutable else (None, None)
+    if is_immutable:
+        schema.check_retention(period, retention)
+
+    def converted(doc: Doc) -> dict[str, Any]:
+        if doc["active"]:
+            raise errors.BadRequest("The device must be inactive to be converted")
+        if store.current().counters(device).records:
+            raise errors.BadRequest("The device must be empty to be converted")
+        return {"type": sent["type"], "chunk_period": period, "chunk_retention": retention}
+
+    _change(profile, device, converted)
+
+
+def _change(profile: str, device: str, changes: Callable[[Doc], dict[str, Any]]) -> None:
     here = store.current()
     for _ in range(_ATTEMPTS):
         entity = _entity_or_raise(profile, device)
-        doc = {**entity.doc, **_edited(entity.doc, sent), "updated_ms": clock.now_ms()}
+        doc = {**entity.doc, **changes(entity.doc), "updated_ms": clock.now_ms()}
         changed = entity._replace(doc=doc, version=entity.version + 1)
         if here.put(changed, expected=entity.version) is None:
             _docs.drop(f"{profile}#{device}")

@@ -84,3 +84,67 @@ def test_purge_removes_what_has_expired(clock, sqlite):
     assert sqlite.purge() == 0
     clock.advance(2 * DAY_S)
     assert sqlite.purge() == 1 and sqlite.counters(world.device).records == 0
+
+
+def test_chunks_are_listed_newest_first(clock, here):
+    world = World(type="immutable", chunk_period="week", chunk_retention=3)
+    for day, count in (("2026-09-21", 3), ("2026-09-20", 2), ("2026-09-14", 1), ("2026-09-01", 4)):
+        world.send(*[point("a", number, time=f"{day}T12:00:0{number}Z") for number in range(count)])
+    path = f"/device/{world.device}/chunk"
+    chunks = world.admin.get(path).result
+    assert [one["amount"] for one in chunks] == [3, 3, 4]
+    assert chunks[1] == {
+        "id": "1789344000_1789948799",
+        "amount": 3,
+        "from": "2026-09-14T00:00:00.000+00:00",
+        "to": "2026-09-20T23:59:59.999+00:00",
+    }
+    assert world.admin.delete(f"{path}/1789344000_1789948799").result == "Chunk 1789344000_1789948799 deleted"
+    assert [one["amount"] for one in world.admin.get(path).result] == [3, 4]
+    assert world.read(query="count") == 7
+
+
+@pytest.mark.parametrize(
+    "chunk", ["", "x", "1789344000", "1789344001_1789948799", "1789344000_1789948798", "9" * 30, "_", "1_2_3", "-1_5"]
+)
+def test_chunk_that_is_none_is_404(frozen, chunk):
+    answer = frozen.admin.delete(f"/device/{frozen.device}/chunk/{chunk or '%20'}")
+    assert answer.status == 404 and answer.message == "Chunk not found"
+
+
+def test_mutable_device_has_no_chunks(world):
+    world.send(point("a"))
+    assert world.admin.get(f"/device/{world.device}/chunk").result == []
+    assert world.admin.delete(f"/device/{world.device}/chunk/0_86399").status == 404
+    assert world.read(query="count") == 1
+
+
+def test_convert_an_empty_inactive_device_and_back(world):
+    path, there = f"/device/{world.device}", {"type": "immutable", "chunk_period": "day", "chunk_retention": 2}
+    world.send(point("a"))
+    assert "inactive" in world.admin.post(f"{path}/convert", there).message
+    world.admin.put(path, {"active": False})
+    assert "empty" in world.admin.post(f"{path}/convert", there).message
+    world.admin.post(f"{path}/empty")
+    assert world.admin.post(f"{path}/convert", there).result == "Device type/chunk was converted"
+    world.admin.put(path, {"active": True})
+    assert world.admin.get(path).result["data_retention"] == "2 day"
+    assert "Time must be between" in world.api.post("/data", point("a", time="2020-01-01")).message
+    world.admin.put(path, {"active": False})
+    assert world.admin.post(f"{path}/convert", {"type": "mutable"}).status == 200
+    world.admin.put(path, {"active": True})
+    assert world.send(point("a", time="2020-01-01")) == "1 Data Added"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"type": "hybrid"},
+        {"type": "immutable"},
+        {"type": "immutable", "chunk_period": "day", "chunk_retention": 32},
+    ],
+)
+def test_convert_refuses_bad_settings(world, sent):
+    world.admin.put(f"/device/{world.device}", {"active": False})
+    assert world.admin.post(f"/device/{world.device}/convert", sent).status == 400
