@@ -1,0 +1,171 @@
+// TagoIO's own JavaScript client, unmodified, against the server that TAGOIO_API names.
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { Account, Authorization, Device, Resources, Utils } from "@tago-io/sdk";
+
+const resources = new Resources({ token: process.env.PROFILE_TOKEN });
+const { devices } = resources;
+const values = (points) => points.map((one) => one.value);
+const DAY_MS = 86_400_000;
+let made, device;
+
+before(async () => {
+  made = await devices.create({ name: "JavaScript SDK", type: "mutable", network: undefined, connector: undefined });
+  device = new Device({ token: made.token });
+});
+
+async function fresh(more = {}) {
+  const created = await devices.create({ name: "Fresh one", type: "mutable", ...more });
+  return { id: created.device_id, device: new Device({ token: created.token }) };
+}
+
+test("every method of both classes is known here", () => {
+  const own = (one) => Object.getOwnPropertyNames(Object.getPrototypeOf(one)).filter((name) => name !== "constructor").sort();
+  assert.deepEqual(own(device), [
+    "deleteData", "editData", "getData", "getDataStreaming", "getParameters", "info", "sendData", "sendDataStreaming",
+    "setParameterAsRead",
+  ]);
+  assert.deepEqual(own(devices), [
+    "amount", "copyChunk", "create", "dataBackup", "dataRestore", "delete", "deleteChunk", "deleteDeviceData", "edit",
+    "editDeviceData", "emptyDeviceData", "getChunk", "getDeviceData", "getDeviceDataStreaming", "info", "list", "listStreaming", "paramList",
+    "paramRemove", "paramSet", "sendDeviceData", "sendDeviceDataStreaming", "tokenCreate", "tokenDelete", "tokenList",
+  ]);
+});
+
+test("info of a device and of tokens", async () => {
+  const found = await device.info();
+  assert.equal(found.id, made.device_id);
+  assert.ok(found.created_at instanceof Date);
+  const token = await new Authorization({ token: process.env.PROFILE_TOKEN }).info();
+  assert.equal(token.type, "profile");
+});
+
+test("points with every field", async () => {
+  const { device } = await fresh();
+  const time = new Date("2026-01-02T03:04:05.678Z");
+  assert.equal(await device.sendData({ variable: "Temperature", value: 21.5, unit: "C", time, metadata: { a: [1] } }), "1 Data Added");
+  assert.equal(await device.sendData([{ variable: "place", location: { lat: 42, lng: -78 } }, { variable: "b", value: true }]), "2 Data Added");
+  const [point] = await device.getData({ variables: "temperature" });
+  assert.deepEqual([point.value, point.unit, point.time, point.metadata], [21.5, "C", time, { a: [1] }]);
+  const [place] = await device.getData({ variables: ["place", "b"], query: "last_location" });
+  assert.deepEqual(place.location, { type: "Point", coordinates: [-78, 42] });
+  assert.equal((await device.getData()).length, 3);
+  assert.ok((await device.getData({ details: true }))[0].created_at);
+});
+
+test("every kind of query", async () => {
+  const { device, id } = await fresh();
+  const now = Date.now() - 3_600_000;
+  for (const number of [5, 1, 4, 2, 3]) {
+    await device.sendData({ variable: "n", value: number, group: `g${number}`, time: new Date(now - (5 - number) * DAY_MS) });
+  }
+  const cases = [
+    [{}, [5, 4, 3, 2, 1]], [{ query: "default" }, [5, 4, 3, 2, 1]], [{ query: "last_item" }, [5]], [{ query: "first_item" }, [1]],
+    [{ query: "last_value" }, [5]], [{ query: "first_value" }, [1]], [{ query: "last_insert" }, [3]],
+    [{ query: "first_insert" }, [5]], [{ query: "min" }, [1]], [{ query: "max" }, [5]], [{ query: "count" }, [5]],
+    [{ query: "sum", start_date: "1 month" }, [15]], [{ query: "avg", start_date: "1 month" }, [3]],
+    [{ query: "conditional", start_date: "1 month", value: 3, function: "gte" }, [5, 4, 3]],
+    [{ query: "aggregate", interval: "day", function: "max", start_date: "1 month" }, [1, 2, 3, 4, 5]],
+    [{ qty: 2, skip: 1 }, [4, 3]], [{ values: [2, "4"] }, [4, 2]], [{ groups: ["g2"] }, [2]],
+    [{ ordination: "ascending", qty: 2 }, [1, 2]], [{ start_date: new Date(now - DAY_MS - 1000) }, [5, 4]],
+  ];
+  for (const [query, expected] of cases) {
+    assert.deepEqual(values(await device.getData({ variables: ["n"], ...query })), expected, JSON.stringify(query));
+    assert.deepEqual(values(await devices.getDeviceData(id, { variables: "n", ...query })), expected, JSON.stringify(query));
+  }
+});
+
+test("a fraction as a scalar", async () => {
+  const { device } = await fresh();
+  await device.sendData([{ variable: "n", value: 1 }, { variable: "n", value: 2 }]);
+  assert.deepEqual(values(await device.getData({ query: "avg", start_date: "1 day" })), [1.5]);
+});
+
+test("editing and deleting", async () => {
+  const { device, id } = await fresh();
+  await device.sendData([1, 2, 3, 4, 5].map((value) => ({ variable: "a", value, time: new Date(value * 1000) })));
+  const [newest, second] = await device.getData();
+  assert.equal(await device.editData({ id: newest.id, value: 50 }), "1 item(s) updated");
+  assert.equal(await devices.editDeviceData(id, [{ id: second.id, unit: "C" }]), "1 item(s) updated");
+  assert.deepEqual(values(await device.getData({ ids: [newest.id] })), [50]);
+  assert.equal(await device.deleteData(), "1 Data Removed");
+  assert.equal(await device.deleteData({ variables: ["a"], qty: 1 }), "1 Data Removed");
+  assert.equal(await devices.deleteDeviceData(id, { variables: "a", qty: 1 }), "1 Data Removed");
+  assert.equal(await devices.amount(id), 2);
+  assert.equal(await devices.emptyDeviceData(id), "Data Successfully Removed");
+  assert.deepEqual(await device.getData(), []);
+  assert.equal(await devices.sendDeviceData(id, { variable: "b", value: "x" }), "1 Data Added");
+});
+
+test("streaming in both directions", async () => {
+  const { device, id } = await fresh();
+  const points = Array.from({ length: 25 }, (_, at) => ({ variable: "s", value: at, time: new Date(1_760_000_000_000 + at) }));
+  assert.match(await device.sendDataStreaming(points, { poolingRecordQty: 25, poolingTime: 100 }), /25/);
+  assert.match(await devices.sendDeviceDataStreaming(id, points.slice(0, 5), { poolingRecordQty: 5, poolingTime: 100 }), /5/);
+  assert.equal(await devices.amount(id), 30);
+  const got = [];
+  for await (const page of device.getDataStreaming({ variables: "s" }, { poolingRecordQty: 10, poolingTime: 100 })) got.push(...page);
+  assert.deepEqual(new Set(values(got)), new Set(points.map((one) => one.value)));
+  let count = 0;
+  for await (const page of devices.getDeviceDataStreaming(id, { variables: ["s"] }, { poolingRecordQty: 7, poolingTime: 100 })) count += page.length;
+  assert.equal(count, 30);
+});
+
+test("parameters from both sides", async () => {
+  const { device, id } = await fresh();
+  assert.equal(await devices.paramSet(id, { key: "a", value: "1", sent: false }), "Params Successfully Updated");
+  await devices.paramSet(id, [{ key: "b", value: "2", sent: true }]);
+  const [a] = await device.getParameters("onlyUnRead");
+  assert.deepEqual([a.key, a.value, a.sent], ["a", "1", false]);
+  assert.deepEqual((await device.getParameters("onlyRead")).map((one) => one.key), ["b"]);
+  assert.equal((await device.getParameters("all")).length, 2);
+  assert.equal(await device.setParameterAsRead(a.id), "Params Successfully Updated");
+  await devices.paramSet(id, { key: "a", value: "9", sent: true }, a.id);
+  assert.deepEqual((await devices.paramList(id, true)).map((one) => one.value).sort(), ["2", "9"]);
+  assert.equal(await devices.paramRemove(id, a.id), "Successfully Removed");
+  assert.equal((await devices.paramList(id)).length, 1);
+});
+
+test("tokens", async () => {
+  const { id } = await fresh();
+  const token = await devices.tokenCreate(id, { name: "Reader", permission: "read", expire_time: "1 day" });
+  assert.ok(token.expire_date instanceof Date && token.token.length === 36);
+  const listed = await devices.tokenList(id, { fields: ["name", "token", "permission", "expire_time", "last_authorization"] });
+  assert.deepEqual(listed.map((one) => one.name), ["Reader", "Default"]);
+  assert.equal(listed[1].expire_time, "never");
+  await assert.rejects(new Device({ token: token.token }).sendData({ variable: "a", value: 1 }), /Authorization Denied/);
+  assert.equal(await devices.tokenDelete(token.token), "Token Successfully Removed");
+  const account = new Account({ token: process.env.PROFILE_TOKEN });
+  assert.equal((await Utils.getTokenByName(account, id, ["Default"])).length, 36);
+  assert.equal((await (await Utils.getDevice(account, id)).info()).id, id);
+});
+
+test("devices: list, edit, delete, stream", async () => {
+  const { id } = await fresh({ name: "Only one of this name", tags: [{ key: "k", value: "only" }] });
+  const [found] = await devices.list({ filter: { name: "only one*" }, fields: ["id", "name", "created_at"], resolveBucketName: true, resolveConnectorName: true });
+  assert.deepEqual([found.id, found.bucket_name, found.connector_name], [id, "Only one of this name", "Custom HTTPS"]);
+  assert.ok(found.created_at instanceof Date);
+  assert.equal((await devices.list({ filter: { tags: [{ key: "k", value: "only" }] } })).length, 1);
+  assert.equal(await devices.edit(id, { name: "Renamed", active: false }), "Successfully Updated");
+  assert.deepEqual(((one) => [one.name, one.active])(await devices.info(id)), ["Renamed", false]);
+  const seen = new Set();
+  for await (const page of devices.listStreaming()) for (const one of page) seen.add(one.id);
+  assert.ok(seen.has(id) && seen.has(made.device_id));
+  assert.equal(await devices.delete(id), "Successfully Removed");
+  await assert.rejects(devices.info(id), /Device not found/);
+});
+
+test("chunks", async () => {
+  const { device, id } = await fresh({ type: "immutable", chunk_period: "day", chunk_retention: 1 });
+  await device.sendData([{ variable: "a", value: 1 }]);
+  const [chunk] = await devices.getChunk(id);
+  assert.equal(chunk.amount, 1);
+  assert.equal(await devices.deleteChunk(id, chunk.id), `Chunk ${chunk.id} deleted`);
+});
+
+test("what is not there yet says so", async () => {
+  const missing = /Route Not Found|Method Not Allowed/;
+  await assert.rejects(devices.dataBackup({ deviceID: made.device_id, file_address: "/x", headers: true }), missing);
+  await assert.rejects(devices.dataRestore({ deviceID: made.device_id, file_address: "/x" }), missing);
+  await assert.rejects(devices.copyChunk({ deviceID: made.device_id, chunk_id: "1_2", file_address: "/x", headers: true }), missing);
+});

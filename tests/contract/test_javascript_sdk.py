@@ -1,0 +1,37 @@
+"""TagoIO's own JavaScript client against the embedded mode over HTTP, where node is present."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "js"
+
+
+@pytest.fixture(scope="session")
+def client():
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node and npm are not on this machine: the JavaScript client was not tried")
+    if not (HERE / "node_modules" / "@tago-io").exists():
+        done = subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True, timeout=240, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"npm could not install the JavaScript client: {done.stderr[-300:]}")
+    return HERE
+
+
+def test_javascript_client(client, server):
+    environment = os.environ | {
+        "TAGOIO_API": server.url,
+        "PROFILE_TOKEN": server.profile_token,
+        "TAGOIO_REQUEST_ATTEMPTS": "1",
+    }
+    done = subprocess.run(
+        ["node", "--test", "--test-reporter=spec", "sdk.test.mjs"],
+        cwd=client, env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pass 12" in done.stdout
