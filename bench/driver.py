@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
+"""Of the first point that is sent: recent, so that devices that keep points for a time take them."""
 VARIABLES = ("temperature", "humidity", "pressure", "battery", "signal")
 UNITS = ("C", "%", "hPa", "V", "dBm")
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from chalicelib import errors, log, settings
 from chalicelib.codec import jsontext, querystring
+from chalicelib.schemas.queries import parse_parameters
 from chalicelib.schemas.reading import read_json
 
 T = TypeVar("T")
@@ -161,14 +162,16 @@ def read(request: Request, adapter: TypeAdapter[T]) -> T:
     return read_json(adapter, raw)
 
 
+def parameters(request: Request) -> dict[str, list[str]]:
+    """Return the query string's names to their texts, unescaped."""
+    found: dict[str, list[str]] = request.to_original_event().get("multiValueQueryStringParameters") or {}
+    return found
+
+
 def query(request: Request) -> querystring.Tree:
     """Read the query string.
 
     Raises:
         errors.BadRequest: too many or too deeply nested parameters.
     """
-    parameters = request.to_original_event().get("multiValueQueryStringParameters") or {}
-    try:
-        return querystring.parse(parameters)
-    except ValueError as error:
-        raise errors.BadRequest(f"Error on Query String parameters: {error}") from None
+    return parse_parameters(parameters(request))

@@ -62,10 +62,10 @@ async def _serve(here: SqliteStore, host: str, port: int, tokens: seed.Seed) -> 
     from app import app  # noqa: PLC0415 - after the settings are set
 
     app.api.binary_types[:] = ["application/octet-stream"]
-    gateway = Gateway(app, list(app.routes), GroupCommit(here))
+    commits = GroupCommit(here, is_alone=lambda: len(server.server_state.tasks) <= 1)
     config = uvicorn.Config(
-        gateway, host=host, port=port, http="httptools", ws="none", proxy_headers=False, lifespan="off",
-        log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5,
+        Gateway(app, list(app.routes), commits), host=host, port=port, http="httptools", ws="none", lifespan="off",
+        proxy_headers=False, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

@@ -28,10 +28,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class GroupCommit:
-    """Commits once for all that was written in a turn of the loop, and tells everyone who waits how it went."""
+    """Commits once for all that was written in a turn of the loop, and tells everyone who waits how it went.
 
-    def __init__(self, store: SqliteStore) -> None:
+    Args:
+        store: what is written to.
+        is_alone: tells that nobody else is being answered; then there is no turn to wait for.
+    """
+
+    def __init__(self, store: SqliteStore, is_alone: Callable[[], bool] = lambda: False) -> None:
         self._store = store
+        self._is_alone = is_alone
         self._done: asyncio.Future[bool] | None = None
         store.grouped = True
         store.on_begin = self._begin
@@ -45,17 +51,23 @@ class GroupCommit:
 
     def _commit(self) -> None:
         done, self._done = self._done, None
+        if done is None:
+            return
         try:
             self._store.commit()
             is_kept = True
         except errors.Unavailable:
             is_kept = False
-        if done is not None:
-            done.set_result(is_kept)
+        done.set_result(is_kept)
 
     async def wait(self) -> bool:
         """Wait until everything written so far is kept; return False if it was undone instead."""
-        return True if self._done is None else await asyncio.shield(self._done)
+        done = self._done
+        if done is None:
+            return True
+        if self._is_alone():
+            self._commit()
+        return await asyncio.shield(done)
 
 
 class Router:
@@ -199,7 +211,9 @@ async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
     return body if len(body) <= settings.MAX_BODY_BYTES else None
 
 
+@lru_cache(maxsize=256)
 def _query(raw: bytes) -> dict[str, list[str]] | None:
+    """Read a query string; who gets the answer must not change it."""
     if not raw:
         return None
     query: dict[str, list[str]] = {}

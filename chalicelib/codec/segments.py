@@ -9,8 +9,9 @@ the others stay good.
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import repeat
+from operator import and_
 from typing import Any, NamedTuple
 
 import orjson
@@ -87,6 +88,8 @@ class Segment:
     moved: dict[int, Moved] = field(default_factory=dict)
     forwards: dict[int, str] = field(default_factory=dict)
     """Index of a point that moved away, to the key of the segment it is in now."""
+    _by_name: dict[str, list[int]] | None = None
+    _common: int | None = None
 
     @property
     def time_ms(self) -> int:
@@ -97,6 +100,21 @@ class Segment:
     def points(self) -> int:
         """How many points are alive."""
         return len(self.offsets) - len(self.dead)
+
+    def indices_of(self, name: str) -> list[int]:
+        """Return the indices of a variable's points, rising, living or not; worked out once, so not to be changed."""
+        if self._by_name is None:
+            by_number: list[list[int]] = [[] for _ in self.names]
+            for index, number in enumerate(self.variables):
+                by_number[number].append(index)
+            self._by_name = dict(zip(self.names, by_number, strict=True))
+        return self._by_name[name]
+
+    def all_have(self, kinds: int) -> bool:
+        """Tell whether every point has one of ``kinds`` in common with the others; worked out once."""
+        if self._common is None:
+            self._common = reduce(and_, self.kinds)
+        return bool(self._common & kinds)
 
     def point_id(self, index: int) -> str:
         """Return the id of the point at ``index``."""

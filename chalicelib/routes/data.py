@@ -85,7 +85,7 @@ def _send(request: Request, device: Doc) -> Response:
 
 
 def _read(request: Request, device: Doc) -> Response:
-    query = read_query(http.query(request), clock.now_ms())
+    query = read_query(http.parameters(request), clock.now_ms())
     if query.kind in SCALARS:
         return http.ok(_scalar(device, query))
     if query.kind == "aggregate":
@@ -111,7 +111,7 @@ def _edit(request: Request, device: Doc) -> Response:
 
 
 def _delete(request: Request, device: Doc) -> Response:
-    query = read_query(http.query(request), clock.now_ms())
+    query = read_query(http.parameters(request), clock.now_ms())
     removed = edits.delete(device=device, query=query)
     log.note(request, points=removed)
     return http.ok(f"{removed} Data Removed")

@@ -1,12 +1,15 @@
 """The parameters of GET and DELETE /data, in all their spellings, read into one query."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib import errors
-from chalicelib.codec import numbers, times
+from chalicelib.codec import numbers, querystring, times
 from chalicelib.codec.keys import LATEST_MS
 from chalicelib.codec.periods import INTERVALS
 from chalicelib.codec.querystring import Tree
@@ -28,15 +31,15 @@ _TOLERANCE_MS = 3 * times.DAY_MS
 _ORDERS = {"desc": False, "descending": False, "asc": True, "ascending": True}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PointQuery:
     """A query for points; times are milliseconds since 1970, both bounds inclusive, None open."""
 
     kind: str = "default"
-    variables: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    values: list[str] = field(default_factory=list)
+    variables: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     qty: int = DEFAULT_QTY
     """Points per variable, or in all when no variables are named."""
     skip: int = 0
@@ -49,39 +52,72 @@ class PointQuery:
     threshold: int | float | Decimal = 0
 
 
-def read_query(tree: Tree, now_ms: int) -> PointQuery:
-    """Check and translate the parameters.
+def read_query(parameters: Mapping[str, Sequence[str]], now_ms: int) -> PointQuery:
+    """Check and translate the parameters. What was read without a date is remembered: dashboards ask again and again.
+
+    Args:
+        parameters: names, unescaped, to their texts in the order sent.
+        now_ms: what relative dates count from.
 
     Raises:
         errors.BadRequest: names the parameter and the rule.
 
     Source: TagoIO, "Get device data"; the official clients; what they leave open is decided in docs/decisions.md.
     """
-    if not tree:
-        return PointQuery()
-    query = PointQuery(kind=choice("query", _one(tree, "query") or "default", KINDS))
-    query.variables = list(dict.fromkeys(name.lower() for name in _many(tree, "variables", "variable")))
-    query.groups = _many(tree, "groups", "group", "series", "serie")
-    query.ids = _many(tree, "ids", "id")
-    query.qty = _whole(tree, "qty", DEFAULT_QTY, 1, MAX_QTY)
-    query.skip = _whole(tree, "skip", 0, 0, MAX_SKIP)
-    query.details = bool(flag(tree, "details") or flag(tree, "detail"))
+    for name in parameters:
+        if "_date" in name:
+            return _read(parse_parameters(parameters), now_ms)
+    return _read_dateless(tuple((name, *texts) for name, texts in parameters.items()))
+
+
+@lru_cache(maxsize=256)
+def _read_dateless(parameters: tuple[tuple[str, ...], ...]) -> PointQuery:
+    return _read(parse_parameters({name: texts for name, *texts in parameters}), 0)
+
+
+def parse_parameters(parameters: Mapping[str, Sequence[str]]) -> Tree:
+    """Read a query string into a tree.
+
+    Raises:
+        errors.BadRequest: too many or too deeply nested parameters.
+    """
+    try:
+        return querystring.parse(parameters)
+    except ValueError as error:
+        raise errors.BadRequest(f"Error on Query String parameters: {error}") from None
+
+
+def _read(tree: Tree, now_ms: int) -> PointQuery:
+    kind = choice("query", _one(tree, "query") or "default", KINDS)
     order = (_one(tree, "ordination") or "descending").lower()
-    query.is_ascending = _ORDERS[choice("ordination", order, _ORDERS)]
     zone = _zone(_one(tree, "timezone"))
-    query.start_ms = _bound(tree, "start_date", now_ms, zone, is_end=False)
-    query.end_ms = _bound(tree, "end_date", now_ms, zone, is_end=True)
-    if query.kind == "conditional":
-        query.threshold = _threshold(_one(tree, "value"))
-        query.function = choice("function", _required(tree, "function"), COMPARISONS)
+    variables = tuple(dict.fromkeys(name.lower() for name in _many(tree, "variables", "variable")))
+    qty = _whole(tree, "qty", DEFAULT_QTY, 1, MAX_QTY)
+    if len(variables) * qty > MAX_QTY:
+        qty = round(MAX_QTY / len(variables))
+    own: dict[str, Any] = {}
+    if kind == "conditional":
+        own["threshold"] = _threshold(_one(tree, "value"))
+        own["function"] = choice("function", _required(tree, "function"), COMPARISONS)
     else:
-        query.values = _many(tree, "values", "value")
-    if query.kind == "aggregate":
-        query.interval = choice("interval", _required(tree, "interval"), INTERVALS)
-        query.function = choice("function", _required(tree, "function"), AGGREGATES)
+        own["values"] = _many(tree, "values", "value")
+    if kind == "aggregate":
+        own["interval"] = choice("interval", _required(tree, "interval"), INTERVALS)
+        own["function"] = choice("function", _required(tree, "function"), AGGREGATES)
+    query = PointQuery(
+        kind=kind,
+        variables=variables,
+        groups=_many(tree, "groups", "group", "series", "serie"),
+        ids=_many(tree, "ids", "id"),
+        qty=qty,
+        skip=_whole(tree, "skip", 0, 0, MAX_SKIP),
+        is_ascending=_ORDERS[choice("ordination", order, _ORDERS)],
+        start_ms=_bound(tree, "start_date", now_ms, zone, is_end=False),
+        end_ms=_bound(tree, "end_date", now_ms, zone, is_end=True),
+        details=bool(flag(tree, "details") or flag(tree, "detail")),
+        **own,
+    )
     _check_range(query, now_ms)
-    if len(query.variables) * query.qty > MAX_QTY:
-        query.qty = round(MAX_QTY / len(query.variables))
     return query
 
 
@@ -104,7 +140,7 @@ def bad(name: str, reason: str) -> errors.BadRequest:
     return errors.BadRequest(reason, {name: [reason]})
 
 
-def _many(tree: Tree, *names: str) -> list[str]:
+def _many(tree: Tree, *names: str) -> tuple[str, ...]:
     found: list[str] = []
     for name in names:
         texts = tree.get(name)
@@ -113,7 +149,7 @@ def _many(tree: Tree, *names: str) -> list[str]:
         if isinstance(texts, dict):
             raise bad(name, f"{name} must be a list")
         found.extend(texts)
-    return found
+    return tuple(found)
 
 
 def _one(tree: Tree, name: str) -> str | None:

@@ -1,11 +1,12 @@
 """Reading points back: every kind of query, as finished JSON text or as a number."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from chalicelib import clock, errors, settings
+from chalicelib import clock, errors, settings, store
 from chalicelib.codec import keys, numbers, periods, segments
 from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Item, Segment
 from chalicelib.schemas.queries import PointQuery
@@ -15,6 +16,7 @@ from chalicelib.store import Doc
 
 _KINDS = {"value": HAS_VALUE, "location": HAS_LOCATION}
 Number = int | float | Decimal
+_Taken = tuple[Segment, list[int]]
 
 
 def select(*, device: Doc, query: PointQuery) -> list[Run]:
@@ -24,30 +26,26 @@ def select(*, device: Doc, query: PointQuery) -> list[Run]:
         errors.BadRequest: ids on an immutable device, or a query that names no points.
     """
     if query.ids:
-        if device["type"] == "immutable":
-            raise errors.BadRequest("Filter using ID(s) is not supported on Immutable Storage Type")
         return _by_id(device, query)
     kind = query.kind
     if kind in ("default", "conditional"):
-        return _newest_or_oldest(device, query, kinds=0, qty=query.qty, skip=query.skip)
+        return _ordered(device, query)
     edge, _, what = kind.partition("_")
     if what == "insert":
         return _by_creation(device, query, is_first=edge == "first")
     if what:
-        every = query.variables or sorted(directory.read(device=device["id"]))
-        edges = PointQuery(**{**_fields(query), "variables": every, "is_ascending": edge == "first"})
-        return _newest_or_oldest(device, edges, kinds=_KINDS.get(what, 0), qty=1, skip=0)
+        names = query.variables or sorted(directory.read(device=device["id"]))
+        wanted = make_filter(device, query, kinds=_KINDS.get(what, 0))
+        taken = _take_each(device, names, wanted, 1, is_ascending=edge == "first")
+        return [run for name in names for run in taken[name]]
     if kind in ("min", "max"):
         return _extremes(device, query)
     raise errors.BadRequest("Invalid query")
 
 
-def _fields(query: PointQuery) -> dict[str, Any]:
-    return {name: getattr(query, name) for name in PointQuery.__slots__}
-
-
-def make_filter(device: Doc, query: PointQuery, variables: frozenset[str] | None, kinds: int = 0) -> Filter:
+def make_filter(device: Doc, query: PointQuery, kinds: int = 0) -> Filter:
     """Return the filter of a query: bounds (never before what an immutable device still keeps), names, values."""
+    variables = frozenset(query.variables) or None
     start_ms = keys.EARLIEST_MS if query.start_ms is None else query.start_ms
     if device["type"] == "immutable":
         kept_from_ms, _ = periods.window(clock.now_ms(), device["chunk_period"], device["chunk_retention"])
@@ -96,21 +94,22 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _newest_or_oldest(device: Doc, query: PointQuery, *, kinds: int, qty: int, skip: int) -> list[Run]:
+def _ordered(device: Doc, query: PointQuery) -> list[Run]:
     """Take ``qty`` points after ``skip`` of each variable, or of all together when none is named."""
+    wanted, count = make_filter(device, query), query.skip + query.qty
     if not query.variables:
-        wanted = make_filter(device, query, None, kinds)
-        runs = scans.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=_first_page(qty + skip))
-        return _take(runs, skip, qty)
-    taken = _take_each(device, query, kinds, skip + qty)
-    return [run for name in query.variables for run in _take(iter(taken[name]), skip, qty)]
+        page = _first_page(count)
+        runs = scans.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
+        return _take(runs, query.skip, query.qty)
+    taken = _take_each(device, query.variables, wanted, count, is_ascending=query.is_ascending)
+    return [run for name in query.variables for run in _take(taken[name], query.skip, query.qty)]
 
 
 def _first_page(count: int) -> int:
     return min(max(count + 1, 4), 100)
 
 
-def _take(runs: Iterator[Run], skip: int, qty: int) -> list[Run]:
+def _take(runs: Iterable[Run], skip: int, qty: int) -> list[Run]:
     taken: list[Run] = []
     for segment, indices in runs:
         if skip >= len(indices):
@@ -125,32 +124,32 @@ def _take(runs: Iterator[Run], skip: int, qty: int) -> list[Run]:
     return taken
 
 
-def _take_each(device: Doc, query: PointQuery, kinds: int, count: int) -> dict[str, list[Run]]:
+def _take_each(
+    device: Doc, names: Sequence[str], bounds: Filter, count: int, *, is_ascending: bool
+) -> dict[str, list[_Taken]]:
     """Take ``count`` points of each variable in one walk.
 
     The directory bounds the walk: it starts where the newest of the variables still wanted was last seen, ends where
     the oldest began, and leaps over hours that hold none of them.
     """
-    taken: dict[str, list[Run]] = {name: [] for name in query.variables}
+    taken: dict[str, list[_Taken]] = {name: [] for name in names}
     known = directory.read(device=device["id"])
-    missing = {name: count for name in query.variables if name in known}
-    bounds = make_filter(device, query, None)
+    missing = {name: count for name in names if name in known}
     start_ms, end_ms = bounds.start_ms, bounds.end_ms
     while missing:
-        first_hour = min(known[name].first for name in missing)
-        newest_hour = max(known[name].newest for name in missing)
+        first_hour = min([known[name].first for name in missing])
+        newest_hour = max([known[name].newest for name in missing])
         low = max(start_ms, first_hour * keys.HOUR_MS)
         high = min(end_ms, (newest_hour + 1) * keys.HOUR_MS - 1)
         if low > high:
             break
-        part = PointQuery(**{**_fields(query), "start_ms": low, "end_ms": high})
-        wanted = make_filter(device, part, frozenset(missing), kinds)
+        wanted = Filter(low, high, frozenset(missing), bounds.kinds, bounds.accepts)
         page = _first_page(count * len(missing))
-        runs = scans.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
-        reached_ms = _fill(runs, taken, missing, known, query.is_ascending)
+        runs = scans.walk(device["id"], wanted, is_ascending=is_ascending, first_page=page)
+        reached_ms = _fill(runs, taken, missing, known, is_ascending)
         if reached_ms is None:
             break
-        if query.is_ascending:
+        if is_ascending:
             start_ms = reached_ms
             missing = {name: left for name, left in missing.items() if known[name].newest * keys.HOUR_MS >= start_ms}
         else:
@@ -161,7 +160,7 @@ def _take_each(device: Doc, query: PointQuery, kinds: int, count: int) -> dict[s
 
 def _fill(
     runs: Iterator[Run],
-    taken: dict[str, list[Run]],
+    taken: dict[str, list[_Taken]],
     missing: dict[str, int],
     known: dict[str, directory.Span],
     is_ascending: bool,
@@ -183,7 +182,11 @@ def _fill(
             left = missing.get(name)
             if left is None:
                 continue
-            _append(taken[name], segment, index)
+            runs_of = taken[name]
+            if runs_of and runs_of[-1][0] is segment:
+                runs_of[-1][1].append(index)
+            else:
+                runs_of.append((segment, [index]))
             if left > 1:
                 missing[name] = left - 1
                 continue
@@ -199,16 +202,10 @@ def _any_near(missing: dict[str, int], known: dict[str, directory.Span], hour: i
     return any(known[name].newest >= hour for name in missing)
 
 
-def _append(runs: list[Run], segment: Segment, index: int) -> None:
-    if runs and runs[-1][0] is segment:
-        runs[-1][1].append(index)
-    else:
-        runs.append((segment, [index]))
-
-
 def _by_id(device: Doc, query: PointQuery) -> list[Run]:
-    names = frozenset(query.variables) or None
-    wanted = make_filter(device, query, names, _KINDS.get(query.kind.partition("_")[2], 0))
+    if device["type"] == "immutable":
+        raise errors.BadRequest("Filter using ID(s) is not supported on Immutable Storage Type")
+    wanted = make_filter(device, query, kinds=_KINDS.get(query.kind.partition("_")[2], 0))
     found = lookups.find_all(device=device["id"], ids=query.ids)
     points = [
         (segment.time_ms - segment.offsets[index], segment.point_id(index), segment, index)
@@ -223,7 +220,7 @@ def _by_id(device: Doc, query: PointQuery) -> list[Run]:
 def _by_creation(device: Doc, query: PointQuery, *, is_first: bool) -> list[Run]:
     """Take each variable's first or last stored point. Reads every header in range: nothing orders by creation."""
     best: dict[str, tuple[tuple[int, str], Item, int]] = {}
-    wanted = make_filter(device, query, frozenset(query.variables) or None)
+    wanted = make_filter(device, query)
     read = _reader(wanted)
     for item in scans.items(device["id"], wanted, is_ascending=False, first_page=100):
         segment = read(item)
@@ -254,7 +251,7 @@ def _extremes(device: Doc, query: PointQuery) -> list[Run]:
 
 def numeric_points(device: Doc, query: PointQuery) -> Iterator[tuple[Segment, int, Any]]:
     """Yield every wanted point whose value is a number, newest first, with it."""
-    wanted = make_filter(device, query, frozenset(query.variables) or None, HAS_VALUE)
+    wanted = make_filter(device, query, kinds=HAS_VALUE)
     for segment, indices in scans.walk(device["id"], wanted, is_ascending=False, first_page=100):
         for index in indices:
             value = segment.point(index).get("value")
@@ -263,17 +260,31 @@ def numeric_points(device: Doc, query: PointQuery) -> Iterator[tuple[Segment, in
 
 
 def count(*, device: Doc, query: PointQuery) -> int:
-    """Count the points that match. Without values or groups only headers are read."""
+    """Count the points that match.
+
+    Cost: without variables, values or groups the store adds up whole hours; else headers are read, and with values or
+    groups all of it.
+    """
     if query.ids:
-        return sum(len(indices) for _, indices in select(device=device, query=_unlimited(query)))
-    wanted = make_filter(device, query, frozenset(query.variables) or None)
+        return sum(
+            len(indices) for _, indices in _by_id(device, replace(query, qty=len(query.ids), skip=0, kind="default"))
+        )
+    wanted = make_filter(device, query)
+    if wanted.variables is not None or wanted.accepts is not None:
+        return _count_walking(device, wanted)
+    first_ms = -(-wanted.start_ms // keys.HOUR_MS) * keys.HOUR_MS
+    end_ms = (wanted.end_ms + 1) // keys.HOUR_MS * keys.HOUR_MS
+    if first_ms >= end_ms:
+        return _count_walking(device, wanted)
+    whole = store.current().count_points(device["id"], *keys.key_bounds(first_ms, end_ms - 1))
+    before, after = replace(wanted, end_ms=first_ms - 1), replace(wanted, start_ms=end_ms)
+    return whole + _count_walking(device, before) + _count_walking(device, after)
+
+
+def _count_walking(device: Doc, wanted: Filter) -> int:
     read = _reader(wanted)
     found = scans.items(device["id"], wanted, is_ascending=False, first_page=100)
     return sum(len(wanted.select(read(item))) for item in found)
-
-
-def _unlimited(query: PointQuery) -> PointQuery:
-    return PointQuery(**{**_fields(query), "kind": "default", "qty": len(query.ids), "skip": 0})
 
 
 def total(*, device: Doc, query: PointQuery) -> Number | None:

@@ -4,14 +4,14 @@ A segment holds nothing newer than its key and at most one UTC hour. So going ba
 it is newer than the next segment's key; going forward, as soon as it is older than the next segment's hour.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chalicelib import clock, errors, settings, store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item, Segment
 
-Run = tuple[Segment, list[int]]
+Run = tuple[Segment, Sequence[int]]
 """Points of one segment, by index, that follow each other."""
 
 
@@ -27,34 +27,38 @@ class Filter:
     accepts: Callable[[Segment, int], bool] | None = None
     """A last look at a point, which may decode it."""
 
-    def select(self, segment: Segment) -> list[int]:
+    def select(self, segment: Segment) -> Sequence[int]:
         """Return the indices of the wanted points in rising order; reads only columns unless ``accepts`` is given."""
-        wanted = None
-        if self.variables is not None:
-            wanted = {number for number, name in enumerate(segment.names) if name in self.variables}
-            if not wanted:
-                return []
-            if len(wanted) == len(segment.names):
-                wanted = None
-        indices = self._in_range(segment)
-        if wanted is not None:
-            variables = segment.variables
-            indices = [index for index in indices if variables[index] in wanted]
+        indices = self._named(segment)
+        if not indices or not self._is_within(segment):
+            low, high = segment.time_ms - self.end_ms, segment.time_ms - self.start_ms
+            offsets = segment.offsets
+            indices = [index for index in indices if low <= offsets[index] <= high]
         if segment.dead:
             indices = [index for index in indices if index not in segment.dead]
-        if self.kinds:
+        if self.kinds and not segment.all_have(self.kinds):
             indices = [index for index in indices if segment.kinds[index] & self.kinds]
         if self.accepts is not None:
             indices = [index for index in indices if self.accepts(segment, index)]
         return indices
 
-    def _in_range(self, segment: Segment) -> list[int]:
+    def _named(self, segment: Segment) -> Sequence[int]:
+        names = segment.names
+        if self.variables is not None:
+            found = [name for name in names if name in self.variables]
+            if not found:
+                return ()
+            if len(found) == 1 < len(names):
+                return segment.indices_of(found[0])
+            if len(found) < len(names):
+                return sorted(index for name in found for index in segment.indices_of(name))
+        return range(len(segment.offsets))
+
+    def _is_within(self, segment: Segment) -> bool:
+        """Tell whether all of the segment lies in range."""
         offsets, newest_ms = segment.offsets, segment.time_ms
         oldest_ms = newest_ms - (offsets[0] if segment.is_sorted else max(offsets))
-        if oldest_ms >= self.start_ms and newest_ms <= self.end_ms:
-            return list(range(len(offsets)))
-        low, high = newest_ms - self.end_ms, newest_ms - self.start_ms
-        return [index for index, offset in enumerate(offsets) if low <= offset <= high]
+        return oldest_ms >= self.start_ms and newest_ms <= self.end_ms
 
 
 def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Run]:
@@ -127,7 +131,7 @@ def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tupl
         for index in indices
     ]
     points.sort(reverse=not is_ascending)
-    ready: list[Run] = []
+    ready: list[tuple[Segment, list[int]]] = []
     waiting: dict[int, list[int]] = {}
     last = -1
     for time_ms, _, number, index in points:
@@ -138,4 +142,4 @@ def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tupl
         else:
             ready.append((pending[number][0], [index]))
             last = number
-    return ready, [(pending[number][0], sorted(indices)) for number, indices in waiting.items()]
+    return [*ready], [(pending[number][0], sorted(indices)) for number, indices in waiting.items()]

@@ -64,6 +64,9 @@ class Store(Protocol):
             first_page: how many to fetch at first; what follows comes in large pages, only as it is asked for.
         """
 
+    def count_points(self, device: str, low: str, high: str) -> int:
+        """Add up the points of the segments with low <= key <= high."""
+
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """Replace the segment whose version is one less than ``item.version``; return False if there is none."""
 

@@ -174,6 +174,15 @@ class SqliteStore:
             low, high = (low, _before(last)) if newest_first else (last + "0", high)
             size = min(size * 4, _PAGE)
 
+    def count_points(self, device: str, low: str, high: str) -> int:
+        """See Store."""
+        rows = self._rows(
+            f"SELECT COALESCE(SUM(points), 0) FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {_ALIVE}",
+            device, low, high, _now_s(),
+        )  # fmt: skip
+        points: int = rows[0][0]
+        return points
+
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
         with self._writing() as db:

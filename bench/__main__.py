@@ -1,0 +1,216 @@
+"""``python -m bench``: measures Decant's embedded mode and bench/naive.py side by side, or any server by its URL.
+
+Each server runs in a process and on a core of its own, the driver on another core where there is one. Every load is
+run on both servers in turn, three times; the median counts. A table is printed, and JSON written to build/bench.json.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.driver import START, Load, Result
+
+SIZES = (1_000, 10_000, 100_000)
+BATCH = 100
+
+
+@dataclass
+class Server:
+    """A server under test; ``token`` names a device of one that was not started here."""
+
+    name: str
+    url: str
+    token: str = ""
+    profile_token: str = ""
+    process: "subprocess.Popen[str] | None" = None
+    startup_s: float = 0.0
+    stored: dict[int, Load] = field(default_factory=dict)
+
+    def fresh(self) -> str:
+        """Return the token of a device without points and without a limit on their number."""
+        if self.name != "decant":
+            return os.urandom(8).hex() if self.name == "naive" else self.token
+        body = {"name": "Bench", "type": "immutable", "chunk_period": "month", "chunk_retention": 36}
+        request = urllib.request.Request(
+            self.url + "/device",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", "Profile-Token": self.profile_token},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["result"]["token"]
+
+    def memory_mb(self) -> float | None:
+        """Return the resident memory, or None for a server that was not started here."""
+        if self.process is None:
+            return None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def pin(core: int, process_id: int = 0) -> None:
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(process_id, {core})
+
+
+@contextlib.contextmanager
+def started(name: str, directory: Path) -> Iterator[Server]:
+    """Start a server on the first core and wait until it answers."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "DECANT_DATA_DIR": str(directory / "data"),
+        "DECANT_HTTP_PORT": str(port),
+        "NAIVE_DB": str(directory / "naive.db"),
+        "NAIVE_PORT": str(port),
+    }
+    module = "local" if name == "decant" else "bench.naive"
+    with (directory / f"{name}.log").open("w+") as log:
+        began_s = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, text=True)
+        pin(0, process.pid)
+        try:
+            server = Server(name, url, process=process)
+            server.startup_s = wait_for(server, began_s)
+            while name == "decant" and not server.profile_token:
+                found = re.search(r"Profile token +(\S+)\n", Path(log.name).read_text())
+                server.profile_token = found[1] if found else ""
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait_for(server: Server, began_s: float) -> float:
+    while True:
+        try:
+            urllib.request.urlopen(server.url + "/status", timeout=5).close()
+        except urllib.error.HTTPError:
+            pass
+        except OSError:
+            if server.process is not None and server.process.poll() is not None:
+                raise
+            time.sleep(0.005)
+            continue
+        return time.perf_counter() - began_s
+
+
+def reads(size: int) -> dict[str, tuple[str, int]]:
+    """Return what is asked of a device of ``size`` points: the query and how many requests."""
+    start, end = START + timedelta(seconds=size * 0.25), START + timedelta(seconds=size * 0.75)
+    span = f"start_date={start:%Y-%m-%dT%H:%M:%S}Z&end_date={end:%Y-%m-%dT%H:%M:%S}Z"
+    return {
+        "GET last 15": ("qty=15", 2_000),
+        "GET last 15 of a variable": ("qty=15&variables=temperature", 2_000),
+        "GET 1,000": ("qty=1000", 200),
+        "GET last_value": ("query=last_value&variables=temperature", 2_000),
+        "GET count of half": (f"query=count&{span}", 100),
+    }
+
+
+def loads(scale: float) -> Iterator[tuple[str, int, Any]]:
+    """Yield each load: its name, how many points a request carries, and what runs it on a server."""
+    for size, count in ((1, 3_000), (BATCH, 600)):
+        for connections in (1, 16):
+            name = f"POST {size}, {connections} connection{'s' * (connections > 1)}"
+
+            def post(server: Server, size: int = size, count: int = count, connections: int = connections) -> Result:
+                load = Load(server.url, server.fresh())
+                load.run(load.post(size), count=20)
+                return load.run(load.post(size), count=int(count * scale), connections=connections, points=size)
+
+            yield name, size, post
+    for size in SIZES:
+        for name, (query, count) in reads(size).items():
+
+            def get(server: Server, size: int = size, query: str = query, count: int = count) -> Result:
+                if size not in server.stored:
+                    server.stored[size] = load = Load(server.url, server.fresh())
+                    load.run(load.post(BATCH), count=size // BATCH)
+                load = server.stored[size]
+                load.run(load.get(query), count=10)
+                return load.run(load.get(query), count=max(20, int(count * scale)))
+
+            yield f"{name}, {size:,} stored", 1, get
+
+
+def measure(servers: list[Server], scale: float, repeats: int) -> dict[str, dict[str, Result]]:
+    """Run every load on every server in turn and keep the run with the median rate."""
+    found: dict[str, dict[str, Result]] = {}
+    for name, _, run in loads(scale):
+        results: dict[str, list[Result]] = {server.name: [] for server in servers}
+        for _ in range(repeats):
+            for server in servers:
+                results[server.name].append(run(server))
+        rate = statistics.median_low
+        found[name] = {
+            who: next(one for one in runs if one.per_second == rate([run.per_second for run in runs]))
+            for who, runs in results.items()
+        }
+        print(row(name, found[name]), flush=True)
+    return found
+
+
+def row(name: str, by_server: dict[str, Result]) -> str:
+    cells = [f"{one.per_second:,.0f} | {one.p50:.2f} / {one.p99:.2f}" for one in by_server.values()]
+    results = list(by_server.values())
+    if len(results) == 2:
+        cells.append(f"{results[0].per_second / results[1].per_second:.1f} ×")
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def describe() -> str:
+    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{os.cpu_count()} cores of {model[1] if model else 'an unknown kind'}, Python {version}, {sys.platform}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--url", help="measure this server alone, such as http://127.0.0.1:8000")
+    parser.add_argument("--token", help="of a device there that may be filled")
+    parser.add_argument("--scale", type=float, default=1.0, help="more or fewer requests")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        if options.url:
+            servers = [Server("server", options.url, options.token)]
+        else:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            servers = [stack.enter_context(started(name, directory)) for name in ("decant", "naive")]
+        pin(1)
+        print(describe())
+        print(f"| | {' | '.join(f'{one.name}, requests/s | p50 / p99 ms' for one in servers)} | ratio |")
+        print("|---" * (2 * len(servers) + 2) + "|")
+        found = measure(servers, options.scale, options.repeats)
+        about = {one.name: {"startup_s": round(one.startup_s, 2), "memory_mb": one.memory_mb()} for one in servers}
+        for name, facts in about.items():
+            print(f"{name}: {facts['startup_s']} s to the first answer, {facts['memory_mb']} MB at the end")
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        runs = {name: {who: asdict(one) for who, one in by.items()} for name, by in found.items()}
+        options.json.write_text(json.dumps({"machine": describe(), "servers": about, "loads": runs}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
