@@ -14,15 +14,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+def fresh_environment():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DECANT_", "COV_"))}
+
+
 class Program:
     """``python -m local`` on a data directory, up to the end of its welcome."""
 
     def __init__(self, directory, **environment):
-        fresh = {name: value for name, value in os.environ.items() if not name.startswith(("DECANT_", "COV_"))}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env=fresh | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0"} | environment,
+            env=fresh_environment() | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,86 @@
+"""The README's commands run and print what it says, and it leaves nothing out."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chalicelib.settings import Settings
+from tests.program import fresh_environment
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+CONSOLE = "".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
+STEPS = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
+
+
+def plain(text, url="http://127.0.0.1:8000"):
+    """Replace what differs from run to run."""
+    text = text.replace(url, "URL")
+    text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "TOKEN", text)
+    return re.sub(r"\b[0-9a-f]{24}\b", "ID", text).strip()
+
+
+@pytest.fixture
+def run(start):
+    program = start()
+    environment = fresh_environment() | {
+        "DEVICE_TOKEN": program.device_token,
+        "PROFILE_TOKEN": program.profile_token,
+        "TAGOIO_API": program.url,
+    }
+
+    def do(command):
+        command = [part.replace("http://127.0.0.1:8000", program.url) for part in command]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        return plain(done.stdout, program.url)
+
+    do.program = program
+    return do
+
+
+def test_commands_print_what_the_readme_says(run):
+    curls = [(command, output) for command, output in STEPS if command.startswith("curl")]
+    assert len(curls) == 6
+    for command, output in curls:
+        assert run(["bash", "-c", command]) == plain(output), command
+
+
+def test_start_prints_what_the_readme_says(start):
+    (output,) = [output for command, output in STEPS if command == "make run"]
+    program = start()
+    assert plain(program.welcome, program.url) == plain(output)
+
+
+def test_python_example_prints_what_the_readme_says(run):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (output,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    assert run([sys.executable, "-c", code]) == output.strip()
+
+
+def test_test_command_is_what_ci_runs():
+    assert "make test" in [command for command, _ in STEPS]
+    script = (ROOT / ".ci/run").read_text()
+    assert script.splitlines()[-1] == "make test" and os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_every_setting_is_in_the_table():
+    documented = set(re.findall(r"^\| `(DECANT_[A-Z_]+)` \|", README, re.MULTILINE))
+    sources = [*(ROOT / "local").glob("*.py"), ROOT / "chalicelib/settings.py"]
+    used = set(re.findall(r"DECANT_[A-Z_]+", " ".join(path.read_text() for path in sources)))
+    fields = {f"DECANT_{name.upper()}" for name in Settings.__dataclass_fields__}
+    assert documented == fields | {name for name in used if not name.endswith("_")}
+
+
+def test_bench_table_stands_in_the_readme():
+    rows = re.findall(r"^\| (POST|GET) [^|]+\|(?:[^|]+\|){4} [\d.]+ × \|$", README, re.MULTILINE)
+    assert rows.count("POST") == 4 and rows.count("GET") == 15
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert target.startswith("http") or (path.parent / target).exists(), target
