@@ -24,7 +24,7 @@ bench: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	for name in requirements requirements-local requirements-dev; do $(BIN)/pip-compile --quiet --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe $$name.in -o $$name.txt; done
+	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
