@@ -5,33 +5,12 @@ from typing import Literal
 from chalice.app import Request
 
 from chalicelib import errors, http, log
-from chalicelib.services import devices, tokens
-from chalicelib.services.tokens import Grant
+from chalicelib.codec import tokens
+from chalicelib.services import devices, grants
+from chalicelib.services.grants import Grant
 from chalicelib.store import Doc
 
-HEADERS = (
-    "account-token",
-    "profile-token",
-    "device-token",
-    "analysis-token",
-    "network-token",
-    "token",
-    "authorization",
-    "authorized",
-)
-"""The first of these that is there decides; a bad one is not rescued by a good one after it."""
-
 Need = Literal["read", "write", "full"]
-
-
-def token_text(request: Request) -> str | None:
-    """Return the token as sent, without ``Bearer``, or None. The text ``null`` counts as absent."""
-    sent = http.headers(request)
-    for name in HEADERS:
-        text = sent.get(name)
-        if text and text != "null":
-            return text[7:] if text[:7].lower() == "bearer " else text
-    return None
 
 
 def require_device(request: Request, need: Need) -> Doc:
@@ -71,9 +50,17 @@ def require_any(request: Request) -> Grant:
 
 
 def _require(request: Request, kind: str | None, need: Need) -> Grant:
-    text = token_text(request)
-    grant = tokens.resolve(text=text) if text else None
+    grant = _grant(request)
     if grant is None or (kind is not None and grant.kind != kind) or grant.permission not in ("full", need):
         raise errors.Denied
     log.note(request, profile=grant.profile)
     return grant
+
+
+def _grant(request: Request) -> Grant | None:
+    """Return what API Gateway's authorizer found, or, where none runs, look for it here."""
+    handed = request.context.get("authorizer")
+    if handed:
+        return grants.from_context(handed)
+    text = tokens.from_headers(http.headers(request))
+    return grants.resolve(text=text) if text else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from chalicelib import errors, store
-from chalicelib.services import devices, profiles, tokens
+from chalicelib.services import devices, grants, profiles, tokens
 from chalicelib.store import Entity
 
 _OWNER, _NAME = "local", "seed"
@@ -81,7 +81,7 @@ def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
     if wanted is None:
         listed = tokens.list_all(owner=f"device#{device}" if device else f"profile#{profile}")
         return str(listed[0]["token"]) if listed else "(none is left: make one with the profile token)"
-    grant = tokens.resolve(text=wanted)
+    grant = grants.resolve(text=wanted)
     if grant is None:
         made = tokens.create(
             kind=kind, profile=profile, device=device, sent={"name": "Set", "permission": "full"}, chosen=wanted

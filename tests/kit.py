@@ -49,6 +49,9 @@ class Answer:
 class Api:
     """Calls the real app with proxy events, as API Gateway would."""
 
+    context = None
+    """What API Gateway's authorizer hands on, when one runs before the app."""
+
     def __init__(self, token=None):
         self.token = token
 
@@ -72,6 +75,8 @@ class Api:
             "body": json.dumps(json_body) if json_body is not None else raw,
             "isBase64Encoded": base64,
         }
+        if self.context is not None:
+            event["requestContext"]["authorizer"] = self.context
         return Answer(app(event, None))
 
     def get(self, path, **kwargs):

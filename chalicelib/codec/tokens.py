@@ -9,9 +9,34 @@ import hmac
 import re
 import secrets
 import uuid
+from collections.abc import Mapping
 
+HEADERS = (
+    "account-token",
+    "profile-token",
+    "device-token",
+    "analysis-token",
+    "network-token",
+    "token",
+    "authorization",
+    "authorized",
+)
+"""The first of these that is there decides; a bad one is not rescued by a good one after it."""
 _SHAPE = re.compile(r"(?:[a-z]-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _PREFIXES = {"device": "", "profile": "p-"}
+
+
+def from_headers(headers: Mapping[str, str]) -> str | None:
+    """Return the token as sent, without ``Bearer``, or None. The text ``null`` counts as absent.
+
+    Args:
+        headers: by lower-case name.
+    """
+    for name in HEADERS:
+        text = headers.get(name)
+        if text and text != "null":
+            return text[7:] if text[:7].lower() == "bearer " else text
+    return None
 
 
 def bare(text: str) -> str | None:
@@ -52,6 +77,11 @@ def derive(secret: bytes, token_id: str, kind: str, mask: str = "") -> str:
     else:
         value = uuid.UUID(bytes=stream, version=4)
     return _PREFIXES[kind] + str(value)
+
+
+def api_key(secret: bytes, profile: str) -> str:
+    """Return the value of a profile's API key, by which API Gateway's usage plans tell profiles apart."""
+    return hmac.digest(secret, f"api key of {profile}".encode(), "sha256").hex()[:40]
 
 
 def mask_for(secret: bytes, token_id: str, bare_text: str) -> str:

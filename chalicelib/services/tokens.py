@@ -3,57 +3,17 @@
 An entity ``token#<hash>`` of its own tells whose a token is; another one lists it under its device or profile.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from chalicelib import clock, errors, secret, store
-from chalicelib.cache import Cache
 from chalicelib.codec import times, tokens
 from chalicelib.schemas.devices import ListQuery
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import lists
-from chalicelib.settings import CACHE_S
+from chalicelib.services import grants, lists
+from chalicelib.services.grants import Grant
 from chalicelib.store import ABSENT, Doc, Entity
 
 NEVER = "never"
-
-
-class Grant(NamedTuple):
-    """What a token stands for."""
-
-    kind: str
-    """device or profile."""
-    profile: str
-    device: str
-    """Empty for a profile token."""
-    permission: str
-    """full, write or read."""
-    expires_ms: int | None
-    fingerprint: str
-
-
-_grants: Cache[Grant] = Cache(ttl_s=CACHE_S)
-
-
-def resolve(*, text: str) -> Grant | None:
-    """Return what a token stands for, or None: not a token, unknown or expired.
-
-    Cost: no read within 60 s of the last time, else one; none when the text has not the shape of a token.
-    """
-    bare = tokens.bare(text) if len(text) < 64 else None
-    if bare is None:
-        return None
-    fingerprint = tokens.fingerprint(bare)
-    grant = _grants.get(fingerprint)
-    if grant is None:
-        entity = store.current().get(f"token#{fingerprint}", "token")
-        if entity is None:
-            return None
-        doc = entity.doc
-        grant = Grant(doc["kind"], doc["profile"], doc["device"], doc["permission"], doc["expires_ms"], fingerprint)
-        _grants.put(fingerprint, grant)
-    if grant.expires_ms is not None and grant.expires_ms <= clock.now_ms():
-        return None
-    return grant
 
 
 def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None) -> dict[str, Any]:
@@ -190,7 +150,7 @@ def delete_all(*, device: str) -> None:
 def _delete(owner: str, fingerprint: str) -> None:
     here = store.current()
     here.delete(f"token#{fingerprint}", ["token"])
-    _grants.drop(fingerprint)
+    grants.forget(fingerprint=fingerprint)
     listed = here.get(owner, f"token#{fingerprint}")
     if listed is not None:
         if listed.doc["serie_number"]:

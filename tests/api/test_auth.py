@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from chalicelib import auth, cache
+from chalicelib import cache
+from chalicelib.codec import tokens
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests import kit
 from tests.kit import Api, World, counting, point
@@ -80,7 +81,7 @@ def test_unknown_token_costs_one_read(dynamo):
     assert calls == {"GetItem": 10}
 
 
-@pytest.mark.parametrize("name", [*auth.HEADERS, "Token", "TOKEN", "Device-Token", "Authorization", "Profile-Token"])
+@pytest.mark.parametrize("name", [*tokens.HEADERS, "Token", "TOKEN", "Device-Token", "Authorization", "Profile-Token"])
 def test_token_in_any_header(world, name):
     assert Api().get("/data", headers={name: world.token}).status == 200
     assert Api().get("/data", headers={name: f"Bearer {world.token}"}).status == 200
@@ -92,7 +93,7 @@ def test_token_without_its_prefix_and_in_upper_case(world):
 
 
 def test_first_header_decides(world):
-    for first, second in zip(auth.HEADERS, auth.HEADERS[1:], strict=False):
+    for first, second in zip(tokens.HEADERS, tokens.HEADERS[1:], strict=False):
         assert Api().get("/data", headers={first: world.token, second: UNKNOWN}).status == 200
         assert denied(Api().get("/data", headers={first: UNKNOWN, second: world.token}))
         assert Api().get("/data", headers={first: "null", second: world.token}).status == 200

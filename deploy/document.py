@@ -1,0 +1,114 @@
+"""Completes the API document that Chalice makes, each time it makes one: a second deploy must not lose any of it.
+
+Chalice imports the document whole at every deploy, so what is not in it is gone. It cannot say that the authorizer
+takes the whole request, where API keys come from, how the gateway itself answers, and who may ask for a preflight.
+"""
+
+import json
+from typing import Any
+
+from chalice.app import Chalice
+from chalice.deploy.swagger import SwaggerGenerator
+
+from chalicelib.authorizer import authorize
+from chalicelib.http import PREFLIGHT
+
+OPEN = ("/status",)
+"""Routes that need no token."""
+_CORS = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
+_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
+_RETRY = {"gatewayresponse.header.Retry-After": "'60'"}
+_TOO_MANY = "Too many requests (Retry-After: 60)"
+
+GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
+    "UNAUTHORIZED": (401, "Authorization Denied"),
+    "ACCESS_DENIED": (401, "Authorization Denied"),
+    "INVALID_API_KEY": (401, "Authorization Denied"),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "Route Not Found"),
+    "RESOURCE_NOT_FOUND": (404, "Route Not Found"),
+    "REQUEST_TOO_LARGE": (413, "The body is over 200000 bytes"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
+    "THROTTLED": (429, _TOO_MANY),
+    "QUOTA_EXCEEDED": (429, "You have exceeded the maximum limit of requests of this month"),
+    "AUTHORIZER_FAILURE": (503, "The store is not available, try again"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal error; the log holds the details under this request's id"),
+    "INTEGRATION_TIMEOUT": (503, "The request took too long, try again"),
+    "INTEGRATION_FAILURE": (503, "The request could not be answered, try again"),
+    "DEFAULT_4XX": (None, "The request cannot be understood"),
+    "DEFAULT_5XX": (None, "Internal error; the log holds the details under this request's id"),
+}
+"""What API Gateway answers by itself, and how it shall read; None leaves its status."""
+
+
+def install(app: Chalice) -> None:
+    """Put the authorizer and the API key on every route, and complete each document made from now on."""
+    for path, methods in app.routes.items():
+        for entry in methods.values():
+            entry.authorizer = None if path in OPEN else authorize
+            entry.api_key_required = path not in OPEN
+    generator: Any = SwaggerGenerator
+    if not hasattr(generator, "generate_bare"):
+        generator.generate_bare = generator.generate_swagger
+        generator.generate_swagger = _generate
+
+
+def _generate(generator: Any, app: Chalice, rest_api: Any = None) -> dict[str, Any]:
+    document: dict[str, Any] = generator.generate_bare(app, rest_api)
+    return complete(document)
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add to an API document what Chalice cannot express."""
+    document["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
+    document["x-amazon-apigateway-gateway-responses"] = gateway_responses()
+    for definition in document.get("securityDefinitions", {}).values():
+        found = definition.get("x-amazon-apigateway-authorizer")
+        if found is not None:
+            # With several headers to look at there is no identity source, so nothing may be cached.
+            definition["name"] = "Unused"
+            found.update(type="request", authorizerResultTtlInSeconds=0)
+    for methods in document["paths"].values():
+        methods["options"] = _preflight(methods)
+    return document
+
+
+def gateway_responses() -> dict[str, Any]:
+    """Return the gateway's own answers in the API's envelope."""
+    answers: dict[str, Any] = {}
+    for name, (status, message) in GATEWAY_RESPONSES.items():
+        text = json.dumps({"status": False, "message": message})
+        headers = _CORS | _TYPE | (_RETRY if status in (429, 503) else {})
+        answers[name] = {"responseParameters": headers, "responseTemplates": {"application/json": text}}
+        if status is not None:
+            answers[name]["statusCode"] = str(status)
+    return answers
+
+
+def _preflight(methods: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Access-Control-Allow-Origin": "*", **PREFLIGHT}
+    parameters = [one for method in methods.values() for one in method.get("parameters", ())]
+    unique = {one["name"]: one for one in parameters}
+    answer: dict[str, Any] = {
+        "consumes": ["application/json"],
+        "produces": ["application/json"],
+        "responses": {
+            "200": {"description": "200 response", "headers": {name: {"type": "string"} for name in headers}},
+        },
+        "x-amazon-apigateway-integration": {
+            "type": "mock",
+            "passthroughBehavior": "when_no_match",
+            "requestTemplates": {"application/json": '{"statusCode": 200}'},
+            "responses": {
+                "default": {
+                    "statusCode": "200",
+                    "responseParameters": {
+                        f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()
+                    },
+                    "responseTemplates": {"application/json": '{"status":true,"result":null}'},
+                }
+            },
+        },
+    }
+    if unique:
+        answer["parameters"] = list(unique.values())
+    return answer

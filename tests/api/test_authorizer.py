@@ -1,0 +1,70 @@
+"""API Gateway's authorizer, and the handler that trusts it."""
+
+import pytest
+
+from chalicelib import secret
+from chalicelib.authorizer import authorize
+from chalicelib.codec import tokens
+from chalicelib.services import grants
+from tests.kit import Api, World, counting, point
+
+ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/api/POST/data"
+
+
+def ask(headers):
+    return authorize({"type": "REQUEST", "methodArn": ARN, "headers": headers}, None)
+
+
+def test_good_token_gets_policy_context_and_key(world):
+    answer = ask({"Device-Token": world.token})
+    (statement,) = answer["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow" and statement["Resource"] == f"{ARN[:-10]}/*"
+    assert answer["usageIdentifierKey"] == tokens.api_key(secret.current(), world.profile)
+    assert 20 <= len(answer["usageIdentifierKey"]) <= 128
+    assert all(isinstance(value, str) for value in answer["context"].values())
+    assert grants.from_context(answer["context"]) == grants.resolve(text=world.token)
+    assert world.token not in str(answer)
+
+
+@pytest.mark.parametrize("name", [*tokens.HEADERS, "TOKEN", "Profile-Token"])
+def test_every_header_is_looked_at(world, name):
+    assert ask({name: f"Bearer {world.profile_token}"})["principalId"] == world.profile
+
+
+@pytest.mark.parametrize("headers", [{}, None, {"token": "x"}, {"token": "00000000-0000-4000-8000-000000000000"}])
+def test_bad_token_raises_the_text_that_makes_a_401(world, headers):
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        ask(headers)
+
+
+def test_expiring_token_goes_through_the_context(clock, world):
+    made = world.admin.post(
+        "/device/token", {"device": world.device, "name": "t", "permission": "read", "expire_time": "1 day"}
+    )
+    grant = grants.from_context(ask({"token": made.result["token"]})["context"])
+    assert grant.permission == "read" and grant.expires_ms == clock.now_ms + 86_400_000
+
+
+def test_keys_of_profiles_differ(here):
+    one, two = World(), World()
+    assert ask({"token": one.token})["usageIdentifierKey"] != ask({"token": two.token})["usageIdentifierKey"]
+
+
+class Handed(Api):
+    """Calls the app as API Gateway does behind the authorizer: the context says who is calling, the headers are not read."""
+
+    def __init__(self, token):
+        super().__init__()
+        self.context = ask({"token": token})["context"]
+
+
+def test_handler_trusts_the_context_and_reads_no_token(dynamo):
+    world = World()
+    world.send(point("a"))
+    api = Handed(world.token)
+    with counting() as calls:
+        assert api.post("/data", point("a")).result == "1 Data Added"
+    assert dict(calls) == {"PutItem": 1}
+    assert len(api.get("/data").result) == 2
+    assert api.get("/device").status == 401
+    assert Handed(world.profile_token).get("/device").status == 200

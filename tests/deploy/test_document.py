@@ -1,0 +1,84 @@
+"""The API document as ``chalice`` makes it: authorizer, API keys, the gateway's own answers, preflights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chalicelib import http
+from deploy import document
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    out = tmp_path_factory.mktemp("package")
+    subprocess.run(
+        [str(Path(sys.executable).with_name("chalice")), "package", "--stage", "dev", str(out)],
+        cwd=ROOT,
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},
+        check=True,
+        capture_output=True,
+    )
+    return json.loads((out / "sam.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def api(template):
+    return template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+
+
+def test_keys_come_from_the_authorizer(api):
+    assert api["x-amazon-apigateway-api-key-source"] == "AUTHORIZER"
+
+
+def test_authorizer_takes_the_whole_request_and_is_not_cached(api):
+    found = api["securityDefinitions"]["authorizer"]["x-amazon-apigateway-authorizer"]
+    assert found["type"] == "request" and found["authorizerResultTtlInSeconds"] == 0 and "identitySource" not in found
+
+
+def test_every_route_but_status_needs_authorizer_and_key(api):
+    for path, methods in api["paths"].items():
+        for method, found in methods.items():
+            needs = {name for one in found.get("security", []) for name in one}
+            expected = set() if path == "/status" or method == "options" else {"authorizer", "api_key"}
+            assert needs == expected, (method, path)
+
+
+def test_every_path_answers_preflight_in_the_envelope(api):
+    for methods in api["paths"].values():
+        answer = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+        assert json.loads(answer["responseTemplates"]["application/json"]) == {"status": True, "result": None}
+        allowed = answer["responseParameters"]["method.response.header.Access-Control-Allow-Headers"]
+        assert allowed == f"'{http.PREFLIGHT['Access-Control-Allow-Headers']}'"
+        names = {one["name"] for one in methods["options"].get("parameters", ())}
+        assert names == {one["name"] for one in methods.get("get", next(iter(methods.values()))).get("parameters", ())}
+
+
+def test_gateway_answers_in_the_envelope_with_cors(api):
+    answers = api["x-amazon-apigateway-gateway-responses"]
+    assert set(answers) == set(document.GATEWAY_RESPONSES)
+    for name, answer in answers.items():
+        body = json.loads(answer["responseTemplates"]["application/json"])
+        assert body["status"] is False and isinstance(body["message"], str)
+        assert answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+        if name == "THROTTLED":
+            assert answer["statusCode"] == "429" and body["message"] == "Too many requests (Retry-After: 60)"
+            assert answer["responseParameters"]["gatewayresponse.header.Retry-After"] == "'60'"
+
+
+def test_completing_twice_changes_nothing(api):
+    once = json.dumps(document.complete(json.loads(json.dumps(api))))
+    assert json.loads(once) == document.complete(json.loads(once))
+
+
+def test_lambda_does_not_load_the_deployer():
+    code = "import sys, app; print('deploy' in sys.modules or 'chalice.deploy' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )
