@@ -32,5 +32,13 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
         "status": status,
         "ms": round(elapsed_ms, 2),
     }
-    line |= context.get("decant", {})
-    write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+    _write(line | context.get("decant", {}))
+
+
+def line(**facts: Any) -> None:
+    """Write the line of what a function did that no request of HTTP is behind."""
+    _write(facts)
+
+
+def _write(facts: dict[str, Any]) -> None:
+    write(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE).decode())

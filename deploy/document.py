@@ -10,7 +10,7 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
-from chalicelib.authorizer import authorize
+from chalicelib import authorizer, iot, stream
 from chalicelib.http import PREFLIGHT
 
 OPEN = ("/status",)
@@ -41,10 +41,15 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
 
 
 def install(app: Chalice) -> None:
-    """Put the authorizer and the API key on every route, and complete each document made from now on."""
+    """Name the functions beside the API, put authorizer and API key on every route, and complete each document.
+
+    In Lambda each function is loaded from its own module, so app.py, which serves HTTP alone, does not name them.
+    """
+    for function in (authorizer, iot, stream):
+        app.register_blueprint(function.bp)
     for path, methods in app.routes.items():
         for entry in methods.values():
-            entry.authorizer = None if path in OPEN else authorize
+            entry.authorizer = None if path in OPEN else authorizer.authorize
             entry.api_key_required = path not in OPEN
     generator: Any = SwaggerGenerator
     if not hasattr(generator, "generate_bare"):

@@ -18,6 +18,11 @@ def list_all(*, device: str, sent_status: bool | None = None) -> list[Doc]:
     return [doc for doc in shown if sent_status is None or doc["sent"] == sent_status]
 
 
+def value_of(*, device: str, key: str) -> str | None:
+    """Return the value of the first parameter of this key, or None. Cost: one query."""
+    return next((one["value"] for one in list_all(device=device) if one["key"] == key), None)
+
+
 def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
     """Change the parameters that are named by id and add those that are not.
 

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from chalicelib import clock, errors, settings, store
 from chalicelib.cache import Cache
@@ -21,7 +22,22 @@ _NEARLY_FULL = 45_000
 _amounts: Cache[list[int]] = Cache(ttl_s=settings.CACHE_S)
 
 
-def send(*, device: Doc, items: Sequence[PointIn], raw: bytes, idempotency_key: str | None = None) -> int:
+class Arrival(NamedTuple):
+    """The first delivery of a message that may be delivered again."""
+
+    time_ms: int
+    origin: str
+    """What else tells it from others of the same time and body, such as the client."""
+
+
+def send(
+    *,
+    device: Doc,
+    items: Sequence[PointIn],
+    raw: bytes,
+    idempotency_key: str | None = None,
+    arrival: Arrival | None = None,
+) -> int:
     """Store points.
 
     A request that can be told to be a repetition, since each point carries its own time or the request an
@@ -32,6 +48,7 @@ def send(*, device: Doc, items: Sequence[PointIn], raw: bytes, idempotency_key: 
         items: as the schema read them.
         raw: the body as sent: what a repetition is told by.
         idempotency_key: at most 255 characters; good for 24 hours.
+        arrival: where and when it first arrived, if it may be delivered again with the same.
 
     Returns:
         How many points the request holds, each counted once.
@@ -46,13 +63,16 @@ def send(*, device: Doc, items: Sequence[PointIn], raw: bytes, idempotency_key: 
     Source: TagoIO, "Sending Data"; telling repetitions apart is ours.
     """
     now_us = clock.now_us()
-    now_ms = now_us // 1000
+    now_ms = now_us // 1000 if arrival is None else arrival.time_ms
     if not items:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
     has_times = all(item.get("time") for item in items)
-    is_repeatable = idempotency_key is not None or (has_times and settings.current().dedupe)
-    seed = hashlib.sha256(b"\0".join((device["id"].encode(), (idempotency_key or "").encode(), raw)))
+    is_repeatable = arrival is not None or idempotency_key is not None or (has_times and settings.current().dedupe)
+    mark = idempotency_key or ""
+    if arrival is not None and not (has_times and settings.current().dedupe):
+        mark = f"{arrival.time_ms} {arrival.origin}"
+    seed = hashlib.sha256(b"\0".join((device["id"].encode(), mark.encode(), raw)))
     group = seed.hexdigest()[:24] if is_repeatable else keys.new_id()
     if idempotency_key is not None:
         now_ms = _first_seen_ms(device["id"], idempotency_key, seed.hexdigest(), now_ms)

@@ -99,6 +99,33 @@ class Store(Protocol):
         """Note that the device sent something of which nothing was stored."""
 
 
+class Sum(NamedTuple):
+    """What some changes of one device came to."""
+
+    device: str
+    profile: str
+    points_in: int
+    """Points that a client sent: what an edit moved is none."""
+    records: int
+    """Points more, or fewer, that are alive."""
+    last_input_ms: int | None
+    first: str
+    """Sequence of the first of the changes, padded so that texts sort as numbers do."""
+    sequence: str
+    """The same of the last."""
+
+
+class CounterStore(Protocol):
+    """Where sums are added up."""
+
+    def add_sum(self, added: Sum) -> str | None:
+        """Add to the counters of device and profile unless they hold changes from ``added.first`` on already.
+
+        Returns:
+            None when it was added, else the sequence up to which they hold changes.
+        """
+
+
 _current: list[Store] = []
 
 

@@ -14,14 +14,15 @@ from pynamodb.models import Model
 
 from chalicelib import clock, errors, settings
 from chalicelib.codec.segments import Item
-from chalicelib.store import ABSENT, ANY, Counters, Entity
+from chalicelib.store import ABSENT, ANY, Counters, Entity, Sum
 from chalicelib.store.models import EntityModel, SegmentModel
 
 BATCH = 25
 """BatchWriteItem takes no more."""
 _BACKOFF_S = 0.05
 _BACKOFF_CAP_S = 2.0
-_REFUSED = "ConditionalCheckFailedException"
+_REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
+_COUNTERS = "counters"
 _FIRST = "attribute_not_exists(#hash)"
 _BETWEEN = "#hash = :hash AND #range BETWEEN :low AND :high"
 
@@ -47,19 +48,19 @@ class DynamoStore:
         found: list[Item | None] = []
         for item in items:
             try:
-                found.append(self._put_first(item))
+                found.append(self._put_first(item, profile))
             except errors.Unavailable as error:
                 stored = sum(one.points for one in items[: len(found)])
                 pending = sum(one.points for one in items[len(found) :])
                 raise errors.Unavailable(stored=stored, pending=pending) from error
         return found
 
-    def _put_first(self, item: Item) -> Item | None:
+    def _put_first(self, item: Item, profile: str) -> Item | None:
         try:
             _call(
                 "PutItem",
                 TableName=SegmentModel.Meta.table_name,
-                Item=_segment(item).serialize(),
+                Item=_segment(item, profile).serialize(),
                 ConditionExpression=_FIRST,
                 ExpressionAttributeNames={"#hash": "device"},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -68,19 +69,19 @@ class DynamoStore:
             standing = _refused(error)
             if standing is None:  # it went away between the condition and the answer
                 raise errors.Unavailable from error
-            return _item(standing)
+            return item_of(standing)
         return None
 
     def get_segment(self, device: str, key: str) -> Item | None:
         """See Store."""
         raw = _get(SegmentModel, {"device": {"S": device}, "key": {"S": key}})
-        return _item(raw) if raw and not _is_expired(raw) else None
+        return item_of(raw) if raw and not _is_expired(raw) else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
         """See Store. The first page is cut at ``first_page`` items, later ones at DynamoDB's 1 MB."""
         for raw in _query(SegmentModel, ("device", "key"), (device, low, high), newest_first, first_page):
             if not _is_expired(raw):
-                yield _item(raw)
+                yield item_of(raw)
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store. Bodies are billed as read but not sent."""
@@ -89,7 +90,7 @@ class DynamoStore:
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
-        return _write_if_version("PutItem", SegmentModel, item.version - 1, Item=_segment(item).serialize())
+        return _write_if_version("PutItem", SegmentModel, item.version - 1, Item=_segment(item, profile).serialize())
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
@@ -152,8 +153,27 @@ class DynamoStore:
         return [_entity(raw) for raw in rows if not _is_expired(raw)]
 
     def counters(self, device: str) -> Counters:
-        """See Store. Adds up the segments; what was last sent is not known here yet."""
-        return Counters(self.count_points(device, "0", "g"), None)
+        """See Store. What the stream has counted, some seconds late; before it counts, the segments are added up."""
+        raw = _get(EntityModel, {"owner": {"S": f"device#{device}"}, "name": {"S": _COUNTERS}})
+        if raw is None:
+            return Counters(self.count_points(device, "0", "g"), None)
+        last = raw.get("last_input_ms")
+        return Counters(max(0, int(raw["records"]["N"])), int(last["N"]) if last else None)
+
+    def add_sum(self, added: Sum) -> str | None:
+        """See CounterStore. One transaction, so that device and profile agree and nothing is added twice."""
+        device = _add_to(f"device#{added.device}", added)
+        device["ConditionExpression"] = "attribute_not_exists(#sequence) OR #sequence < :first"
+        device["ExpressionAttributeValues"][":first"] = {"S": added.first}
+        device["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        updates = [device, *([_add_to(f"profile#{added.profile}", added)] if added.profile else [])]
+        try:
+            _call("TransactWriteItems", TransactItems=[{"Update": update} for update in updates])
+        except ClientError as error:
+            reasons: list[dict[str, Any]] = dict(error.response)["CancellationReasons"]
+            standing: str = reasons[0]["Item"]["sequence"]["S"]
+            return standing
+        return None
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store. Nothing to do: counters come from what is stored."""
@@ -183,6 +203,32 @@ class DynamoStore:
                 self._sleep(pause_s)
 
 
+def _add_to(owner: str, added: Sum) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        ":in": {"N": str(added.points_in)},
+        ":records": {"N": str(added.records)},
+        ":sequence": {"S": added.sequence},
+        ":doc": {"S": "{}"},
+        ":version": {"N": "1"},
+    }
+    expression = (
+        "ADD #input :in, #records :records "
+        "SET #sequence = :sequence, #doc = if_not_exists(#doc, :doc), #version = if_not_exists(#version, :version)"
+    )
+    names = {"#input": "input", "#records": "records", "#sequence": "sequence", "#doc": "doc", "#version": "version"}
+    if added.last_input_ms is not None:
+        values[":last"] = {"N": str(added.last_input_ms)}
+        names["#last"] = "last_input_ms"
+        expression += ", #last = :last"
+    return {
+        "TableName": EntityModel.Meta.table_name,
+        "Key": {"owner": {"S": owner}, "name": {"S": _COUNTERS}},
+        "UpdateExpression": expression,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
+
+
 def _call(operation: str, **parameters: Any) -> dict[str, Any]:
     """Call DynamoDB; a refused condition comes out as the ClientError it is, anything else as Unavailable.
 
@@ -194,7 +240,7 @@ def _call(operation: str, **parameters: Any) -> dict[str, Any]:
         if "ConsumedCapacity" not in answer:
             raise ValueError("not an answer of DynamoDB's")
     except ClientError as error:
-        if error.response["Error"]["Code"] == _REFUSED:
+        if error.response["Error"]["Code"] in _REFUSED:
             raise
         raise errors.Unavailable from error
     except (BotoCoreError, PynamoDBException, ValueError) as error:
@@ -259,11 +305,12 @@ def _write_if_version(operation: str, model: type[Model], version: int, **what: 
     return True
 
 
-def _segment(item: Item) -> SegmentModel:
-    return SegmentModel(**item._asdict())
+def _segment(item: Item, profile: str) -> SegmentModel:
+    return SegmentModel(**item._asdict(), profile=profile)
 
 
-def _item(raw: dict[str, Any]) -> Item:
+def item_of(raw: dict[str, Any]) -> Item:
+    """Read a segment as DynamoDB hands it out."""
     expires = raw.get("expires_at")
     return Item(
         raw["device"]["S"],

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pynamodb.attributes import BinaryAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
+from pynamodb.constants import STREAM_NEW_AND_OLD_IMAGE
 from pynamodb.models import Model
 
 from chalicelib import settings
@@ -51,6 +52,7 @@ class SegmentModel(_Shared):
         """Where it is kept."""
 
         table_name = settings.current().segments_table
+        stream_view_type = STREAM_NEW_AND_OLD_IMAGE
 
     device = UnicodeAttribute(hash_key=True)
     key = UnicodeAttribute(range_key=True)
@@ -58,6 +60,7 @@ class SegmentModel(_Shared):
     digest = BinaryAttribute(legacy_encoding=False)
     points = NumberAttribute()
     version = NumberAttribute()
+    profile = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
 
 

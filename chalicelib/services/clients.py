@@ -1,0 +1,50 @@
+"""Which device an MQTT client id belongs to: the broker tells the id of who published, and nothing else for certain."""
+
+import re
+
+from chalicelib import clock, store
+from chalicelib.cache import Cache
+from chalicelib.services.grants import Grant
+from chalicelib.settings import CACHE_S
+from chalicelib.store import ABSENT, Entity
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_:.,@=-]{1,128}")
+"""No ``*``, ``?`` or ``$``, which mean something in a policy, and no ``/``, ``+`` or ``#``, which do in a topic."""
+_NAME = "binding"
+_RENEW_S = 3_600
+_bindings: Cache[tuple[str, str]] = Cache(ttl_s=CACHE_S)
+
+
+def bind(*, client_id: str, grant: Grant, keep_s: int) -> bool:
+    """Give a client id to a device for ``keep_s`` seconds. It lasts an hour less at the least: renewing costs a write.
+
+    Returns:
+        False when another device has it, or when it is no id that a policy may name.
+
+    Cost: one read; one conditional write when it is new or an hour old.
+    """
+    if _CLIENT_ID.fullmatch(client_id) is None:
+        return False
+    here = store.current()
+    owner, expires_at = f"client#{client_id}", clock.now_ms() // 1000 + keep_s
+    doc = {"device": grant.device, "profile": grant.profile}
+    standing = here.get(owner, _NAME)
+    if standing is not None and standing.doc != doc:
+        return False
+    if standing is not None and (standing.expires_at or 0) > expires_at - _RENEW_S:
+        return True
+    version = standing.version if standing else ABSENT
+    bound = here.put(Entity(owner, _NAME, doc, version + 1, expires_at), expected=version)
+    return bound is None or bound.doc == doc
+
+
+def device_of(*, client_id: str) -> tuple[str, str] | None:
+    """Return the profile and device that a client id is bound to, or None. Cost: one read a minute."""
+    found = _bindings.get(client_id)
+    if found is None:
+        entity = store.current().get(f"client#{client_id}", _NAME)
+        if entity is None:
+            return None
+        found = entity.doc["profile"], entity.doc["device"]
+        _bindings.put(client_id, found)
+    return found

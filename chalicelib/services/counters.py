@@ -1,0 +1,70 @@
+"""Counters of devices and profiles on AWS: what the table's stream says was stored and removed."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chalicelib.codec import segments
+from chalicelib.codec.segments import Item
+from chalicelib.store import CounterStore, Sum
+
+
+class Change(NamedTuple):
+    """A record of the stream: a segment before and after."""
+
+    sequence: str
+    """Rises with time for each device; digits of any number."""
+    profile: str
+    old: Item | None
+    new: Item | None
+
+    @property
+    def device(self) -> str:
+        """Whose segment it is."""
+        item = self.new or self.old
+        return item.device if item else ""
+
+
+def pad(sequence: str) -> str:
+    """Write a sequence number so that texts sort as numbers do; DynamoDB's have at most 40 digits."""
+    return sequence.zfill(40)
+
+
+def apply(*, changes: Iterable[Change], here: CounterStore) -> int:
+    """Add changes to the counters, each once however often and in whatever batches they are delivered.
+
+    Args:
+        changes: of one shard, in its order.
+        here: the store.
+
+    Returns:
+        How many changes were added.
+
+    Cost: one transaction of two updates a device in the batch.
+    """
+    by_device: dict[str, list[Change]] = {}
+    for change in changes:
+        by_device.setdefault(change.device, []).append(change)
+    return sum(_apply(own, here) for own in by_device.values())
+
+
+def _apply(changes: list[Change], here: CounterStore) -> int:
+    while changes:
+        applied = here.add_sum(_sum(changes))
+        if applied is None:
+            return len(changes)
+        changes = [change for change in changes if pad(change.sequence) > applied]
+    return 0
+
+
+def _sum(changes: list[Change]) -> Sum:
+    points_in = records = 0
+    last_ms = None
+    for change in changes:
+        records += (change.new.points if change.new else 0) - (change.old.points if change.old else 0)
+        if change.new is not None and change.old is None:
+            segment = segments.decode_header(change.new)
+            if not segment.moved:
+                points_in += change.new.points
+                last_ms = max(last_ms or segment.created_ms, segment.created_ms)
+    last = changes[-1]
+    return Sum(last.device, last.profile, points_in, records, last_ms, pad(changes[0].sequence), pad(last.sequence))

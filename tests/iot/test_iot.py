@@ -1,0 +1,230 @@
+"""The functions behind IoT Core, over both stores: who may connect, what is stored, what becomes of the rest."""
+
+import base64
+import json
+from fnmatch import fnmatchcase
+from types import SimpleNamespace
+
+import boto3
+import pytest
+
+from chalicelib import cache, errors, iot, queue, store
+from tests import kit
+from tests.kit import NOW_MS, World, point
+
+ARN = "arn:aws:lambda:eu-central-1:123456789012:function:decant-dev-iot-authorizer"
+SHARED = "tago/data/post"
+
+
+@pytest.fixture
+def letters(dynamodb, clean, configure):
+    """The dead-letter queue: returns what came in."""
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
+    configure(dead_letters_url=url)
+    queue._clients[:] = [sqs]
+
+    def read():
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"]) for one in found]
+
+    yield read
+    sqs.delete_queue(QueueUrl=url)
+    queue._clients.clear()
+
+
+def connect(password, client_id="thermo-1", **more):
+    if isinstance(password, str):
+        password = base64.b64encode(password.encode()).decode()
+    mqtt = {"username": "Token", "password": password, "clientId": client_id} | more
+    return iot.authorize(
+        {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
+    )
+
+
+def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS):
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    event = {"payload": base64.b64encode(raw).decode(), "topic": topic, "clientid": client_id, "timestamp": timestamp}
+    return iot.ingest(event | {"principal": ""}, None)
+
+
+def may(answer, action, resource):
+    (document,) = answer["policyDocuments"]
+    return any(
+        statement["Action"] == action and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        for statement in json.loads(document)["Statement"]
+        if statement["Effect"] == "Allow"
+    )
+
+
+@pytest.fixture
+def connected(world):
+    assert connect(world.token)["isAuthenticated"]
+    return world
+
+
+def test_policy_names_the_devices_own_client_and_topics_only(world):
+    answer = connect(world.token)
+    base = "arn:aws:iot:eu-central-1:123456789012"
+    other = World()
+    assert answer["isAuthenticated"] and answer["principalId"] == world.device and answer["principalId"].isalnum()
+    assert 300 <= answer["refreshAfterInSeconds"] <= answer["disconnectAfterInSeconds"] <= 86_400
+    assert len(answer["policyDocuments"][0]) <= 2_048 and world.token not in json.dumps(answer)
+    assert may(answer, "iot:Connect", f"{base}:client/thermo-1")
+    assert not may(answer, "iot:Connect", f"{base}:client/thermo-12")
+    for topic in ("tago/data/post", "tagoio/data/post", f"device/{world.device}/data/post"):
+        assert may(answer, "iot:Publish", f"{base}:topic/{topic}")
+    for action, kind in (("iot:Subscribe", "topicfilter"), ("iot:Receive", "topic")):
+        assert may(answer, action, f"{base}:{kind}/device/{world.device}/down")
+        for topic in (
+            "tago/data/post",
+            "tagoio/data/post",
+            "#",
+            "+/+/data/post",
+            f"device/{other.device}/down",
+            "device/#",
+        ):
+            assert not may(answer, action, f"{base}:{kind}/{topic}")
+    assert not may(answer, "iot:Publish", f"{base}:topic/device/{other.device}/data/post")
+    assert "*" not in {one["Action"] for one in json.loads(answer["policyDocuments"][0])["Statement"]}
+
+
+@pytest.mark.parametrize(("permission", "publishes", "receives"), [("read", False, True), ("write", True, False)])
+def test_policy_follows_the_tokens_permission(world, permission, publishes, receives):
+    sent = {"device": world.device, "name": "t", "permission": permission}
+    answer = connect(world.admin.post("/device/token", sent).result["token"])
+    base = "arn:aws:iot:eu-central-1:123456789012"
+    assert may(answer, "iot:Publish", f"{base}:topic/{SHARED}") is publishes
+    assert may(answer, "iot:Receive", f"{base}:topic/device/{world.device}/down") is receives
+
+
+def test_whoever_is_not_a_device_is_refused(world):
+    refused = {"isAuthenticated": False}
+    for password in ("", "x", "00000000-0000-4000-8000-000000000000", world.profile_token, world.token + "\n"):
+        assert connect(password) == refused
+    assert connect("%%%") == refused and connect(b"\xff".hex()) == refused
+    for event in ({}, {"protocolData": {}}, {"protocolData": {"mqtt": {}}}, {"protocolData": {"mqtt": None}}):
+        assert iot.authorize(event, SimpleNamespace(invoked_function_arn=ARN)) == refused
+
+
+@pytest.mark.parametrize(
+    "client_id", ["", "*", "a*", "a?", "${iot:ClientId}", "a/b", "a+", "a#", "ü", "x" * 129, "a b"]
+)
+def test_client_id_that_means_something_in_a_policy_is_refused(world, client_id):
+    assert connect(world.token, client_id) == {"isAuthenticated": False}
+
+
+def test_client_id_belongs_to_one_device(clock, here):
+    one, two = World(), World()
+    assert connect(one.token)["isAuthenticated"]
+    assert connect(two.token) == {"isAuthenticated": False}
+    assert connect(one.token)["isAuthenticated"]
+    clock.advance(iot.DISCONNECT_S)
+    assert connect(two.token) == {"isAuthenticated": False}
+    clock.advance(7_201)
+    assert connect(two.token)["isAuthenticated"] and connect(one.token) == {"isAuthenticated": False}
+
+
+def test_binding_is_renewed_before_it_could_end_within_a_session(clock, dynamo):
+    world = World()
+    connect(world.token)
+    with kit.counting() as calls:
+        connect(world.token)
+    assert "PutItem" not in calls
+    for _ in range(30):
+        clock.advance(3_700)
+        connect(world.token)
+        left_s = store.current().get("client#thermo-1", "binding").expires_at - clock.now_ms // 1000
+        assert left_s >= iot.DISCONNECT_S
+
+
+def test_deactivated_device_and_store_that_is_down_are_refused(world, monkeypatch):
+    world.admin.put(f"/device/{world.device}", {"active": False})
+    assert connect(world.token) == {"isAuthenticated": False}
+
+    def fail(*_):
+        raise errors.Unavailable
+
+    monkeypatch.setattr(store.current(), "get", fail)
+    cache.clear_all()
+    assert connect(world.token) == {"isAuthenticated": False}
+
+
+def test_message_of_points_is_stored_like_a_post(connected):
+    assert publish([point("a", 1.5, unit="C", metadata={"x": 1}), point("b", True)]) == {"added": 2}
+    b, a = connected.read()
+    topics = {"mqtt_topic": SHARED, "topic": SHARED}
+    assert (a["value"], a["unit"], a["metadata"]) == (1.5, "C", {"x": 1, **topics}) and b["metadata"] == topics
+    assert a["time"] == "2026-09-21T14:13:20.000Z"
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [(b"21.5", "21.5"), (b"on", "on"), ("grün".encode(), "grün"), (b"\xff\x00", "�\x00"), (b"", "")],
+)
+def test_message_that_is_no_json_is_the_value_of_one_point(connected, payload, value):
+    publish(payload, "tagoio/data/post")
+    (got,) = connected.read()
+    assert (got["variable"], got["value"]) == ("payload", value)
+    assert got["metadata"] == {"mqtt_topic": "tagoio/data/post", "topic": "tagoio/data/post"}
+
+
+def test_message_in_hex_when_the_device_says_so(connected):
+    connected.admin.post(f"/device/{connected.device}/params", {"key": "payload_type", "value": "hex", "sent": True})
+    publish(b"\x01\xff")
+    publish({"variable": "a", "value": 1}, timestamp=NOW_MS + 1)
+    assert [one["value"] for one in connected.read()] == [1, "01ff"]
+
+
+def test_own_topic_names_the_device(connected):
+    assert publish(point("a"), f"device/{connected.device}/data/post") == {"added": 1}
+
+
+def test_message_delivered_again_is_stored_once(connected):
+    for payload in (point("a", 1), [point("b", 1, time=NOW_MS - 5)], b"raw"):
+        for _ in range(3):
+            assert publish(payload)["added"] == 1
+    assert connected.read(query="count") == 3
+    publish(b"raw", timestamp=NOW_MS + 1)
+    publish([point("b", 1, time=NOW_MS - 5)], timestamp=NOW_MS + 1)
+    assert connected.read(query="count") == 4
+
+
+def test_bad_messages_go_to_the_dead_letters_and_the_function_returns(connected, letters):
+    other = World()
+    bad = [
+        ((b"{", SHARED), "json"), (([{"value": 1}], SHARED), "variable is required"), ((point("a"), "other"), "topic"),
+        ((point("a"), f"device/{other.device}/data/post"), "topic"), ((point("a"), SHARED, "stranger"), "bound"),
+    ]  # fmt: skip
+    for arguments, reason in bad:
+        refused = publish(*arguments)["refused"]
+        (letter,) = letters()
+        assert reason in refused.lower() or reason in refused
+        assert letter["reason"] == refused and letter["message"]["topic"] == arguments[1]
+    for event in ({}, {"payload": 5}, {"payload": "%", "topic": "t", "clientid": "c", "timestamp": 1}):
+        assert iot.ingest(event, None)["added"] == 0 and len(letters()) == 1
+    assert connected.read() == [] == other.read()
+
+
+def test_deactivated_and_deleted_devices_store_nothing(connected, letters):
+    connected.admin.put(f"/device/{connected.device}", {"active": False})
+    assert publish(point("a"))["refused"] == "Device is deactivated"
+    connected.admin.delete(f"/device/{connected.device}")
+    assert publish(point("a"))["refused"] == "Device not found"
+    assert len(letters()) == 2
+
+
+def test_store_that_is_down_raises_so_that_the_message_comes_again(clock, dynamo, monkeypatch):
+    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    world = World()
+    connect(world.token)
+    world.send(point("a", 0))
+    with kit.throttled("PutItem"), pytest.raises(errors.Unavailable):
+        publish(point("a", 1))
+    assert publish(point("a", 1)) == {"added": 1} and world.read(query="count") == 2
+
+
+def test_payload_never_names_the_device(connected):
+    other = World()
+    publish([{**point("a"), "device": other.device, "id": other.device, "token": other.token}])
+    assert other.read() == [] and len(connected.read()) == 1

@@ -1,0 +1,127 @@
+"""Counters from the stream of the segments table: each change once, however it is delivered. Real stream records of moto's."""
+
+import base64
+import random
+
+import boto3
+import pytest
+
+from chalicelib import errors, store, stream
+from chalicelib.codec import keys
+from chalicelib.services import counters
+from chalicelib.store.models import SegmentModel
+from tests import kit
+from tests.kit import NOW_MS, World, client, point
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+
+
+@pytest.fixture
+def records(dynamo):
+    """Everything that has happened to the table of segments since the test began, as Lambda hands it over."""
+    arn = client().describe_table(TableName=SegmentModel.Meta.table_name)["Table"]["LatestStreamArn"]
+    streams = boto3.client("dynamodbstreams", endpoint_url="https://streams.dynamodb.us-east-1.amazonaws.com")
+
+    def read():
+        shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+        iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        found = streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+        return [as_event(one) for one in found]
+
+    before = len(read())
+    return lambda: read()[before:]
+
+
+def as_event(record):
+    def encoded(image):
+        return {
+            name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value
+            for name, value in image.items()
+        }
+
+    images = {name: encoded(image) for name, image in record["dynamodb"].items() if name.endswith("Image")}
+    return {"eventName": record["eventName"], "dynamodb": {**record["dynamodb"], **images}}
+
+
+def deliver(batch):
+    return stream.count({"Records": batch}, None)["added"]
+
+
+def amounts(world):
+    item = (
+        client()
+        .get_item(
+            TableName="decant-entities", Key={"owner": {"S": f"profile#{world.profile}"}, "name": {"S": "counters"}}
+        )
+        .get("Item", {})
+    )
+    return {name: int(item[name]["N"]) for name in ("input", "records", "last_input_ms") if name in item}
+
+
+def test_counters_follow_what_is_stored_changed_and_removed(clock, records):
+    world = World()
+    world.send(*[point("a", number, time=HOUR_START + number) for number in range(10)])
+    clock.advance(5)
+    world.send(point("b", 1))
+    ids = [one["id"] for one in world.read(variables="a", qty=4)]
+    world.api.delete("/data", query={"ids": ids[:3]})
+    world.api.put("/data", {"id": ids[3], "time": HOUR_START - 9 * keys.HOUR_MS})
+    deliver(records())
+    assert store.current().counters(world.device) == (8, clock.now_ms)
+    assert world.admin.get(f"/device/{world.device}/data_amount").result == 8 == world.read(query="count")
+    assert world.admin.get(f"/device/{world.device}").result["last_input"] == "2026-09-21T14:13:25.000Z"
+    assert amounts(world) == {"input": 11, "records": 8, "last_input_ms": clock.now_ms}
+    world.admin.post(f"/device/{world.device}/empty")
+    deliver(records())
+    assert store.current().counters(world.device).records == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_batches_delivered_again_count_once(clock, records, seed):
+    chance = random.Random(seed)
+    worlds = [World(), World()]
+    for turn in range(12):
+        world = chance.choice(worlds)
+        world.send(*[point("a", at, time=HOUR_START + turn * 100 + at) for at in range(chance.randrange(1, 9))])
+    found = records()
+    at = 0
+    while at < len(found):
+        size = chance.randrange(1, 6)
+        for _ in range(chance.randrange(1, 3)):
+            deliver(found[max(0, at - chance.randrange(4)) : at + size])
+        at += size
+    assert deliver(found) == 0
+    for world in worlds:
+        expected = world.read(query="count")
+        assert store.current().counters(world.device).records == expected
+        if expected:
+            assert amounts(world)["input"] == expected
+
+
+def test_before_the_stream_counts_the_segments_are_added_up(dynamo):
+    world = World()
+    world.send(point("a"), point("b"))
+    assert store.current().counters(world.device) == (2, None)
+
+
+def test_row_of_an_older_version_has_no_profile_and_is_counted_for_its_device(clock, records):
+    world = World()
+    world.send(point("a"))
+    batch = records()
+    for record in batch:
+        record["dynamodb"]["NewImage"].pop("profile")
+    assert deliver(batch) == 1
+    assert store.current().counters(world.device).records == 1 and amounts(world) == {}
+
+
+def test_store_that_is_down_raises_so_that_the_batch_comes_again(clock, records):
+    world = World()
+    world.send(point("a"))
+    batch = records()
+    with kit.answered("TransactWriteItems", 500, {}), pytest.raises(errors.Unavailable):
+        deliver(batch)
+    assert deliver(batch) == 1
+
+
+def test_sequences_sort_as_numbers():
+    assert counters.pad("9") < counters.pad("10") < counters.pad("1" * 40)
