@@ -22,14 +22,18 @@ def records(dynamo):
     arn = client().describe_table(TableName=SegmentModel.Meta.table_name)["Table"]["LatestStreamArn"]
     streams = boto3.client("dynamodbstreams", endpoint_url="https://streams.dynamodb.us-east-1.amazonaws.com")
 
-    def read():
-        shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
-        iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
-        found = streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
-        return [as_event(one) for one in found]
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    start = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="LATEST")["ShardIterator"]
 
-    before = len(read())
-    return lambda: read()[before:]
+    def read():
+        found, iterator = [], start
+        while page := streams.get_records(ShardIterator=iterator):
+            if not page["Records"]:
+                return [as_event(one) for one in found]
+            found += page["Records"]
+            iterator = page["NextShardIterator"]
+
+    return read
 
 
 def as_event(record):
