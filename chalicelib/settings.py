@@ -21,7 +21,7 @@ class Settings:
     """DynamoDB table of profiles, devices, tokens, parameters and directories."""
     secret_parameter: str = "/decant/secret"  # noqa: S105 - a name
     """SSM SecureString that holds the deployment's secret."""
-    dead_letters_url: str = ""
+    dead_letters_queue: str = "decant-dead-letters"
     """SQS queue of the messages that could not be stored."""
     dedupe: bool = True
     """Whether a repeated request, or the same point twice in one request, is stored once."""
@@ -38,7 +38,7 @@ def load() -> Settings:
         segments_table=os.environ.get("DECANT_SEGMENTS_TABLE", defaults.segments_table),
         entities_table=os.environ.get("DECANT_ENTITIES_TABLE", defaults.entities_table),
         secret_parameter=os.environ.get("DECANT_SECRET_PARAMETER", defaults.secret_parameter),
-        dead_letters_url=os.environ.get("DECANT_DEAD_LETTERS_URL", defaults.dead_letters_url),
+        dead_letters_queue=os.environ.get("DECANT_DEAD_LETTERS_QUEUE", defaults.dead_letters_queue),
         dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
         scalar_as_list=_flag("DECANT_SCALAR_AS_LIST", defaults.scalar_as_list),
         profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),

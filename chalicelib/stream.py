@@ -8,7 +8,7 @@ from chalice.app import Blueprint
 from chalicelib import log
 from chalicelib.services import counters
 from chalicelib.services.counters import Change
-from chalicelib.store import dynamodb
+from chalicelib.store import counting, dynamodb
 
 bp = Blueprint(__name__)
 
@@ -17,7 +17,7 @@ bp = Blueprint(__name__)
 def count(event: dict[str, Any], _context: Any) -> dict[str, int]:
     """Add a batch of the stream to the counters. Raises when the store is down: Lambda delivers the batch again."""
     changes = [_change(record) for record in event["Records"]]
-    added = counters.apply(changes=changes, here=dynamodb.DynamoStore())
+    added = counters.apply(changes=changes, here=counting)
     log.line(function="counters", records=len(changes), added=added)
     return {"added": added}
 
@@ -27,7 +27,7 @@ def _change(record: dict[str, Any]) -> Change:
     images = [_decoded(found.get(name)) for name in ("OldImage", "NewImage")]
     old, new = (dynamodb.item_of(image) if image else None for image in images)
     image = images[1] or images[0] or {}
-    return Change(found["SequenceNumber"], image.get("profile", {}).get("S", ""), old, new)
+    return Change(found["SequenceNumber"], image["profile"]["S"], old, new)
 
 
 def _decoded(image: dict[str, Any] | None) -> dict[str, Any] | None:

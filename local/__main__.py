@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from chalicelib import clock, errors, log, secret, settings, store
+from chalicelib.services import erasures
 from chalicelib.store.sqlite import SqliteStore
 from local import seed
 from local.gateway import Gateway, GroupCommit
@@ -105,6 +106,7 @@ async def _purge_daily(here: SqliteStore) -> None:
     while True:
         with contextlib.suppress(errors.Unavailable):
             here.purge()
+            erasures.resume()
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
 
 

@@ -12,6 +12,8 @@ from moto.core.models import botocore_stubber
 from app import app
 from chalicelib import clock
 from chalicelib.services import devices, profiles
+from chalicelib.store import Sum
+from chalicelib.store.counting import add_sum
 from chalicelib.store.models import SegmentModel
 from local.gateway import Router
 
@@ -318,6 +320,18 @@ def unprocessed(rounds, keep=1):
     operation = "dynamodb.BatchWriteItem"
     with hook(f"before-parameter-build.{operation}", take), hook(f"after-call.{operation}", give):
         yield
+
+
+def count_stream(world, points_in, records):
+    """Let the stream have counted this much for a device."""
+    added = Sum(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
+    assert add_sum(added) is None
+
+
+SCHEDULED = {
+    "version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "Scheduled Event", "source": "aws.events",
+    "time": "2026-09-21T14:00:00Z", "id": "1", "resources": [],
+}  # fmt: skip
 
 
 class Killed(BaseException):

@@ -39,7 +39,7 @@ def apply(*, changes: Iterable[Change], here: CounterStore) -> int:
     Returns:
         How many changes were added.
 
-    Cost: one transaction of two updates a device in the batch.
+    Cost: one update a device in the batch.
     """
     by_device: dict[str, list[Change]] = {}
     for change in changes:

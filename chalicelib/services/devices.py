@@ -10,7 +10,7 @@ from chalicelib.schemas import devices as schema
 from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, ListQuery
 from chalicelib.schemas.queries import bad
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import edits, lists, networks, params, tokens
+from chalicelib.services import erasures, lists, networks, params, tokens
 from chalicelib.settings import CACHE_S
 from chalicelib.store import ABSENT, Doc, Entity
 
@@ -103,7 +103,7 @@ def info(*, profile: str, device: str) -> dict[str, Any]:
 
 def show(doc: Doc) -> dict[str, Any]:
     """Return a device as clients see it."""
-    last_ms = store.current().counters(doc["id"]).last_input_ms
+    last_ms = store.current().counters(doc["profile"], doc["id"]).last_input_ms
     return _shape(doc, last_ms)
 
 
@@ -203,7 +203,7 @@ def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
     def converted(doc: Doc) -> dict[str, Any]:
         if doc["active"]:
             raise errors.BadRequest("The device must be inactive to be converted")
-        if store.current().counters(device).records:
+        if store.current().counters(profile, device).records:
             raise errors.BadRequest("The device must be empty to be converted")
         return {"type": sent["type"], "chunk_period": period, "chunk_retention": retention}
 
@@ -239,7 +239,7 @@ def _edited(doc: Doc, sent: DeviceEditIn) -> dict[str, Any]:
 
 
 def delete(*, profile: str, device: str) -> None:
-    """Delete a device, its tokens first, then its points and parameters. A repetition completes what failed half-way.
+    """Delete a device and all it has. It is gone at once; what cannot be removed in time is removed later.
 
     Raises:
         errors.NotFound: no such device, or another profile's.
@@ -249,13 +249,8 @@ def delete(*, profile: str, device: str) -> None:
     for tag in doc["tags"]:
         if tag["key"] == PROTECTION_TAG:
             raise errors.BadRequest(tag["value"] or "The device is protected from deletion")
-    here = store.current()
-    tokens.delete_all(device=device)
     _docs.drop(f"{profile}#{device}")
-    edits.empty(device=doc)
-    owner = f"device#{device}"
-    here.delete(owner, [entity.name for entity in here.list(owner, "")])
-    here.delete(f"profile#{profile}", [f"device#{device}"])
+    erasures.begin(device=doc)
 
 
 def data_amount(*, profile: str, device: str) -> int:
@@ -265,4 +260,4 @@ def data_amount(*, profile: str, device: str) -> int:
         errors.NotFound: no such device, or another profile's.
     """
     get_or_raise(profile=profile, device=device)
-    return store.current().counters(device).records
+    return store.current().counters(profile, device).records

@@ -116,7 +116,7 @@ def _check_device(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
         return
     amount = _amounts.get(device["id"])
     if amount is None:
-        amount = [store.current().counters(device["id"]).records]
+        amount = [store.current().counters(device["profile"], device["id"]).records]
         _amounts.put(device["id"], amount, 3_600 if amount[0] < _NEARLY_FULL else settings.CACHE_S)
     if amount[0] >= MAX_MUTABLE_POINTS:
         raise errors.BadRequest(f"The device has reached the limit of {MAX_MUTABLE_POINTS} data registers")

@@ -26,8 +26,10 @@ class Entity(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """What a device or a profile has stored."""
+    """What a device or a profile has sent and stored."""
 
+    points_in: int
+    """Points ever sent and stored; the profile's include those of deleted devices."""
     records: int
     """Points alive."""
     last_input_ms: int | None
@@ -92,11 +94,14 @@ class Store(Protocol):
     def list(self, owner: str, prefix: str) -> list[Entity]:
         """Return the owner's entities whose name starts with ``prefix``, by name."""
 
-    def counters(self, device: str) -> Counters:
-        """Return the counters of a device."""
+    def counters(self, profile: str, device: str | None = None) -> Counters:
+        """Return the counters of a device, or of all that the profile has and had."""
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """Note that the device sent something of which nothing was stored."""
+
+    def forget_counters(self, device: str, *, profile: str) -> None:
+        """Remove the counters of a device that is gone; the profile's stay as they are."""
 
 
 class Sum(NamedTuple):
@@ -119,7 +124,7 @@ class CounterStore(Protocol):
     """Where sums are added up."""
 
     def add_sum(self, added: Sum) -> str | None:
-        """Add to the counters of device and profile unless they hold changes from ``added.first`` on already.
+        """Add to the counters of the device unless they hold changes from ``added.first`` on already.
 
         Returns:
             None when it was added, else the sequence up to which they hold changes.

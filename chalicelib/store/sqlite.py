@@ -264,19 +264,24 @@ class SqliteStore:
         )  # fmt: skip
         return [_entity(row) for row in rows]
 
-    def counters(self, device: str) -> Counters:
+    def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store. Exact: kept in the transaction of what they count."""
-        rows = self._rows("SELECT records, last_input_ms FROM counters WHERE owner = ?", "device#" + device)
-        records, last_ms = rows[0] if rows else (0, None)
-        pending = self._pending.get("device#" + device)
-        if pending is not None:
-            records, last_ms = records + pending[1], max(last_ms or 0, pending[2]) or None
-        return Counters(records, last_ms)
+        owner = f"profile#{profile}" if device is None else f"device#{device}"
+        rows = self._rows("SELECT input, records, last_input_ms FROM counters WHERE owner = ?", owner)
+        points_in, records, last_ms = rows[0] if rows else (0, 0, None)
+        pending = self._pending.get(owner, (0, 0, 0))
+        return Counters(points_in + pending[0], records + pending[1], max(last_ms or 0, pending[2]) or None)
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store."""
         with self._writing():
             self._add(device, profile, 0, 0, now_ms)
+
+    def forget_counters(self, device: str, *, profile: str) -> None:
+        """See Store."""
+        with self._writing() as db:
+            self._pending.pop(f"device#{device}", None)
+            db.execute("DELETE FROM counters WHERE owner = ?", (f"device#{device}",))
 
     def purge(self) -> int:
         """Remove what has expired; return how many segments went. For the embedded mode's daily run."""

@@ -83,7 +83,7 @@ def test_purge_removes_what_has_expired(clock, sqlite):
     world.send(point("a"), point("b"))
     assert sqlite.purge() == 0
     clock.advance(2 * DAY_S)
-    assert sqlite.purge() == 1 and sqlite.counters(world.device).records == 0
+    assert sqlite.purge() == 1 and sqlite.counters(world.profile, world.device).records == 0
 
 
 def test_chunks_are_listed_newest_first(clock, here):

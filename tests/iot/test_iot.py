@@ -21,8 +21,8 @@ def letters(dynamodb, clean, configure):
     """The dead-letter queue: returns what came in."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
-    configure(dead_letters_url=url)
-    queue._clients[:] = [sqs]
+    configure(dead_letters_queue="dead-letters")
+    queue.forget_client()
 
     def read():
         found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
@@ -30,7 +30,7 @@ def letters(dynamodb, clean, configure):
 
     yield read
     sqs.delete_queue(QueueUrl=url)
-    queue._clients.clear()
+    queue.forget_client()
 
 
 def connect(password, client_id="thermo-1", **more):

@@ -52,14 +52,7 @@ def deliver(batch):
 
 
 def amounts(world):
-    item = (
-        client()
-        .get_item(
-            TableName="decant-entities", Key={"owner": {"S": f"profile#{world.profile}"}, "name": {"S": "counters"}}
-        )
-        .get("Item", {})
-    )
-    return {name: int(item[name]["N"]) for name in ("input", "records", "last_input_ms") if name in item}
+    return store.current().counters(world.profile)
 
 
 def test_counters_follow_what_is_stored_changed_and_removed(clock, records):
@@ -71,13 +64,12 @@ def test_counters_follow_what_is_stored_changed_and_removed(clock, records):
     world.api.delete("/data", query={"ids": ids[:3]})
     world.api.put("/data", {"id": ids[3], "time": HOUR_START - 9 * keys.HOUR_MS})
     deliver(records())
-    assert store.current().counters(world.device) == (8, clock.now_ms)
+    assert store.current().counters(world.profile, world.device) == (11, 8, clock.now_ms) == amounts(world)
     assert world.admin.get(f"/device/{world.device}/data_amount").result == 8 == world.read(query="count")
     assert world.admin.get(f"/device/{world.device}").result["last_input"] == "2026-09-21T14:13:25.000Z"
-    assert amounts(world) == {"input": 11, "records": 8, "last_input_ms": clock.now_ms}
     world.admin.post(f"/device/{world.device}/empty")
     deliver(records())
-    assert store.current().counters(world.device).records == 0
+    assert store.current().counters(world.profile, world.device).records == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -97,32 +89,41 @@ def test_any_batches_delivered_again_count_once(clock, records, seed):
     assert deliver(found) == 0
     for world in worlds:
         expected = world.read(query="count")
-        assert store.current().counters(world.device).records == expected
-        if expected:
-            assert amounts(world)["input"] == expected
+        assert store.current().counters(world.profile, world.device).records == expected
+        assert amounts(world)[:2] == (expected, expected)
 
 
 def test_before_the_stream_counts_the_segments_are_added_up(dynamo):
     world = World()
     world.send(point("a"), point("b"))
-    assert store.current().counters(world.device) == (2, None)
+    assert store.current().counters(world.profile, world.device) == (0, 2, None)
 
 
-def test_row_of_an_older_version_has_no_profile_and_is_counted_for_its_device(clock, records):
+def test_sending_nothing_is_noted_and_counts_nothing(clock, records):
     world = World()
+    clock.advance(5)
+    assert world.send() == "0 Data Added"
+    assert store.current().counters(world.profile, world.device) == (0, 0, clock.now_ms)
     world.send(point("a"))
+    deliver(records())
+    assert store.current().counters(world.profile, world.device)[:2] == (1, 1)
+
+
+def test_a_batch_costs_one_update_a_device(clock, records):
+    world = World()
+    for number in range(20):
+        world.send(point("a", number))
     batch = records()
-    for record in batch:
-        record["dynamodb"]["NewImage"].pop("profile")
-    assert deliver(batch) == 1
-    assert store.current().counters(world.device).records == 1 and amounts(world) == {}
+    with kit.counting() as calls:
+        assert deliver(batch) == 20
+    assert dict(calls) == {"UpdateItem": 1}
 
 
 def test_store_that_is_down_raises_so_that_the_batch_comes_again(clock, records):
     world = World()
     world.send(point("a"))
     batch = records()
-    with kit.answered("TransactWriteItems", 500, {}), pytest.raises(errors.Unavailable):
+    with kit.answered("UpdateItem", 500, {}), pytest.raises(errors.Unavailable):
         deliver(batch)
     assert deliver(batch) == 1
 

@@ -36,7 +36,7 @@ def test_put_segments_on_a_taken_key_returns_what_stands_there(here):
     other = one._replace(body=b"other", digest=b"another")
     assert put(here, other, item(2)) == [one, None]
     assert here.get_segment(DEVICE, one.key) == one
-    assert here.counters(DEVICE).records == 4
+    assert here.counters(PROFILE, DEVICE).records == 4
 
 
 def test_put_segments_of_others_in_the_way_of_an_expired_one(here, clock):
@@ -76,7 +76,7 @@ def test_replace_segment_only_over_the_version_before(here):
     assert here.replace_segment(second, profile=PROFILE)
     assert not here.replace_segment(second, profile=PROFILE)
     assert not here.replace_segment(item(9, version=2), profile=PROFILE)
-    assert here.get_segment(DEVICE, one.key) == second and here.counters(DEVICE).records == 5
+    assert here.get_segment(DEVICE, one.key) == second and here.counters(PROFILE, DEVICE).records == 5
 
 
 def test_delete_segment_only_of_its_version(here):
@@ -85,7 +85,7 @@ def test_delete_segment_only_of_its_version(here):
     assert not here.delete_segment(one._replace(version=2), profile=PROFILE)
     assert here.delete_segment(one, profile=PROFILE)
     assert not here.delete_segment(one, profile=PROFILE)
-    assert here.get_segment(DEVICE, one.key) is None and here.counters(DEVICE).records == 0
+    assert here.get_segment(DEVICE, one.key) is None and here.counters(PROFILE, DEVICE).records == 0
 
 
 def test_drop_segments_of_a_range_only(here):
@@ -93,7 +93,7 @@ def test_drop_segments_of_a_range_only(here):
     low, high = keys.segment_key(10_000, 0), keys.segment_key(49_000, 0)
     assert here.drop_segments(DEVICE, low, high, profile=PROFILE) == 80
     assert here.drop_segments(DEVICE, low, high, profile=PROFILE) == 0
-    assert len(scan(here)) == 20 and here.counters(DEVICE).records == 40
+    assert len(scan(here)) == 20 and here.counters(PROFILE, DEVICE).records == 40
 
 
 def test_put_entity_by_version(here):
@@ -137,7 +137,7 @@ def test_delete_entities_with_absent_and_repeated_names(here):
 def test_sqlite_touch_notes_the_last_input(sqlite):
     put(sqlite, item(1))
     sqlite.touch(DEVICE, profile=PROFILE, now_ms=NOW_MS + 5)
-    assert sqlite.counters(DEVICE) == (2, NOW_MS + 5)
+    assert sqlite.counters(PROFILE, DEVICE) == (2, 2, NOW_MS + 5)
 
 
 def test_sqlite_survives_being_opened_again(sqlite, tmp_path):
@@ -145,5 +145,5 @@ def test_sqlite_survives_being_opened_again(sqlite, tmp_path):
 
     put(sqlite, item(1))
     again = SqliteStore(tmp_path / "decant.db")
-    assert again.get_segment(DEVICE, item(1).key) == item(1) and again.counters(DEVICE).records == 2
+    assert again.get_segment(DEVICE, item(1).key) == item(1) and again.counters(PROFILE, DEVICE).records == 2
     again.close()

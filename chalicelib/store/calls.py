@@ -1,0 +1,137 @@
+"""Calls of DynamoDB: what is refused, what is broken, pages, and batches that are written to the last item.
+
+Conditions and keys are fixed expressions with placeholders; nothing a client sends is ever put into an expression.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.models import Model
+
+from chalicelib import clock, errors, settings
+from chalicelib.store.models import SegmentModel
+
+BATCH = 25
+"""BatchWriteItem takes no more."""
+_BACKOFF_S = 0.05
+_BACKOFF_CAP_S = 2.0
+_REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
+_BETWEEN = "#hash = :hash AND #range BETWEEN :low AND :high"
+
+
+def call(operation: str, **parameters: Any) -> dict[str, Any]:
+    """Call DynamoDB; a refused condition comes out as the ClientError it is, anything else as Unavailable.
+
+    The consumed capacity is asked for as proof: botocore takes a 200 with any body for a success.
+    """
+    client = SegmentModel.shared().client
+    try:
+        answer: dict[str, Any] = client._make_api_call(operation, {**parameters, "ReturnConsumedCapacity": "TOTAL"})
+        if "ConsumedCapacity" not in answer:
+            raise ValueError("not an answer of DynamoDB's")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _REFUSED:
+            raise
+        raise errors.Unavailable from error
+    except (BotoCoreError, PynamoDBException, ValueError) as error:
+        raise errors.Unavailable from error
+    return answer
+
+
+def refused(error: ClientError) -> dict[str, Any] | None:
+    """Return the item that stood in the way of a refused write, as the refusal carries it."""
+    response: dict[str, Any] = dict(error.response)
+    return response.get("Item")
+
+
+def get(model: type[Model], key: dict[str, Any]) -> dict[str, Any] | None:
+    """Read one raw item, whether expired or not."""
+    table = model.Meta.table_name
+    return call("GetItem", TableName=table, Key=key, ConsistentRead=True).get("Item")
+
+
+def query(
+    model: type[Model],
+    names: tuple[str, str],
+    bounds: tuple[str, str, str],
+    newest_first: bool,
+    first_page: int | None,
+    attribute: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only that and the key."""
+    parameters: dict[str, Any] = {
+        "TableName": model.Meta.table_name,
+        "KeyConditionExpression": _BETWEEN,
+        "ExpressionAttributeNames": {"#hash": names[0], "#range": names[1]},
+        "ExpressionAttributeValues": dict(zip((":hash", ":low", ":high"), ({"S": one} for one in bounds), strict=True)),
+        "ScanIndexForward": not newest_first,
+        "ConsistentRead": True,
+    }
+    if first_page is not None:
+        parameters["Limit"] = first_page
+    if attribute is not None:
+        parameters["ProjectionExpression"] = "#hash, #range, #one, #expires"
+        parameters["ExpressionAttributeNames"] |= {"#one": attribute, "#expires": "expires_at"}
+    while True:
+        answer = call("Query", **parameters)
+        yield from answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return
+        parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        parameters.pop("Limit", None)
+
+
+def write_if_version(operation: str, model: type[Model], version: int, **what: Any) -> bool:
+    """Put or delete an item if the one there has this version; tell whether it had."""
+    try:
+        call(
+            operation,
+            TableName=model.Meta.table_name,
+            ConditionExpression="#version = :version",
+            ExpressionAttributeNames={"#version": "version"},
+            ExpressionAttributeValues={":version": {"N": str(version)}},
+            **what,
+        )
+    except ClientError:
+        return False
+    return True
+
+
+def write_batch(model: type[Model], requests: Sequence[dict[str, Any]], sleep: Callable[[float], None]) -> None:
+    """Write in batches of 25 until nothing is left unprocessed, backing off with full jitter.
+
+    Args:
+        model: the table.
+        requests: PutRequest or DeleteRequest objects of different keys.
+        sleep: waits between the rounds.
+
+    Raises:
+        errors.Unavailable: the deadline passed; the text says how many were written and how many were not.
+    """
+    table = model.Meta.table_name
+    deadline_s = clock.monotonic_s() + settings.STORE_DEADLINE_S
+    waiting, attempt = list(requests), 0
+    while waiting:
+        answer = call("BatchWriteItem", RequestItems={table: waiting[:BATCH]})
+        left = answer.get("UnprocessedItems", {}).get(table, [])
+        attempt = attempt + 1 if left else 0
+        waiting = left + waiting[BATCH:]
+        if left:
+            pause_s = random.uniform(0, min(_BACKOFF_CAP_S, _BACKOFF_S * 2**attempt))  # noqa: S311 - jitter
+            if clock.monotonic_s() + pause_s > deadline_s:
+                raise errors.Unavailable(stored=len(requests) - len(waiting), pending=len(waiting))
+            sleep(pause_s)
+
+
+def is_expired(raw: dict[str, Any]) -> bool:
+    """Tell whether a raw item is to be passed over, as DynamoDB removes it days late."""
+    expires = raw.get("expires_at")
+    return expires is not None and int(expires["N"]) <= now_s()
+
+
+def now_s() -> int:
+    """Return seconds since 1970."""
+    return clock.now_ms() // 1000

@@ -1,0 +1,106 @@
+"""A deleted device: gone at once, and nothing of it is left in the end, wherever the work was cut short."""
+
+import pytest
+
+from chalicelib import cache, errors, housekeeping, store
+from chalicelib.codec import keys
+from chalicelib.services import devices, erasures
+from chalicelib.store.models import EntityModel, SegmentModel
+from tests import kit
+from tests.kit import NOW_MS, World, point
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+
+
+def fill(world, hours=60):
+    world.send(*[point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(hours)])
+    world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
+    world.admin.post(
+        "/device/token", {"device": world.device, "name": "t", "permission": "full", "serie_number": "s-1"}
+    )
+
+
+def rows(here):
+    """Return everything in the store as text."""
+    if here.is_exclusive:
+        if here.in_transaction:
+            here.commit()
+        return "\n".join(here._db.iterdump())
+    return str([kit.client().scan(TableName=m.Meta.table_name)["Items"] for m in (SegmentModel, EntityModel)])
+
+
+def keep_house(clock):
+    clock.advance(erasures.SETTLED_S)
+    return housekeeping.keep_house(kit.SCHEDULED, None)["erased"]
+
+
+def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(clock, here):
+    world, other = World(), World()
+    fill(world)
+    fill(other, 2)
+    before = here.counters(world.profile)
+    world.admin.delete(f"/device/{world.device}")
+    keep_house(clock)
+    assert world.device not in rows(here) and other.device in rows(here)
+    assert here.counters(world.profile).points_in == before.points_in
+    assert other.read(query="count") == 2
+    assert keep_house(clock) == 0
+
+
+def test_what_the_stream_counted_stays_with_the_profile(clock, dynamo):
+    world = World()
+    world.send(point("a"))
+    kit.count_stream(world, points_in=7, records=3)
+    world.admin.delete(f"/device/{world.device}")
+    assert keep_house(clock) == 1
+    assert dynamo.counters(world.profile).points_in == 7 and world.device not in rows(dynamo)
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "BatchWriteItem", "Query", "GetItem"])
+@pytest.mark.parametrize("calls", range(4))
+def test_killed_anywhere_is_finished_by_the_next_run(clock, dynamo, operation, calls):
+    world = World()
+    fill(world)
+    try:
+        with kit.killed_after(operation, calls):
+            world.admin.delete(f"/device/{world.device}")
+    except kit.Killed:
+        pass
+    cache.clear_all()
+    if world.admin.get(f"/device/{world.device}").status == 200 and not dynamo.list("erasures", ""):
+        return
+    keep_house(clock)
+    assert world.admin.get(f"/device/{world.device}").status == 404
+    assert world.device not in rows(dynamo)
+
+
+def test_store_that_fails_half_way_hides_the_device_and_the_next_run_goes_on(clock, dynamo, monkeypatch):
+    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    dynamo._sleep = clock.advance
+    world = World()
+    fill(world)
+    with kit.unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
+        devices.delete(profile=world.profile, device=world.device)
+    assert world.admin.delete(f"/device/{world.device}").result == "Successfully Removed"
+    assert world.api.get("/data").status == 401 and world.admin.get("/device").result == []
+    keep_house(clock)
+    assert world.device not in rows(dynamo)
+
+
+def test_points_that_arrive_late_are_removed_by_a_later_run(clock, dynamo):
+    world = World()
+    fill(world, 2)
+    doc = world.doc
+    world.admin.delete(f"/device/{world.device}")
+    from chalicelib.services import points
+
+    points.send(device=doc, items=[point("late")], raw=b"late")
+    assert keep_house(clock) == 1
+    assert world.device not in rows(dynamo)
+
+
+def test_embedded_mode_finishes_at_once(sqlite):
+    world = World()
+    fill(world)
+    world.admin.delete(f"/device/{world.device}")
+    assert store.current().list("erasures", "") == [] and world.device not in rows(sqlite)
