@@ -10,8 +10,9 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
-from chalicelib import authorizer, iot, stream
+from chalicelib import authorizer, housekeeping, iot, stream
 from chalicelib.http import PREFLIGHT
+from deploy import runtime
 
 OPEN = ("/status",)
 """Routes that need no token."""
@@ -41,16 +42,17 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
 
 
 def install(app: Chalice) -> None:
-    """Name the functions beside the API, put authorizer and API key on every route, and complete each document.
+    """Fix the runtime, name the functions beside the API, put authorizer and key on each route, complete each document.
 
     In Lambda each function is loaded from its own module, so app.py, which serves HTTP alone, does not name them.
     """
-    for function in (authorizer, iot, stream):
+    for function in (authorizer, housekeeping, iot, stream):
         app.register_blueprint(function.bp)
     for path, methods in app.routes.items():
         for entry in methods.values():
             entry.authorizer = None if path in OPEN else authorizer.authorize
             entry.api_key_required = path not in OPEN
+    runtime.install()
     generator: Any = SwaggerGenerator
     if not hasattr(generator, "generate_bare"):
         generator.generate_bare = generator.generate_swagger

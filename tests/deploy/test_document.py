@@ -1,30 +1,22 @@
 """The API document as ``chalice`` makes it: authorizer, API keys, the gateway's own answers, preflights."""
 
 import json
-import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from chalicelib import http
-from deploy import document
+from deploy import document, runtime, spec
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    out = tmp_path_factory.mktemp("package")
-    subprocess.run(
-        [str(Path(sys.executable).with_name("chalice")), "package", "--stage", "dev", str(out)],
-        cwd=ROOT,
-        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},
-        check=True,
-        capture_output=True,
-    )
-    return json.loads((out / "sam.json").read_text())
+def template(packaged):
+    return json.loads((packaged / "out/sam.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +66,36 @@ def test_gateway_answers_in_the_envelope_with_cors(api):
 def test_completing_twice_changes_nothing(api):
     once = json.dumps(document.complete(json.loads(json.dumps(api))))
     assert json.loads(once) == document.complete(json.loads(once))
+
+
+def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
+    package = packaged / "out/deployment.zip"
+    assert package.stat().st_size <= 30_000_000
+    names = zipfile.ZipFile(package).namelist()
+    binaries = {name.partition("/")[0] for name in names if name.endswith(".so")}
+    assert binaries == {"pydantic_core", "orjson"}
+    assert all(f"cpython-{runtime.VERSION.replace('.', '')}" in name for name in names if name.endswith(".so"))
+    assert not {name.partition("/")[0] for name in names} & {"deploy", "local", "tests", "bench", "moto", "uvicorn"}
+
+
+def test_committed_configuration_is_what_the_spec_says(tmp_path):
+    for stage in ("dev", "prod"):
+        folder = ROOT / ".chalice"
+        assert json.loads((folder / "config.json").read_text())["stages"][stage] == spec.stage_config(stage)
+        for key in spec.FUNCTIONS:
+            assert json.loads((folder / f"policy-{key}-{stage}.json").read_text()) == spec.policy(key, stage)
+
+
+def test_functions_are_those_of_the_spec(template):
+    made = {
+        found["Properties"]["Handler"]: found["Properties"]
+        for found in template["Resources"].values()
+        if found["Type"] == "AWS::Serverless::Function"
+    }
+    assert len(made) == len(spec.FUNCTIONS)
+    for found in made.values():
+        assert found["Runtime"] == f"python{runtime.VERSION}"
+        assert found["Environment"]["Variables"] == spec.environment("dev")
 
 
 def test_lambda_does_not_load_the_deployer():

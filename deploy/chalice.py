@@ -1,0 +1,106 @@
+"""The real ``chalice`` command, its configuration, and its record of what it has deployed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy import spec
+from deploy.parts import Cloud, absent_is_none
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".chalice"
+
+
+def run(*arguments: str) -> None:
+    """Run ``chalice``; what it prints is passed on.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)  # noqa: S603 - own words
+
+
+def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
+    """Write a stage's part of the configuration and its policies; return the files that changed."""
+    found = json.loads((FOLDER / "config.json").read_text())
+    found["stages"][stage] = spec.stage_config(stage, may_reserve=may_reserve)
+    documents = {FOLDER / "config.json": found}
+    documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, stage) for key in spec.FUNCTIONS}
+    texts = {path: json.dumps(document, indent=2) + "\n" for path, document in documents.items()}
+    changed = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    for path in changed:
+        path.write_text(texts[path])
+    return changed
+
+
+def may_reserve(cloud: Cloud) -> bool:
+    """Tell whether the account has concurrency to reserve: a new one often has ten in all."""
+    limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    return bool(limit >= spec.RESERVED + spec.UNRESERVED_MINIMUM)
+
+
+def deployed(stage: str) -> dict[str, dict[str, Any]]:
+    """Return what the record says is deployed, by name; empty when there is no record."""
+    path = _record(stage)
+    return {one["name"]: one for one in json.loads(path.read_text())["resources"]} if path.exists() else {}
+
+
+def _record(stage: str) -> Path:
+    return FOLDER / "deployed" / f"{stage}.json"
+
+
+def recover(cloud: Cloud) -> bool:
+    """Write the record anew from what is in AWS, when there is none; return whether anything was found.
+
+    Chalice writes it at the end of a deployment, on the machine that deployed. Without it, it would make a second API,
+    and ``chalice delete`` would remove nothing.
+    """
+    if deployed(cloud.stage):
+        return False
+    resources: list[dict[str, Any]] = []
+    for key, function in spec.FUNCTIONS.items():
+        resources += _found_function(cloud, key, function)
+    api_id = _find_api(cloud)
+    if api_id is not None:
+        url = f"https://{api_id}.execute-api.{cloud.region}.amazonaws.com/api/"
+        resources.append({"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api_id, "rest_api_url": url})
+    if resources:
+        path = _record(cloud.stage)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"resources": resources, "schema_version": "2.0", "backend": "api"}, indent=2))
+    return bool(resources)
+
+
+def _found_function(cloud: Cloud, key: str, function: spec.Function) -> list[dict[str, Any]]:
+    name = function.name or "api_handler"
+    role = f"{spec.APP}-{cloud.stage}-{name}"
+    found: list[dict[str, Any]] = []
+    if absent_is_none(lambda: dict(cloud.client("iam").get_role(RoleName=role))):
+        named = {"name": f"{name}_role", "resource_type": "iam_role"}
+        found.append(named | {"role_arn": cloud.role_arn(role), "role_name": role})
+    full = function.full_name(cloud.stage)
+    if absent_is_none(lambda: dict(cloud.client("lambda").get_function(FunctionName=full))):
+        found.append({"name": name, "resource_type": "lambda_function", "lambda_arn": cloud.function_arn(key)})
+    rule = f"{full}-event"
+    if absent_is_none(lambda: dict(cloud.client("events").describe_rule(Name=rule))):
+        found.append({"name": f"{name}-event", "resource_type": "cloudwatch_event", "rule_name": rule})
+    return found
+
+
+def _find_api(cloud: Cloud) -> str | None:
+    """Return the id of the API that calls the stage's HTTP handler: its name says nothing of the stage."""
+    client, function = cloud.client("apigateway"), cloud.function_arn("http")
+    for page in client.get_paginator("get_rest_apis").paginate():
+        for api in page["items"]:
+            if api["name"] == spec.APP and function in str(_methods(client, api["id"])):
+                return str(api["id"])
+    return None
+
+
+def _methods(client: Any, api_id: str) -> list[Any]:
+    pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
+    return [resource for page in pages for resource in page["items"]]

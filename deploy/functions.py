@@ -1,0 +1,106 @@
+"""The parts around the functions that Chalice deployed: what calls them, what may, and where failures go."""
+
+import json
+
+from deploy import spec
+from deploy.parts import Cloud, Part, State, absent_is_none
+
+
+def permission(cloud: Cloud, key: str, statement: str, principal: str, source: str) -> Part:
+    """Leave for one AWS service, on behalf of one thing of this account, to call a function."""
+    client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
+    wanted = {"source": source, "account": cloud.account}
+
+    def look() -> State | None:
+        found = absent_is_none(lambda: {"policy": client.get_policy(FunctionName=function)["Policy"]})
+        statements = json.loads(found["policy"])["Statement"] if found else []
+        mine = [one for one in statements if one["Sid"] == statement]
+        if not mine:
+            return None
+        condition = mine[0].get("Condition", {})
+        source_account = condition.get("StringEquals", {})
+        return {
+            "source": condition.get("ArnLike", {}).get("AWS:SourceArn"),
+            "account": source_account.get("AWS:SourceAccount", source_account.get("aws:SourceAccount")),
+        }
+
+    def make() -> None:
+        client.add_permission(
+            FunctionName=function,
+            StatementId=statement,
+            Action="lambda:InvokeFunction",
+            Principal=principal,
+            SourceArn=source,
+            SourceAccount=cloud.account,
+        )
+
+    def drop() -> None:
+        client.remove_permission(FunctionName=function, StatementId=statement)
+
+    def mend(_: State) -> None:
+        drop()
+        make()
+
+    return Part("permission", f"{function}/{statement}", wanted, look, make, mend, drop)
+
+
+def stream_mapping(cloud: Cloud) -> Part:
+    """What feeds the segments table's stream to the counters."""
+    client, dynamodb = cloud.client("lambda"), cloud.client("dynamodb")
+    function, name = spec.FUNCTIONS["counters"].full_name(cloud.stage), cloud.names.segments
+    table = absent_is_none(lambda: dict(dynamodb.describe_table(TableName=name)["Table"])) or {}
+    wanted: State = {**spec.STREAM_MAPPING, "EventSourceArn": table.get("LatestStreamArn")}
+
+    def look() -> State | None:
+        found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        mine = [one for one in found if f":table/{name}/" in one["EventSourceArn"]]
+        return mine[0] if mine else None
+
+    def make() -> None:
+        client.create_event_source_mapping(
+            FunctionName=function,
+            StartingPosition="TRIM_HORIZON",
+            **wanted,
+        )
+
+    def mend(found: State) -> None:
+        if found["EventSourceArn"] == wanted["EventSourceArn"]:
+            client.update_event_source_mapping(UUID=found["UUID"], **spec.STREAM_MAPPING)
+        else:
+            client.delete_event_source_mapping(UUID=found["UUID"])
+            make()
+
+    def drop() -> None:
+        found = look()
+        if found is not None:
+            client.delete_event_source_mapping(UUID=found["UUID"])
+
+    return Part("stream mapping", f"{name} → {function}", wanted, look, make, mend, drop)
+
+
+def failures(cloud: Cloud, key: str) -> Part:
+    """Where a call goes that a function has failed on within its retries."""
+    client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
+    destination = cloud.queue_arn(cloud.names.failures)
+    wanted: State = {"age_s": spec.RETRY_FOR_S, "retries": spec.RETRIES, "destination": destination}
+
+    def look() -> State:
+        found = client.get_function_event_invoke_config(FunctionName=function)
+        return {
+            "age_s": found.get("MaximumEventAgeInSeconds"),
+            "retries": found.get("MaximumRetryAttempts"),
+            "destination": found.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+        }
+
+    def make() -> None:
+        client.put_function_event_invoke_config(
+            FunctionName=function,
+            MaximumEventAgeInSeconds=wanted["age_s"],
+            MaximumRetryAttempts=wanted["retries"],
+            DestinationConfig={"OnFailure": {"Destination": destination}},
+        )
+
+    def drop() -> None:
+        client.delete_function_event_invoke_config(FunctionName=function)
+
+    return Part("retries", function, wanted, lambda: absent_is_none(look), make, lambda _: make(), drop)

@@ -1,0 +1,171 @@
+"""The parts around the API that Chalice deployed: usage plans, a key for each profile, throttling of the stage."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from chalicelib import plans
+from chalicelib.plans import Plan
+from deploy import spec
+from deploy.parts import Cloud, Part, State, absent_is_none
+
+API_STAGE = "api"
+
+
+def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
+    for page in client.get_paginator(operation).paginate(**parameters):
+        yield from page.get("items", ())
+
+
+def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part:
+    """A price plan: throttles by method and a number of requests a month.
+
+    API Gateway throttles by token buckets, not by calendar minutes: a bucket of a minute's worth, refilled evenly.
+
+    Args:
+        cloud: where.
+        api_id: of the API.
+        plan: the figures.
+        routes: every ``METHOD /resource`` of the API.
+    """
+    client = cloud.client("apigateway")
+    name = f"{spec.APP}-{cloud.stage}-{plan.name}"
+    throttles = _throttles(plan, routes)
+    stage = {"apiId": api_id, "stage": API_STAGE, **({"throttle": throttles} if throttles else {})}
+    quota = {"limit": plan.requests_per_month, "offset": 0, "period": "MONTH"} if plan.requests_per_month else None
+    wanted: State = {"apiStages": [stage], "quota": quota}
+
+    def look() -> State | None:
+        found = _find(client, "get_usage_plans", name)
+        return {**found, "quota": found.get("quota")} if found else None
+
+    def make() -> None:
+        client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
+
+    def mend(found: State) -> None:
+        client.update_usage_plan(
+            usagePlanId=found["id"], patchOperations=[{"op": "replace", "path": "/name", "value": f"{name}-old"}]
+        )
+        make()
+        fresh = next(one["id"] for one in _pages(client, "get_usage_plans") if one["name"] == name)
+        for key in _pages(client, "get_usage_plan_keys", usagePlanId=found["id"]):
+            _move_key(client, key["id"], found["id"], fresh)
+        _remove_plan(client, found)
+
+    def drop() -> None:
+        found = look()
+        if found is not None:
+            _remove_plan(client, found)
+
+    return Part("usage plan", name, wanted, look, make, mend, drop)
+
+
+def _find(client: Any, operation: str, name: str, **parameters: Any) -> State | None:
+    return next((one for one in _pages(client, operation, **parameters) if one["name"] == name), None)
+
+
+def _throttles(plan: Plan, routes: list[str]) -> dict[str, Any]:
+    throttles: dict[str, Any] = {}
+    for route in routes:
+        per_minute = plan.per_minute.get(route, plan.others_per_minute)
+        if per_minute is not None:
+            method, _, resource = route.partition(" ")
+            throttles[f"{resource}/{method}"] = {"burstLimit": per_minute, "rateLimit": round(per_minute / 60, 4)}
+    return throttles
+
+
+def _remove_plan(client: Any, found: State) -> None:
+    """Remove a usage plan; its keys stay, and their own part puts them into the next one."""
+    for key in _pages(client, "get_usage_plan_keys", usagePlanId=found["id"]):
+        client.delete_usage_plan_key(usagePlanId=found["id"], keyId=key["id"])
+    operations = [
+        {"op": "remove", "path": "/apiStages", "value": f"{one['apiId']}:{one['stage']}"}
+        for one in found.get("apiStages", ())
+    ]
+    if operations:
+        client.update_usage_plan(usagePlanId=found["id"], patchOperations=operations)
+    client.delete_usage_plan(usagePlanId=found["id"])
+
+
+def _move_key(client: Any, key_id: str, old_plan: str | None, new_plan: str) -> None:
+    """Put a key into another plan: it cannot be in two plans of one stage, so it is in none for a moment."""
+    if old_plan is not None:
+        client.delete_usage_plan_key(usagePlanId=old_plan, keyId=key_id)
+    client.create_usage_plan_key(usagePlanId=new_plan, keyId=key_id, keyType="API_KEY")
+
+
+class _Key(NamedTuple):
+    id: str
+    plan: str | None
+    plan_id: str | None
+
+
+def api_keys(cloud: Cloud, wanted: dict[str, str], value: Callable[[str], str]) -> Part:
+    """The key of each profile, in the usage plan of its price plan; a key whose profile is gone goes too.
+
+    Args:
+        cloud: where.
+        wanted: the id of each profile to its price plan.
+        value: returns a profile's key, which is derived and stands nowhere but there.
+    """
+    client, prefix = cloud.client("apigateway"), f"{spec.APP}-{cloud.stage}-"
+    name = f"{prefix}<profile>"
+
+    def keys() -> dict[str, _Key]:
+        plan_of = {
+            key["id"]: (plan["name"].removeprefix(prefix), plan["id"])
+            for plan in _pages(client, "get_usage_plans")
+            if plan["name"].startswith(prefix)
+            for key in _pages(client, "get_usage_plan_keys", usagePlanId=plan["id"])
+        }
+        return {
+            key["name"].removeprefix(prefix): _Key(key["id"], *plan_of.get(key["id"], (None, None)))
+            for key in _pages(client, "get_api_keys", nameQuery=prefix)
+        }
+
+    def look() -> State | None:
+        found = {profile: key.plan for profile, key in keys().items()}
+        return found if found or not wanted else None
+
+    def mend(_: State) -> None:
+        plan_ids = {plan["name"].removeprefix(prefix): plan["id"] for plan in _pages(client, "get_usage_plans")}
+        found = keys()
+        for profile, plan in wanted.items():
+            key = found.pop(profile, None)
+            if key is None:
+                made = client.create_api_key(name=prefix + profile, value=value(profile), enabled=True)
+                key = _Key(made["id"], None, None)
+            if key.plan != plan:
+                _move_key(client, key.id, key.plan_id, plan_ids[plan])
+        for key in found.values():
+            client.delete_api_key(apiKey=key.id)
+
+    def drop() -> None:
+        for key in keys().values():
+            client.delete_api_key(apiKey=key.id)
+
+    return Part("API keys", name, dict(wanted), look, lambda: mend({}), mend, drop, is_whole=True)
+
+
+def throttling(cloud: Cloud, api_id: str) -> Part:
+    """What the stage lets through at all, so that a flood cannot run up a bill without end."""
+    client = cloud.client("apigateway")
+    wanted: State = {"throttlingRateLimit": float(spec.PER_SECOND), "throttlingBurstLimit": spec.BURST}
+
+    def look() -> State | None:
+        stage = absent_is_none(lambda: client.get_stage(restApiId=api_id, stageName=API_STAGE))
+        found = (stage or {}).get("methodSettings", {}).get("*/*")
+        return {name: type(wanted[name])(found.get(name, 0)) for name in wanted} if found else None
+
+    def make() -> None:
+        operations = [
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
+            for name, value in (("rateLimit", spec.PER_SECOND), ("burstLimit", spec.BURST))
+        ]
+        client.update_stage(restApiId=api_id, stageName=API_STAGE, patchOperations=operations)
+
+    return Part("throttling", f"{api_id}/{API_STAGE}", wanted, look, make, lambda _: make(), None)
+
+
+def usage_plans(cloud: Cloud, api_id: str, routes: list[str]) -> list[Part]:
+    """Return the usage plan of each price plan."""
+    return [usage_plan(cloud, api_id, plan, routes) for plan in plans.load().values()]

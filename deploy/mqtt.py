@@ -1,0 +1,126 @@
+"""The parts of IoT Core: topic rules, the authorizer of MQTT clients, and the endpoint where they reach it."""
+
+import json
+
+from deploy import spec
+from deploy.parts import Cloud, Part, State, absent_is_none
+
+
+def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
+    """A rule that hands messages to the ingest function, and what fails on the way to the queue of failures."""
+    client, function = cloud.client("iot"), cloud.function_arn("iot-ingest")
+    queue_url = cloud.queue_url(cloud.names.failures)
+    errors = {"roleArn": cloud.role_arn(cloud.names.rule_errors), "queueUrl": queue_url, "useBase64": False}
+    wanted = {"sql": sql, "functionArn": function, "errors": queue_url, "ruleDisabled": False}
+    payload = {
+        "sql": sql,
+        "awsIotSqlVersion": "2016-03-23",
+        "ruleDisabled": False,
+        "actions": [{"lambda": {"functionArn": function}}],
+        "errorAction": {"sqs": errors},
+    }
+
+    def look() -> State:
+        rule = client.get_topic_rule(ruleName=name)["rule"]
+        actions = [one["lambda"]["functionArn"] for one in rule["actions"] if "lambda" in one]
+        return {
+            "sql": rule["sql"],
+            "functionArn": actions[0] if actions else None,
+            "errors": rule.get("errorAction", {}).get("sqs", {}).get("queueUrl"),
+            "ruleDisabled": rule.get("ruleDisabled", False),
+        }
+
+    def make() -> None:
+        client.create_topic_rule(ruleName=name, topicRulePayload=payload)
+
+    def mend(_: State) -> None:
+        client.replace_topic_rule(ruleName=name, topicRulePayload=payload)
+
+    def drop() -> None:
+        client.delete_topic_rule(ruleName=name)
+
+    return Part("topic rule", name, wanted, lambda: absent_is_none(look), make, mend, drop)
+
+
+def rule_errors_role(cloud: Cloud) -> Part:
+    """The role by which IoT Core keeps a message that it could not hand over."""
+    client, name = cloud.client("iam"), cloud.names.rule_errors
+    trust, permissions = spec.rule_errors_role(cloud.queue_arn(cloud.names.failures))
+    wanted = {"trust": trust, "permissions": permissions}
+
+    def look() -> State:
+        found = client.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+        inline = absent_is_none(lambda: dict(client.get_role_policy(RoleName=name, PolicyName=name)))
+        return {"trust": found, "permissions": inline["PolicyDocument"] if inline else None}
+
+    def mend(_: State) -> None:
+        client.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+        client.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(permissions))
+
+    def make() -> None:
+        client.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        mend({})
+
+    def drop() -> None:
+        if absent_is_none(lambda: dict(client.get_role_policy(RoleName=name, PolicyName=name))):
+            client.delete_role_policy(RoleName=name, PolicyName=name)
+        client.delete_role(RoleName=name)
+
+    return Part("role", name, wanted, lambda: absent_is_none(look), make, mend, drop)
+
+
+def iot_authorizer(cloud: Cloud) -> Part:
+    """The custom authorizer of MQTT clients. A user name and password carry no signature, so none is asked for."""
+    client, name = cloud.client("iot"), cloud.names.mqtt
+    wanted: State = {
+        "authorizerFunctionArn": cloud.function_arn("iot-authorizer"),
+        "status": "ACTIVE",
+        "signingDisabled": True,
+    }
+
+    def look() -> State:
+        found: State = client.describe_authorizer(authorizerName=name)["authorizerDescription"]
+        return found
+
+    def make() -> None:
+        client.create_authorizer(authorizerName=name, **wanted)
+
+    def mend(found: State) -> None:
+        if found.get("signingDisabled") is not True:
+            raise RuntimeError(f"The authorizer {name} asks for signatures, which cannot be changed: remove it first")
+        arn = wanted["authorizerFunctionArn"]
+        client.update_authorizer(authorizerName=name, authorizerFunctionArn=arn, status="ACTIVE")
+
+    def drop() -> None:
+        client.update_authorizer(authorizerName=name, status="INACTIVE")
+        client.delete_authorizer(authorizerName=name)
+
+    return Part("authorizer", name, wanted, lambda: absent_is_none(look), make, mend, drop)
+
+
+def mqtt_endpoint(cloud: Cloud) -> Part:
+    """The endpoint where plain MQTT clients reach the authorizer by user name and password, on port 8883."""
+    client, name = cloud.client("iot"), cloud.names.mqtt
+    wanted: State = {
+        "authenticationType": "CUSTOM_AUTH",
+        "applicationProtocol": "SECURE_MQTT",
+        "authorizerConfig": {"defaultAuthorizerName": name, "allowAuthorizerOverride": False},
+        "domainConfigurationStatus": "ENABLED",
+    }
+    settings = {key: value for key, value in wanted.items() if key != "domainConfigurationStatus"}
+
+    def look() -> State:
+        found: State = client.describe_domain_configuration(domainConfigurationName=name)
+        return found
+
+    def make() -> None:
+        client.create_domain_configuration(domainConfigurationName=name, serviceType="DATA", **settings)
+
+    def mend(_: State) -> None:
+        client.update_domain_configuration(domainConfigurationName=name, **wanted)
+
+    def drop() -> None:
+        client.update_domain_configuration(domainConfigurationName=name, domainConfigurationStatus="DISABLED")
+        client.delete_domain_configuration(domainConfigurationName=name)
+
+    return Part("MQTT endpoint", name, wanted, lambda: absent_is_none(look), make, mend, drop)

@@ -1,0 +1,31 @@
+"""The Python that the functions run on, and packages made for it, whatever Python the command line runs on.
+
+Chalice takes the version that it happens to run on for both.
+"""
+
+from typing import Any
+
+from chalice.config import Config
+from chalice.deploy.packager import PipRunner
+
+VERSION = "3.12"
+_WHEELS = (
+    *("--only-binary=:all:", "--implementation", "cp", "--python-version", VERSION),
+    *("--platform", "manylinux2014_x86_64"),
+)
+
+
+def install() -> None:
+    """Let Chalice deploy to this version, with the wheels whose hashes the requirements name."""
+    config: Any = Config
+    config.lambda_python_version = property(lambda _: f"python{VERSION}")
+    runner: Any = PipRunner
+    if not hasattr(runner, "execute_bare"):
+        runner.execute_bare = runner._execute
+        runner._execute = _execute
+
+
+def _execute(runner: Any, command: str, arguments: list[str], **more: Any) -> Any:
+    if command == "download" and "-r" in arguments:
+        arguments = [*_WHEELS, *arguments]
+    return runner.execute_bare(command, arguments, **more)

@@ -1,0 +1,236 @@
+"""What a deployment consists of: names, figures and permissions of a stage, in one place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+APP = "decant"
+LOG_RETENTION_DAYS = 30
+COUNTING_S = 180
+"""For how long changes are gathered before they are counted. A device that sends every minute then costs a third of a
+write more a point, not a whole one; the counters are this late at most."""
+STREAM_MAPPING = {
+    "BatchSize": 10_000,
+    "MaximumBatchingWindowInSeconds": COUNTING_S,
+    "BisectBatchOnFunctionError": True,
+}
+RETRIES, RETRY_FOR_S = 2, 21_600
+"""How often and for how long Lambda tries again what a rule handed over."""
+PER_SECOND, BURST = 2_000, 4_000
+"""What a stage lets through at all, whoever asks."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function as Chalice deploys it."""
+
+    name: str
+    """In Chalice's configuration; empty for the HTTP handler."""
+    memory_mb: int
+    timeout_s: int
+    concurrency: int | None
+    """Reserved, where it protects something."""
+
+    def full_name(self, stage: str) -> str:
+        """Return the name in AWS."""
+        return f"{APP}-{stage}-{self.name}" if self.name else f"{APP}-{stage}"
+
+
+FUNCTIONS = {
+    "http": Function("", 1024, 28, None),
+    "authorizer": Function("authorizer", 512, 5, None),
+    "iot-ingest": Function("iot-ingest", 512, 28, None),
+    # Strangers can call it: a storm of them must not take the concurrency of all.
+    "iot-authorizer": Function("iot-authorizer", 512, 5, 50),
+    "counters": Function("counters", 512, 60, None),
+    "housekeeping": Function("housekeeping", 512, 300, None),
+}
+
+
+RESERVED = sum(function.concurrency or 0 for function in FUNCTIONS.values())
+UNRESERVED_MINIMUM = 100
+"""What Lambda does not let an account reserve."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a stage's parts."""
+
+    stage: str
+
+    def __getattr__(self, name: str) -> str:
+        """Return ``decant-<stage>-<name>``, with hyphens for underscores."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return f"{APP}-{self.stage}-{name.replace('_', '-')}"
+
+    @property
+    def secret_parameter(self) -> str:
+        """Of SSM."""
+        return f"/{APP}/{self.stage}/secret"
+
+    @property
+    def api(self) -> str:
+        """As Chalice names it: after the app, whatever the stage."""
+        return APP
+
+
+def tables(stage: str) -> dict[str, dict[str, Any]]:
+    """Return the tables as CreateTable takes them, by name."""
+    names = Names(stage)
+    common: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST", "SSESpecification": {"Enabled": True}}
+    common["DeletionProtectionEnabled"] = stage == "prod"
+    return {
+        names.segments: {
+            **_keys("device", "key"),
+            **common,
+            "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        },
+        names.entities: {**_keys("owner", "name"), **common},
+    }
+
+
+def _keys(first: str, second: str) -> dict[str, Any]:
+    return {
+        "KeySchema": [
+            {"AttributeName": first, "KeyType": "HASH"},
+            {"AttributeName": second, "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in (first, second)],
+    }
+
+
+STREAM_ACTIONS = tuple(
+    f"dynamodb:{operation}" for operation in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+)
+"""What Lambda itself does with a function's role to feed it from a stream."""
+LAMBDA_SENDS = "sqs:SendMessage"
+"""What Lambda itself does with a function's role when a call has failed for good."""
+
+
+def policy(function: str, stage: str) -> dict[str, Any]:
+    """Return the IAM policy of a function: what it calls, on what it calls it, nothing else."""
+    names = Names(stage)
+    segments, entities = (f"arn:aws:dynamodb:*:*:table/{name}" for name in (names.segments, names.entities))
+    secret = ("ssm:GetParameter", f"arn:aws:ssm:*:*:parameter{names.secret_parameter}")
+    letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], f"arn:aws:sqs:*:*:{names.dead_letters}")
+    failures = (LAMBDA_SENDS, f"arn:aws:sqs:*:*:{names.failures}")
+    by_function: dict[str, list[tuple[str | list[str], str]]] = {
+        "http": [
+            (_db("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
+            (_db("BatchWriteItem", "GetItem", "PutItem", "Query"), entities),
+            secret,
+        ],
+        "authorizer": [(_db("GetItem"), entities), secret],
+        "iot-ingest": [(_db("PutItem"), segments), (_db("GetItem", "PutItem", "Query"), entities), letters, failures],
+        "iot-authorizer": [(_db("GetItem", "PutItem"), entities)],
+        "counters": [(_db("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
+        "housekeeping": [
+            (_db("BatchWriteItem", "Query"), segments),
+            (_db("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem"), entities),
+            failures,
+        ],
+    }
+    log_group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{FUNCTIONS[function].full_name(stage)}:*"
+    grants = [*by_function[function], (["logs:CreateLogStream", "logs:PutLogEvents"], log_group)]
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in grants]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _db(*operations: str) -> list[str]:
+    return [f"dynamodb:{operation}" for operation in operations]
+
+
+def environment(stage: str) -> dict[str, str]:
+    """Return what the functions of a stage are told: names, never a secret."""
+    names = Names(stage)
+    return {
+        "DECANT_SEGMENTS_TABLE": names.segments,
+        "DECANT_ENTITIES_TABLE": names.entities,
+        "DECANT_SECRET_PARAMETER": names.secret_parameter,
+        "DECANT_DEAD_LETTERS_QUEUE": names.dead_letters,
+    }
+
+
+def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
+    """Return the part of .chalice/config.json that is a stage's.
+
+    Args:
+        stage: its name.
+        may_reserve: whether the account has concurrency to reserve; a new one has not.
+    """
+    functions = {}
+    for key, function in FUNCTIONS.items():
+        if function.name:
+            functions[function.name] = {
+                "iam_policy_file": f"policy-{key}-{stage}.json",
+                "lambda_memory_size": function.memory_mb,
+                "lambda_timeout": function.timeout_s,
+                **({"reserved_concurrency": function.concurrency} if function.concurrency and may_reserve else {}),
+            }
+    return {
+        "api_gateway_stage": "api",
+        "iam_policy_file": f"policy-http-{stage}.json",
+        "lambda_memory_size": FUNCTIONS["http"].memory_mb,
+        "lambda_timeout": FUNCTIONS["http"].timeout_s,
+        "environment_variables": environment(stage),
+        "lambda_functions": functions,
+    }
+
+
+RULE_SQL = (
+    "SELECT encode(*, 'base64') AS payload, topic() AS topic, clientid() AS clientid, principal() AS principal, "
+    "timestamp() AS timestamp FROM '{topic}'"
+)
+
+
+def topic_rules(stage: str) -> dict[str, str]:
+    """Return the topic rules: name to SQL. Names may not have hyphens."""
+    topics = {"shared": "tago/data/post", "shared_alias": "tagoio/data/post", "own": "device/+/data/post"}
+    return {f"{APP}_{stage}_{name}": RULE_SQL.format(topic=topic) for name, topic in topics.items()}
+
+
+def rule_errors_role(queue_arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return who may take the role by which IoT Core keeps what a rule could not hand over, and what that may do."""
+    trusted = {"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}
+    trust, permissions = ({"Version": "2012-10-17", "Statement": [one]} for one in (trusted, allowed))
+    return trust, permissions
+
+
+def alarms(stage: str) -> dict[str, dict[str, Any]]:
+    """Return the alarms as PutMetricAlarm takes them, by name. Ten, which every account has for nothing.
+
+    The housekeeping's failures come to the queue of failures, and so do those of a throttled ingest.
+    """
+    names = Names(stage)
+    full = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for key in ("http", "authorizer", "iot-ingest", "iot-authorizer", "counters"):
+        found[f"{full[key]}-errors"] = _alarm("AWS/Lambda", "Errors", "FunctionName", full[key], 0)
+    for key in ("http", "iot-authorizer"):
+        found[f"{full[key]}-throttles"] = _alarm("AWS/Lambda", "Throttles", "FunctionName", full[key], 0)
+    for name in (names.dead_letters, names.failures):
+        found[f"{name}-depth"] = _alarm(
+            "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, 0, "Maximum"
+        )
+    age_ms = (COUNTING_S + 300) * 1000
+    found[f"{full['counters']}-age"] = _alarm(
+        "AWS/Lambda", "IteratorAge", "FunctionName", full["counters"], age_ms, "Maximum"
+    )
+    return found
+
+
+def _alarm(
+    namespace: str, metric: str, dimension: str, value: str, threshold: float, statistic: str = "Sum"
+) -> dict[str, Any]:
+    return {
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Dimensions": [{"Name": dimension, "Value": value}],
+        "Statistic": statistic,
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": float(threshold),
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }

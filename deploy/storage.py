@@ -1,0 +1,141 @@
+"""The parts that keep things: tables, the secret, queues, log groups, and the alarms over all."""
+
+import secrets
+
+from deploy import spec
+from deploy.parts import Cloud, Part, State, absent_is_none
+
+
+def table(cloud: Cloud, name: str) -> Part:
+    """A table with point-in-time recovery and expiry."""
+    client, shape = cloud.client("dynamodb"), spec.tables(cloud.stage)[name]
+    wanted = {
+        "deletion_protection": shape["DeletionProtectionEnabled"],
+        "encrypted": True,
+        "expiry": "expires_at",
+        "recovery": True,
+        "stream": shape.get("StreamSpecification", {}).get("StreamViewType"),
+    }
+
+    def look() -> State:
+        found = client.describe_table(TableName=name)["Table"]
+        expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        is_expiring = expiry["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
+        return {
+            "deletion_protection": found.get("DeletionProtectionEnabled", False),
+            "encrypted": found.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
+            "expiry": expiry.get("AttributeName") if is_expiring else None,
+            "recovery": recovery == "ENABLED",
+            "stream": found.get("StreamSpecification", {}).get("StreamViewType"),
+        }
+
+    def mend(found: State) -> None:
+        client.get_waiter("table_exists").wait(TableName=name)
+        changes = {
+            "deletion_protection": {"DeletionProtectionEnabled": wanted["deletion_protection"]},
+            "encrypted": {"SSESpecification": shape["SSESpecification"]},
+            "stream": {"StreamSpecification": shape.get("StreamSpecification", {"StreamEnabled": False})},
+        }
+        for part, change in changes.items():
+            if found.get(part) != wanted[part]:
+                client.update_table(TableName=name, **change)
+                client.get_waiter("table_exists").wait(TableName=name)
+        if not found.get("recovery"):
+            client.update_continuous_backups(
+                TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+            )
+        if not found.get("expiry"):
+            client.update_time_to_live(
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+            )
+
+    def make() -> None:
+        client.create_table(TableName=name, **shape)
+        mend({**wanted, "recovery": False, "expiry": None})
+
+    def drop() -> None:
+        client.update_table(TableName=name, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=name)
+
+    return Part("table", name, wanted, lambda: absent_is_none(look), make, mend, drop, holds_data=True)
+
+
+def secret(cloud: Cloud) -> Part:
+    """The secret that tokens are derived from: made once, never shown, never changed."""
+    client, name = cloud.client("ssm"), cloud.names.secret_parameter
+
+    def look() -> State:
+        return {"type": client.get_parameter(Name=name, WithDecryption=False)["Parameter"]["Type"]}
+
+    def make() -> None:
+        client.put_parameter(Name=name, Type="SecureString", Value=secrets.token_hex(32), Overwrite=False)
+
+    def mend(found: State) -> None:
+        raise RuntimeError(f"{name} is a {found['type']}, not a SecureString: move it away, its tokens are lost")
+
+    def drop() -> None:
+        client.delete_parameter(Name=name)
+
+    wanted = {"type": "SecureString"}
+    return Part("secret", name, wanted, lambda: absent_is_none(look), make, mend, drop, holds_data=True)
+
+
+def queue(cloud: Cloud, name: str) -> Part:
+    """A queue that keeps what failed for two weeks, encrypted."""
+    client = cloud.client("sqs")
+    wanted = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
+
+    def look() -> State:
+        url = client.get_queue_url(QueueName=name)["QueueUrl"]
+        found: State = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return {"url": url, **{key: found.get(key) for key in wanted}}
+
+    def make() -> None:
+        client.create_queue(QueueName=name, Attributes=wanted)
+
+    def mend(found: State) -> None:
+        client.set_queue_attributes(QueueUrl=found["url"], Attributes=wanted)
+
+    def drop() -> None:
+        client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])
+
+    return Part("queue", name, wanted, lambda: absent_is_none(look), make, mend, drop)
+
+
+def log_group(cloud: Cloud, key: str) -> Part:
+    """The log group of a function, which Lambda itself would make without an end to it."""
+    client, name = cloud.client("logs"), f"/aws/lambda/{spec.FUNCTIONS[key].full_name(cloud.stage)}"
+    wanted = {"retention_days": spec.LOG_RETENTION_DAYS}
+
+    def look() -> State | None:
+        found = client.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        mine = [one for one in found if one["logGroupName"] == name]
+        return {"retention_days": mine[0].get("retentionInDays")} if mine else None
+
+    def mend(_: State) -> None:
+        client.put_retention_policy(logGroupName=name, retentionInDays=spec.LOG_RETENTION_DAYS)
+
+    def make() -> None:
+        client.create_log_group(logGroupName=name)
+        mend({})
+
+    return Part("log group", name, wanted, look, make, mend, lambda: client.delete_log_group(logGroupName=name))
+
+
+def alarm(cloud: Cloud, name: str, wanted: State) -> Part:
+    """An alarm; whom it tells is the deployer's choice."""
+    client = cloud.client("cloudwatch")
+
+    def look() -> State | None:
+        found = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        return found[0] if found else None
+
+    def make() -> None:
+        client.put_metric_alarm(AlarmName=name, **wanted)
+
+    def drop() -> None:
+        client.delete_alarms(AlarmNames=[name])
+
+    return Part("alarm", name, wanted, look, make, lambda _: make(), drop)

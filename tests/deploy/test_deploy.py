@@ -1,0 +1,313 @@
+"""The deployer's commands with the real ``chalice`` against a moto server: up, again, drift, kill, upgrade, down."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from chalicelib import plans
+from chalicelib.codec import tokens
+from deploy import document, spec
+from tests.deploy.conftest import copy
+
+DONE = re.compile(r"^(created|repaired|removed|kept|wrote|recovered) +(.+)$", re.MULTILINE)
+NAMES = spec.Names("dev")
+
+
+@pytest.fixture
+def account(open_account):
+    return open_account()
+
+
+def put_profile(account, plan, profile="0123456789abcdef01234567"):
+    """Write a profile, or with None remove it, as the service of a later day would."""
+    client = account.client("dynamodb")
+    rows = [
+        ("profiles", f"profile#{profile}", "{}"),
+        (f"profile#{profile}", "profile", json.dumps({"id": profile, "plan": plan})),
+    ]
+    for owner, name, doc in rows:
+        key = {"owner": {"S": owner}, "name": {"S": name}}
+        if plan is None:
+            client.delete_item(TableName=NAMES.entities, Key=key)
+        else:
+            client.put_item(TableName=NAMES.entities, Item=key | {"doc": {"S": doc}, "version": {"N": "1"}})
+
+
+def keys_by_plan(account):
+    client = account.client("apigateway")
+    return {
+        plan["name"]: sorted(key["name"] for key in client.get_usage_plan_keys(usagePlanId=plan["id"])["items"])
+        for plan in client.get_usage_plans()["items"]
+    }
+
+
+def inventory(account):
+    """Return the names of everything in the account."""
+    functions = account.client("lambda").list_functions()["Functions"]
+    queues = account.client("sqs").list_queues().get("QueueUrls", [])
+    return {
+        "functions": [one["FunctionName"] for one in functions],
+        "mappings": account.client("lambda").list_event_source_mappings()["EventSourceMappings"],
+        "roles": [one["RoleName"] for one in account.client("iam").list_roles()["Roles"]],
+        "rules": [one["ruleName"] for one in account.client("iot").list_topic_rules()["rules"]],
+        "endpoints": account.client("iot").list_domain_configurations()["domainConfigurations"],
+        "schedules": [one["Name"] for one in account.client("events").list_rules()["Rules"]],
+        "queues": [url.rpartition("/")[2] for url in queues],
+        "logs": [one["logGroupName"] for one in account.client("logs").describe_log_groups()["logGroups"]],
+        "alarms": [one["AlarmName"] for one in account.client("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "apis": account.client("apigateway").get_rest_apis()["items"],
+        "plans": account.client("apigateway").get_usage_plans()["items"],
+        "keys": account.client("apigateway").get_api_keys()["items"],
+        "tables": account.client("dynamodb").list_tables()["TableNames"],
+        "parameters": [one["Name"] for one in account.client("ssm").describe_parameters()["Parameters"]],
+    }
+
+
+def test_up_says_what_it_makes_and_a_second_up_changes_nothing(account):
+    first = account.run("up")
+    (url,) = re.findall(r"^Base URL +(https://\S+/api)$", first, re.MULTILINE)
+    (token,) = re.findall(r"^Profile token +(p-\S+) ", first, re.MULTILINE)
+    assert tokens.bare(token) and "mosquitto_pub -h" in first and ":8883" in first
+    assert not re.search(r"^(repaired|unchanged)", first, re.MULTILINE)
+    before = inventory(account)
+    assert len(before["functions"]) == len(spec.FUNCTIONS) and len(before["rules"]) == 3 and len(before["plans"]) == 4
+    second = account.run("up")
+    assert {what for what, _ in DONE.findall(second)} == set() and f"Base URL        {url}" in second
+    assert token not in second and "Profile token" not in second
+    after = inventory(account)
+    for one in (before, after):
+        for stage in one["apis"]:
+            stage.pop("ResponseMetadata", None)
+    assert {name: len(found) for name, found in after.items()} == {name: len(found) for name, found in before.items()}
+    assert "0 faults" in account.run("check") and account.run("diff") == ""
+    seen = first + second + json.dumps(before, default=str) + (account.folder / ".chalice/config.json").read_text()
+    secret = account.client("ssm").get_parameter(Name="/decant/dev/secret", WithDecryption=True)["Parameter"]["Value"]
+    assert len(secret) == 64 and secret not in seen
+    for function in account.client("lambda").list_functions()["Functions"]:
+        assert not {secret, token} & set(function["Environment"]["Variables"].values())
+
+
+def test_what_stands_after_up_is_what_the_spec_says(account):
+    account.run("up")
+    table = account.client("dynamodb").describe_table(TableName=NAMES.segments)["Table"]
+    assert (
+        table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+        and table["SSEDescription"]["Status"] == "ENABLED"
+    )
+    assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    for key, function in spec.FUNCTIONS.items():
+        found = account.client("lambda").get_function(FunctionName=function.full_name("dev"))
+        shape = found["Configuration"]
+        assert (shape["MemorySize"], shape["Timeout"], shape["Runtime"]) == (
+            function.memory_mb,
+            function.timeout_s,
+            "python3.12",
+        )
+        assert shape["Environment"]["Variables"] == spec.environment("dev")
+        role = shape["Role"].rpartition("/")[2]
+        (name,) = account.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+        assert account.client("iam").get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] == spec.policy(
+            key, "dev"
+        )
+        reserved = account.client("lambda").get_function_concurrency(FunctionName=shape["FunctionName"])
+        assert reserved.get("ReservedConcurrentExecutions") == function.concurrency
+    for key in ("iot-ingest", "iot-authorizer"):
+        policy = account.client("lambda").get_policy(FunctionName=spec.FUNCTIONS[key].full_name("dev"))["Policy"]
+        for statement in json.loads(policy)["Statement"]:
+            assert statement["Principal"]["Service"] == "iot.amazonaws.com"
+            assert "123456789012" in statement["Condition"]["ArnLike"]["AWS:SourceArn"]
+            assert list(statement["Condition"]["StringEquals"].values()) == ["123456789012"]
+    rule = account.client("iot").get_topic_rule(ruleName="decant_dev_own")["rule"]
+    assert rule["sql"].endswith("FROM 'device/+/data/post'") and "encode(*, 'base64')" in rule["sql"]
+    assert rule["errorAction"]["sqs"]["queueUrl"].endswith(NAMES.failures)
+    (mapping,) = account.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert mapping["EventSourceArn"] == table["LatestStreamArn"] and mapping["MaximumBatchingWindowInSeconds"] == 180
+    (free,) = [
+        one for one in account.client("apigateway").get_usage_plans()["items"] if one["name"] == "decant-dev-free"
+    ]
+    (stage,) = free["apiStages"]
+    assert stage["throttle"]["/data/POST"] == {"burstLimit": 250, "rateLimit": 4.1667}
+    assert free["quota"]["limit"] == plans.load()["free"].requests_per_month
+
+
+def test_chalice_deploy_alone_loses_nothing(account):
+    account.run("up")
+    account.chalice("deploy", "--stage", "dev")
+    first, *_, last = account.documents
+    assert len(account.documents) == 2
+    for found in (first, last):
+        assert found["x-amazon-apigateway-api-key-source"] == "AUTHORIZER"
+        assert found["x-amazon-apigateway-gateway-responses"] == document.gateway_responses()
+        authorizer = found["securityDefinitions"]["authorizer"]["x-amazon-apigateway-authorizer"]
+        assert authorizer["type"] == "request" and authorizer["authorizerResultTtlInSeconds"] == 0
+    assert "0 faults" in account.run("check")
+
+
+DRIFTS = {
+    "alarm": lambda a: a.client("cloudwatch").delete_alarms(AlarmNames=["decant-dev-errors"]),
+    "topic rule": lambda a: a.client("iot").disable_topic_rule(ruleName="decant_dev_shared"),
+    "queue": lambda a: a.client("sqs").set_queue_attributes(
+        QueueUrl=a.client("sqs").get_queue_url(QueueName=NAMES.failures)["QueueUrl"],
+        Attributes={"MessageRetentionPeriod": "60"},
+    ),
+    "log group": lambda a: a.client("logs").put_retention_policy(
+        logGroupName="/aws/lambda/decant-dev", retentionInDays=1
+    ),
+    "table": lambda a: a.client("dynamodb").update_time_to_live(
+        TableName=NAMES.segments, TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"}
+    ),
+    "permission": lambda a: a.client("lambda").remove_permission(
+        FunctionName="decant-dev-iot-authorizer", StatementId="authorizer"
+    ),
+    "role": lambda a: a.client("iam").delete_role_policy(RoleName=NAMES.rule_errors, PolicyName=NAMES.rule_errors),
+    "stream mapping": lambda a: a.client("lambda").update_event_source_mapping(
+        UUID=a.client("lambda").list_event_source_mappings()["EventSourceMappings"][0]["UUID"], BatchSize=1
+    ),
+    "authorizer": lambda a: a.client("iot").update_authorizer(authorizerName=NAMES.mqtt, status="INACTIVE"),
+    "MQTT endpoint": lambda a: a.client("iot").update_domain_configuration(
+        domainConfigurationName=NAMES.mqtt, domainConfigurationStatus="DISABLED"
+    ),
+    "retries": lambda a: a.client("lambda").delete_function_event_invoke_config(FunctionName="decant-dev-iot-ingest"),
+    "API keys": lambda a: a.client("apigateway").delete_api_key(
+        apiKey=a.client("apigateway").get_api_keys()["items"][0]["id"]
+    ),
+}
+
+
+def test_drift_is_named_by_check_and_diff_and_mended_by_up(account):
+    account.run("up")
+    for drift in DRIFTS.values():
+        drift(account)
+    checked, would = account.run("check", code=1), account.run("diff")
+    assert f"{len(DRIFTS)} faults" in checked
+    mended = account.run("up")
+    for kind in DRIFTS:
+        assert re.search(rf"^fault +{kind}", checked, re.MULTILINE), kind
+        assert re.search(rf"^(create|repair) {kind}", would, re.MULTILINE), kind
+        assert re.search(rf"^(created|repaired) +{kind}", mended, re.MULTILINE), kind
+    assert "0 faults" in account.run("check")
+
+
+def test_key_is_made_moved_and_removed_with_the_profile(account):
+    account.run("up")
+    put_profile(account, "free")
+    account.run("up")
+    assert keys_by_plan(account)["decant-dev-free"] == ["decant-dev-0123456789abcdef01234567"]
+    put_profile(account, "scale")
+    account.run("up")
+    found = keys_by_plan(account)
+    assert found["decant-dev-free"] == [] and found["decant-dev-scale"] == ["decant-dev-0123456789abcdef01234567"]
+    put_profile(account, None)
+    account.run("up")
+    (left,) = account.client("apigateway").get_api_keys()["items"]
+    assert left["name"] in keys_by_plan(account)["decant-dev-unlimited"]
+
+
+def older(account):
+    """Make the project's copy one of an earlier day: no housekeeping, fewer alarms, other figures."""
+    account.edit(
+        "deploy/spec.py",
+        ('    "housekeeping": Function("housekeeping", 512, 300, None),\n', ""),
+        ('key in ("http", "iot-authorizer")', 'key in ("http",)'),
+        ("LOG_RETENTION_DAYS = 30", "LOG_RETENTION_DAYS = 7"),
+        ("COUNTING_S = 180", "COUNTING_S = 5"),
+    )
+    account.edit("deploy/__main__.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
+    account.edit("deploy/document.py", ("(authorizer, housekeeping, iot, stream)", "(authorizer, iot, stream)"))
+    account.edit("chalicelib/plans.json", ('"POST /data": 250', '"POST /data": 100'))
+
+
+def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account, packaged):
+    older(account)
+    first = account.run("up")
+    assert "housekeeping" not in first
+    put_profile(account, "free")
+    account.run("up")
+    before = keys_by_plan(account)
+    copy(packaged, account.folder)
+    upgraded = account.run("up")
+    assert "created     log group /aws/lambda/decant-dev-housekeeping" in upgraded
+    assert "repaired    usage plan decant-dev-free" in upgraded and "repaired    stream mapping" in upgraded
+    assert keys_by_plan(account) == before and "Profile token" not in upgraded
+    assert "0 faults" in account.run("check")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "created     secret",
+        "Creating lambda function: decant-dev-c",
+        "Creating Rest API",
+        "created     usage plan",
+        "created     topic rule",
+        "created     API keys",
+    ],
+)
+def test_up_that_was_killed_is_completed_by_the_next(account, line):
+    process = subprocess.Popen(
+        account.command("up"),
+        cwd=account.folder,
+        env=account.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for text in process.stdout:
+        if line in text:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    assert process.wait() == -9
+    account.run("up")
+    assert "0 faults" in account.run("check")
+    found = inventory(account)
+    assert len(found["apis"]) == 1 and len(found["functions"]) == len(spec.FUNCTIONS) and len(found["mappings"]) == 1
+
+
+def test_another_clone_finds_the_deployment_and_down_leaves_only_data(account):
+    account.run("up")
+    record = account.folder / ".chalice/deployed/dev.json"
+    before = sorted(json.loads(record.read_text())["resources"], key=lambda one: one["name"])
+    record.unlink()
+    assert "0 faults" in account.run("check")
+    assert sorted(json.loads(record.read_text())["resources"], key=lambda one: one["name"]) == before
+    record.unlink()
+    account.run("down")
+    left = inventory(account)
+    assert sorted(left.pop("tables")) == [NAMES.entities, NAMES.segments] and left.pop("parameters") == [
+        "/decant/dev/secret"
+    ]
+    assert {name: found for name, found in left.items() if found} == {}
+    assert account.run("down") != ""
+    again = account.run("up")
+    assert "Profile token" not in again and "unchanged   table" in again and "0 faults" in account.run("check")
+    account.run("down", "--data")
+    assert {name: found for name, found in inventory(account).items() if found} == {}
+
+
+def test_account_without_concurrency_to_reserve_is_warned_and_deployed(open_account):
+    account = open_account(CONCURRENCY="10")
+    assert "warning" in account.run("up")
+    reserved = account.client("lambda").get_function_concurrency(FunctionName="decant-dev-iot-authorizer")
+    assert "ReservedConcurrentExecutions" not in reserved
+    assert re.search(r"^warn +concurrency", account.run("check"), re.MULTILINE)
+
+
+def test_production_is_protected_from_deletion(account):
+    account.run("up", "--stage", "prod")
+    table = account.client("dynamodb").describe_table(TableName="decant-prod-segments")["Table"]
+    assert table["DeletionProtectionEnabled"] is True
+    assert "0 faults" in account.run("check", "--stage", "prod")
+
+
+def test_two_stages_in_one_account_do_not_meet(account):
+    account.run("up", "--stage", "dev")
+    account.run("up", "--stage", "test")
+    assert "0 faults" in account.run("check", "--stage", "dev") and "0 faults" in account.run(
+        "check", "--stage", "test"
+    )
+    account.run("down", "--stage", "test", "--data")
+    assert "0 faults" in account.run("check", "--stage", "dev")
