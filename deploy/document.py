@@ -16,7 +16,10 @@ from deploy import runtime
 
 OPEN = ("/status",)
 """Routes that need no token."""
-_CORS = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
+_CORS = {
+    "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
+    "gatewayresponse.header.Access-Control-Expose-Headers": "'Retry-After'",
+}
 _TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
 _RETRY = {"gatewayresponse.header.Retry-After": "'60'"}
 _TOO_MANY = "Too many requests (Retry-After: 60)"
@@ -83,7 +86,7 @@ def gateway_responses() -> dict[str, Any]:
     """Return the gateway's own answers in the API's envelope."""
     answers: dict[str, Any] = {}
     for name, (status, message) in GATEWAY_RESPONSES.items():
-        text = json.dumps({"status": False, "message": message})
+        text = json.dumps({"status": False, "message": message}, separators=(",", ":"))
         headers = _CORS | _TYPE | (_RETRY if status in (429, 503) else {})
         answers[name] = {"responseParameters": headers, "responseTemplates": {"application/json": text}}
         if status is not None:

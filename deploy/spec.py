@@ -117,11 +117,16 @@ def policy(function: str, stage: str) -> dict[str, Any]:
     by_function: dict[str, list[tuple[str | list[str], str]]] = {
         "http": [
             (_db("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
-            (_db("BatchWriteItem", "GetItem", "PutItem", "Query"), entities),
+            (_db("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
         ],
         "authorizer": [(_db("GetItem"), entities), secret],
-        "iot-ingest": [(_db("PutItem"), segments), (_db("GetItem", "PutItem", "Query"), entities), letters, failures],
+        "iot-ingest": [
+            (_db("PutItem", "Query"), segments),
+            (_db("GetItem", "PutItem", "Query", "UpdateItem"), entities),
+            letters,
+            failures,
+        ],
         "iot-authorizer": [(_db("GetItem", "PutItem"), entities)],
         "counters": [(_db("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
         "housekeeping": [

@@ -10,6 +10,7 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+import botocore.handlers
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
@@ -19,6 +20,8 @@ from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
 from tests import kit
 from tests.program import Program
+
+botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", kit.record))
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +41,9 @@ def clean():
     cache.clear_all()
     yield
     store.use(None)
+    forbidden = [*kit.FORBIDDEN]
+    kit.FORBIDDEN.clear()
+    assert not forbidden, "a function did what its policy does not allow"
 
 
 @pytest.fixture

@@ -10,16 +10,95 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.core.models import botocore_stubber
 
 from app import app
-from chalicelib import clock
+from chalicelib import authorizer, clock, store
 from chalicelib.services import devices, profiles
 from chalicelib.store import Sum
 from chalicelib.store.counting import add_sum
 from chalicelib.store.models import SegmentModel
+from deploy import document, spec
 from local.gateway import Router
 
 ROUTER = Router(app.routes)
 NOW_MS = 1_790_000_000_000
 """2026-09-21T14:13:20Z, on a Monday."""
+
+
+FUNCTIONS = []
+"""The functions that are running, the innermost last."""
+RECORDED = set()
+"""Every (function, action, table or other resource) that was seen."""
+FORBIDDEN = []
+"""What a function did that its policy does not allow."""
+PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+
+
+@contextlib.contextmanager
+def running(function):
+    """Hold a function responsible for the AWS calls that are made meanwhile."""
+    FUNCTIONS.append(function)
+    try:
+        yield
+    finally:
+        FUNCTIONS.pop()
+
+
+def allowed(function):
+    """Return the (action, resource) pairs of a function's policy; a resource is the last part of its ARN."""
+    return {
+        (action, statement["Resource"].rpartition(":")[2].removeprefix("table/").removeprefix("parameter"))
+        for statement in spec.policy(function, "dev")["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+
+def record(params, model, **_):
+    """Note each AWS call of a function, and whether its policy allows it. Registered for every client there is."""
+    if not FUNCTIONS:
+        return
+    service, function = model.service_model.service_name, FUNCTIONS[-1]
+    if model.name == "TransactWriteItems":
+        parts = [(PARTS[kind], what["TableName"]) for one in params["TransactItems"] for kind, what in one.items()]
+    elif model.name == "BatchWriteItem":
+        parts = [(model.name, table) for table in params["RequestItems"]]
+    else:
+        name = params.get("TableName") or params.get("Name") or params.get("QueueName") or params.get("QueueUrl")
+        parts = [(model.name, name.rpartition("/")[2] if service == "sqs" else name)]
+    for operation, resource in parts:
+        done = (
+            f"{service}:{operation}",
+            resource.replace("decant-", "decant-dev-").replace("/decant/", "/decant/dev/"),
+        )
+        RECORDED.add((function, *done))
+        if done not in allowed(function):
+            FORBIDDEN.append((function, *done))
+
+
+def authorized(headers):
+    """Return the context that API Gateway's authorizer hands on, or the name of the answer that the gateway gives."""
+    event = {
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:us-east-1:123456789012:api/api/GET/",
+        "headers": headers,
+    }
+    with running("authorizer"):
+        try:
+            return authorizer.authorize(event, None)["context"]
+        except Exception as error:
+            return "UNAUTHORIZED" if str(error) == "Unauthorized" else "AUTHORIZER_FAILURE"
+
+
+def answer_of_the_gateway(name):
+    """Return what API Gateway answers by itself, from the API's own document."""
+    found = document.gateway_responses()[name]
+    headers = {
+        name.removeprefix("gatewayresponse.header."): value.strip("'")
+        for name, value in found["responseParameters"].items()
+    }
+    return {
+        "statusCode": int(found["statusCode"]),
+        "headers": headers,
+        "body": found["responseTemplates"]["application/json"],
+    }
 
 
 class Answer:
@@ -49,13 +128,16 @@ class Answer:
 
 
 class Api:
-    """Calls the real app with proxy events, as API Gateway would."""
+    """Calls the real app with proxy events, as API Gateway would; over DynamoDB, behind its authorizer.
 
-    context = None
-    """What API Gateway's authorizer hands on, when one runs before the app."""
+    Args:
+        token: of the caller.
+        context: what the authorizer hands on, instead of what it would.
+    """
 
-    def __init__(self, token=None):
+    def __init__(self, token=None, context=None):
         self.token = token
+        self.context = context
 
     def __call__(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
         path, _, text = path.partition("?")
@@ -79,7 +161,13 @@ class Api:
         }
         if self.context is not None:
             event["requestContext"]["authorizer"] = self.context
-        return Answer(app(event, None))
+        elif not store.current().is_exclusive and resource not in document.OPEN:
+            context = authorized(event["headers"])
+            if isinstance(context, str):
+                return Answer(answer_of_the_gateway(context))
+            event["requestContext"]["authorizer"] = context
+        with running("http"):
+            return Answer(app(event, None))
 
     def get(self, path, **kwargs):
         return self("GET", path, **kwargs)

@@ -201,7 +201,7 @@ def test_log_has_one_line_a_request_and_no_secret(world, monkeypatch):
     world.send(point("canary1", "canary2", unit="canary3", metadata={"canary4": "canary5"}))
     world.read(values="canary2")
     world.api.post("/data", raw='{"canary6')
-    Api().get("/data", token=UNKNOWN)
+    Api(context={}).get("/data", token=UNKNOWN)
     world.api("PATCH", "/data")
     world.admin.get(f"/device/token/{world.device}")
     assert len(lines) == 6

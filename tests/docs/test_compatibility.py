@@ -23,7 +23,7 @@ def test_what_works_is_exactly_what_is_routed():
 
 
 @pytest.mark.parametrize(("method", "path"), [row[:2] for row in ROWS if row[2] == "not yet"])
-def test_what_is_not_yet_is_not_answered(method, path):
+def test_what_is_not_yet_is_not_answered(sqlite, method, path):
     from tests.kit import ROUTER
 
     found = ROUTER.find(path)

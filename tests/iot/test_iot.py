@@ -20,8 +20,7 @@ SHARED = "tago/data/post"
 def letters(dynamodb, clean, configure):
     """The dead-letter queue: returns what came in."""
     sqs = boto3.client("sqs")
-    url = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
-    configure(dead_letters_queue="dead-letters")
+    url = sqs.create_queue(QueueName="decant-dead-letters")["QueueUrl"]
     queue.forget_client()
 
     def read():
@@ -37,15 +36,17 @@ def connect(password, client_id="thermo-1", **more):
     if isinstance(password, str):
         password = base64.b64encode(password.encode()).decode()
     mqtt = {"username": "Token", "password": password, "clientId": client_id} | more
-    return iot.authorize(
-        {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
-    )
+    with kit.running("iot-authorizer"):
+        return iot.authorize(
+            {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
+        )
 
 
 def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS):
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     event = {"payload": base64.b64encode(raw).decode(), "topic": topic, "clientid": client_id, "timestamp": timestamp}
-    return iot.ingest(event | {"principal": ""}, None)
+    with kit.running("iot-ingest"):
+        return iot.ingest(event | {"principal": ""}, None)
 
 
 def may(answer, action, resource):

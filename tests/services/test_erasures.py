@@ -31,7 +31,8 @@ def rows(here):
 
 def keep_house(clock):
     clock.advance(erasures.SETTLED_S)
-    return housekeeping.keep_house(kit.SCHEDULED, None)["erased"]
+    with kit.running("housekeeping"):
+        return housekeeping.keep_house(kit.SCHEDULED, None)["erased"]
 
 
 def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(clock, here):

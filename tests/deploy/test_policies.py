@@ -1,0 +1,89 @@
+"""Least privilege, both ways: what the functions do is what their policies allow, no more and no less."""
+
+import json
+
+import boto3
+import pytest
+
+from chalicelib import cache, queue, secret, settings
+from chalicelib.codec import keys
+from chalicelib.services import points
+from deploy import spec
+from tests import kit
+from tests.iot.test_iot import connect, publish
+from tests.kit import NOW_MS, Api, World, allowed, point
+from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
+from tests.services.test_erasures import keep_house
+
+HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
+OF_LAMBDA = {
+    "http": set(),
+    "authorizer": set(),
+    "iot-ingest": {("sqs:SendMessage", "decant-dev-failures")},
+    "iot-authorizer": set(),
+    "counters": {(action, "decant-dev-segments/stream/*") for action in spec.STREAM_ACTIONS},
+    "housekeeping": {("sqs:SendMessage", "decant-dev-failures")},
+}
+"""What Lambda itself does with a function's role, beside its log."""
+
+
+@pytest.fixture
+def seen(clock, dynamo, records):  # noqa: F811
+    """Everything that the functions do in a day's work."""
+    boto3.client("ssm").put_parameter(
+        Name=settings.current().secret_parameter, Type="SecureString", Value="s", Overwrite=True
+    )
+    queue_url = boto3.client("sqs").create_queue(QueueName="decant-dead-letters")["QueueUrl"]
+    queue.forget_client()
+    kit.RECORDED.clear()
+    world = World()
+    secret._current.clear()
+    world.admin.get("/status")
+    world.send()
+    world.send(point("a", 1, time=HOUR_START), point("b", 2, time=HOUR_START), headers={"idempotency-key": "k"})
+    a, b = world.read(qty=2)
+    world.api.put("/data", {"id": a["id"], "value": 5})
+    world.api.delete("/data", query={"ids": [a["id"], b["id"]]})
+    context = kit.authorized({"token": world.profile_token})
+    secret._current.clear()
+    Api(context=context).get(f"/device/token/{world.device}")
+    doc = world.doc
+    cache.clear_all()
+    other = World()
+    connect(other.token)
+    cache.clear_all()
+    other.admin.post(f"/device/{other.device}/params", {"key": "payload_type", "value": "hex"})
+    publish(point("fresh"))
+    publish([])
+    publish(b"raw")
+    publish([{"value": 1}])
+    deliver(records())
+    world.send(point("a"))
+    other.admin.post(f"/device/{other.device}/empty")
+    world.admin.delete(f"/device/{world.device}")
+    points.send(device=doc, items=[point("late")], raw=b"late")
+    deliver(records())
+    keep_house(clock)
+    yield kit.RECORDED
+    secret.use(b"a secret of the tests")
+    queue.forget_client()
+    boto3.client("sqs").delete_queue(QueueUrl=queue_url)
+
+
+def test_what_the_functions_do_is_what_they_may(seen):
+    for function in spec.FUNCTIONS:
+        done = {(action, resource) for name, action, resource in seen if name == function}
+        may = {pair for pair in allowed(function) if not pair[0].startswith("logs:")} - OF_LAMBDA[function]
+        assert done == may, function
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_no_policy_is_wide(stage):
+    for function in spec.FUNCTIONS:
+        for statement in spec.policy(function, stage)["Statement"]:
+            actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+            assert not any("*" in action or action.endswith(":Scan") for action in actions)
+            resource = statement["Resource"].split(":", 5)[5]
+            assert f"decant-{stage}" in resource or f"decant/{stage}" in resource
+            assert "*" not in resource.removesuffix("/stream/*").removesuffix(":*")
+        assert len(json.dumps(spec.policy(function, stage))) < 10_240
