@@ -11,7 +11,7 @@ from typing import Any
 
 from chalice.app import Blueprint
 
-from chalicelib import errors, log, queue
+from chalicelib import errors, log, queue, settings
 from chalicelib.schemas import messages
 from chalicelib.services import clients, devices, grants, params, points
 from chalicelib.services.points import Arrival
@@ -19,8 +19,8 @@ from chalicelib.services.points import Arrival
 bp = Blueprint(__name__)
 
 DISCONNECT_S = 86_400
-REFRESH_S = 300
-"""How often the broker asks again: a deleted token ends its session within this."""
+REFRESH_S = 900
+"""How often the broker asks again: a deleted token ends its session within this. Each time costs a call."""
 _BINDING_S = DISCONNECT_S + 7_200
 
 
@@ -60,7 +60,9 @@ def _policy(arn: str, client_id: str, grant: grants.Grant) -> dict[str, Any]:
     own = f"device/{grant.device}/*"
     statements = [("iot:Connect", [f"{base}:client/{client_id}"])]
     if grant.permission in ("full", "write"):
-        shared = [f"{base}:topic/{topic}" for topic in messages.STORED_TOPICS]
+        rule = settings.current().basic_ingest_rule
+        topics = [*messages.STORED_TOPICS, *([f"$aws/rules/{rule}/{messages.STORED_TOPICS[0]}"] if rule else [])]
+        shared = [f"{base}:topic/{topic}" for topic in topics]
         statements.append(("iot:Publish", [*shared, f"{base}:topic/{own}"]))
     if grant.permission in ("full", "read"):
         statements.append(("iot:Subscribe", [f"{base}:topicfilter/{own}"]))
@@ -96,7 +98,7 @@ def ingest(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 def _store(event: dict[str, Any]) -> int:
     try:
-        topic, client_id, arrived_ms = event["topic"], event["clientid"], int(event["timestamp"])
+        topic, client_id, arrived_ms = messages.plain(event["topic"]), event["clientid"], int(event["timestamp"])
         payload = base64.b64decode(event["payload"], validate=True)
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise errors.BadRequest("The message is not as the topic rule shapes it") from None

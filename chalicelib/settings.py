@@ -23,6 +23,8 @@ class Settings:
     """SSM SecureString that holds the deployment's secret."""
     dead_letters_queue: str = "decant-dead-letters"
     """SQS queue of the messages that could not be stored."""
+    basic_ingest_rule: str = ""
+    """Topic rule that devices may publish to themselves, past the message broker and its charge."""
     dedupe: bool = True
     """Whether a repeated request, or the same point twice in one request, is stored once."""
     scalar_as_list: bool = False
@@ -39,6 +41,7 @@ def load() -> Settings:
         entities_table=os.environ.get("DECANT_ENTITIES_TABLE", defaults.entities_table),
         secret_parameter=os.environ.get("DECANT_SECRET_PARAMETER", defaults.secret_parameter),
         dead_letters_queue=os.environ.get("DECANT_DEAD_LETTERS_QUEUE", defaults.dead_letters_queue),
+        basic_ingest_rule=os.environ.get("DECANT_BASIC_INGEST_RULE", defaults.basic_ingest_rule),
         dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
         scalar_as_list=_flag("DECANT_SCALAR_AS_LIST", defaults.scalar_as_list),
         profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),

@@ -1,4 +1,4 @@
-"""``python -m deploy up | down | check | diff``: what comes before and after ``chalice deploy``.
+"""``python -m deploy up | down | check | diff | retry | cost``: what comes before and after ``chalice deploy``.
 
 Every step looks first, makes what is missing, mends what differs and says what it did; so it can be interrupted and run
 again, and a second run changes nothing.
@@ -18,7 +18,7 @@ from chalicelib.codec import tokens
 from chalicelib.services import profiles
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
-from deploy import chalice, functions, gateway, mqtt, retry, spec, storage
+from deploy import chalice, cost, functions, gateway, mqtt, retry, spec, storage
 from deploy.parts import Cloud, Part
 
 _LOW = f"Lambda's concurrency is too low to reserve any: ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
@@ -43,6 +43,7 @@ def surroundings(cloud: Cloud, api_id: str) -> list[Part]:
         gateway.throttling(cloud, api_id),
         *gateway.usage_plans(cloud, api_id, routes()),
         functions.stream_mapping(cloud),
+        *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.failures(cloud, key) for key in ("iot-ingest", "housekeeping")),
         mqtt.rule_errors_role(cloud),
         *(functions.permission(cloud, "iot-ingest", name, iot, f"{base}:rule/{name}") for name in rules),
@@ -197,14 +198,40 @@ def retry_all(cloud: Cloud, *, with_letters: bool) -> int:
     return 0
 
 
+def bill(options: argparse.Namespace) -> int:
+    """Print what points cost, at list prices."""
+    points, batch = options.points, options.batch
+    priced = cost.prices()
+    print(f"List prices of {priced['region']}, {priced['date']}; free tiers left out; one of a device's requests every")
+    print(f"{options.every:g} s. How long functions run is assumed: {priced['assumed_ms']} ms.\n")
+    if options.read:
+        print(f"{points:,.0f} reads, {options.read}\n\n{cost.table(cost.read(requests=points, access=options.read))}")
+        return 0
+    sent = cost.send(
+        points=points, batch=batch, path=options.path, every_s=options.every, basic_ingest=options.basic_ingest
+    )
+    print(f"{points:,.0f} points over {options.path}, {batch} at a time\n\n{cost.table(sent)}")
+    print(f"\nTo keep them, a month\n\n{cost.table(cost.keep(points=points, batch=batch))}")
+    print(f"\nA deployment in which nothing happens, a month\n\n{cost.table(cost.idle())}")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", "check", "diff", "retry", "config"))
+    parser.add_argument("command", choices=("up", "down", "check", "diff", "retry", "cost", "config"))
     parser.add_argument("--stage", default="dev")
     parser.add_argument("--data", action="store_true", help="down: remove the tables and the secret too")
     parser.add_argument("--dead-letters", action="store_true", help="retry: those that could not be stored too")
+    parser.add_argument("--points", type=float, default=1e6, help="cost: how many points, or reads")
+    parser.add_argument("--batch", type=int, choices=(1, 100), default=1, help="cost: points a request or message")
+    parser.add_argument("--path", choices=("http", "mqtt"), default="http", help="cost: how they come")
+    parser.add_argument("--every", type=float, default=10, help="cost: seconds between the requests of a device")
+    parser.add_argument("--basic-ingest", action="store_true", help="cost: devices publish to the rule itself")
+    parser.add_argument("--read", choices=cost.ACCESSES, help="cost: of reads instead")
     options = parser.parse_args(arguments)
+    if options.command == "cost":
+        return bill(options)
     if options.command == "config":
         for path in chalice.write_config(options.stage):
             print(f"wrote {path.relative_to(chalice.ROOT)}")

@@ -104,3 +104,19 @@ def failures(cloud: Cloud, key: str) -> Part:
         client.delete_function_event_invoke_config(FunctionName=function)
 
     return Part("retries", function, wanted, lambda: absent_is_none(look), make, lambda _: make(), drop)
+
+
+def logging(cloud: Cloud, key: str) -> Part:
+    """What a function writes to its log: its own lines and what went wrong."""
+    client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
+    wanted: State = dict(spec.LOGGING)
+
+    def look() -> State:
+        found = client.get_function_configuration(FunctionName=function)
+        return dict(found.get("LoggingConfig", {}))
+
+    def make() -> None:
+        client.update_function_configuration(FunctionName=function, LoggingConfig=wanted)
+        client.get_waiter("function_updated_v2").wait(FunctionName=function)
+
+    return Part("logging", function, wanted, lambda: absent_is_none(look), make, lambda _: make(), None)

@@ -292,17 +292,21 @@ def count_hooks():
 def counting():
     """Count DynamoDB calls by operation, and in ``units`` what they are billed: of 1 kB written and of 4 kB read."""
     calls = Counter()
-    calls.units = Counter()
+    calls.units, calls.stored_bytes = Counter(), 0
 
     def before(params, model, **_):
+        calls.is_half = params.get("ConsistentRead") is False
         if model.name == "PutItem":
+            calls.stored_bytes += item_bytes(params["Item"])
             calls.units["write"] += -(-item_bytes(params["Item"]) // 1024)
+        elif model.name == "UpdateItem":  # of counters, which are small
+            calls.units["write"] += 1
 
     def after(model, parsed, **_):
         calls[model.name] += 1
         if model.name in ("GetItem", "Query"):
             found = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
-            calls.units["read"] += max(1, -(-sum(map(item_bytes, found)) // 4096))
+            calls.units["read"] += max(1, -(-sum(map(item_bytes, found)) // 4096)) / (1 + calls.is_half)
 
     with hook("before-parameter-build.dynamodb", before), hook("after-call.dynamodb", after):
         yield calls

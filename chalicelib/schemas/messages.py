@@ -14,6 +14,15 @@ STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
 _DEVICE_TOPIC = re.compile(r"device/([0-9a-f]{24})/data/post")
 
 
+def plain(topic: str) -> str:
+    """Return a topic without the prefix of a message that was published to its rule directly.
+
+    >>> plain("$aws/rules/decant_dev_shared/tago/data/post")
+    'tago/data/post'
+    """
+    return topic.split("/", 3)[3] if topic.startswith("$aws/rules/") and topic.count("/") > 2 else topic
+
+
 def device_of_topic(topic: str) -> str | None:
     """Return the device that a topic of its own names, or None."""
     match = _DEVICE_TOPIC.fullmatch(topic)

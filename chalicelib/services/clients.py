@@ -39,10 +39,10 @@ def bind(*, client_id: str, grant: Grant, keep_s: int) -> bool:
 
 
 def device_of(*, client_id: str) -> tuple[str, str] | None:
-    """Return the profile and device that a client id is bound to, or None. Cost: one read a minute."""
+    """Return the profile and device that a client id is bound to, or None. Cost: half a read a minute."""
     found = _bindings.get(client_id)
     if found is None:
-        entity = store.current().get(f"client#{client_id}", _NAME)
+        entity = store.current().peek(f"client#{client_id}", _NAME)
         if entity is None:
             return None
         found = entity.doc["profile"], entity.doc["device"]

@@ -39,8 +39,9 @@ class Counters(NamedTuple):
 class Store(Protocol):
     """A place for segments and entities.
 
-    Whatever has expired is invisible here, whether or not it was removed yet. Every call is strongly consistent with
-    what was acknowledged before. Any call may raise ``errors.Unavailable``; it is then safe to repeat.
+    Whatever has expired is invisible here, whether or not it was removed yet. Every call but ``peek`` is
+    strongly consistent with what was acknowledged before. Any call may raise ``errors.Unavailable``; it is then safe
+    to repeat.
     """
 
     is_exclusive: bool
@@ -80,6 +81,9 @@ class Store(Protocol):
 
     def get(self, owner: str, name: str) -> Entity | None:
         """Return one entity. Cost: one read."""
+
+    def peek(self, owner: str, name: str) -> Entity | None:
+        """Return one entity, perhaps as it was a moment ago, but never miss one that is there. Cost: half a read."""
 
     def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
         """Put an entity if the one there has the version ``expected``.

@@ -47,10 +47,10 @@ def refused(error: ClientError) -> dict[str, Any] | None:
     return response.get("Item")
 
 
-def get(model: type[Model], key: dict[str, Any]) -> dict[str, Any] | None:
+def get(model: type[Model], key: dict[str, Any], *, is_consistent: bool = True) -> dict[str, Any] | None:
     """Read one raw item, whether expired or not."""
     table = model.Meta.table_name
-    return call("GetItem", TableName=table, Key=key, ConsistentRead=True).get("Item")
+    return call("GetItem", TableName=table, Key=key, ConsistentRead=is_consistent).get("Item")
 
 
 def query(

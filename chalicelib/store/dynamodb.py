@@ -106,6 +106,11 @@ class DynamoStore:
         raw = get(EntityModel, {"owner": {"S": owner}, "name": {"S": name}})
         return _entity(raw) if raw and not is_expired(raw) else None
 
+    def peek(self, owner: str, name: str) -> Entity | None:
+        """See Store. What an eventually consistent read does not find is read again."""
+        raw = get(EntityModel, {"owner": {"S": owner}, "name": {"S": name}}, is_consistent=False)
+        return _entity(raw) if raw and not is_expired(raw) else self.get(owner, name)
+
     def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
         """See Store."""
         item = EntityModel(**entity._asdict()).serialize()

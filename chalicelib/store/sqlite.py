@@ -231,6 +231,8 @@ class SqliteStore:
         )  # fmt: skip
         return _entity(rows[0]) if rows else None
 
+    peek = get
+
     def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
         """See Store."""
         with self._writing() as db:

@@ -2,7 +2,8 @@
 
 moto reads OpenAPI 3 only and wants a description and complete mocks, where Chalice sends Swagger 2: each document is
 completed before moto reads it, and written to the folder DOCUMENTS as it was sent. It knows no IoT authorizers and no protocol of
-an IoT endpoint, forgets a stage's settings when it is deployed again, and cannot take a stage with throttles out of a usage plan.
+an IoT endpoint, no log format of a
+function, forgets a stage's settings when it is deployed again, and cannot take a stage with throttles out of a usage plan.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import moto.awslambda.urls
 from moto.apigateway.models import APIGatewayBackend, RestAPI, UsagePlan
+from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.iot.models import FakeDomainConfiguration
 from moto.iot.responses import IoTResponse
@@ -120,7 +122,21 @@ def get_account_settings(self):
     return json.dumps({"AccountLimit": {"ConcurrentExecutions": int(os.environ.get("CONCURRENCY", "1000"))}})
 
 
+update_configuration, get_configuration = LambdaFunction.update_configuration, LambdaFunction.get_configuration
+
+
+def update_configuration_of(self, updates):
+    self.logging = updates.get("LoggingConfig") or getattr(self, "logging", {"LogFormat": "Text"})
+    return update_configuration(self, updates)
+
+
+def get_configuration_of(self, on_create=False):
+    return get_configuration(self, on_create) | {"LoggingConfig": getattr(self, "logging", {"LogFormat": "Text"})}
+
+
 def complete_moto():
+    LambdaFunction.update_configuration = update_configuration_of
+    LambdaFunction.get_configuration = get_configuration_of
     LambdaResponse.get_account_settings = get_account_settings
     moto.awslambda.urls.url_paths[r"{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     RestAPI.create_deployment = create_deployment_of

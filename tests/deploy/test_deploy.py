@@ -72,7 +72,7 @@ def test_up_says_what_it_makes_and_a_second_up_changes_nothing(account):
     (url,) = re.findall(r"^Base URL +(https://\S+/api)$", first, re.MULTILINE)
     (token,) = re.findall(r"^Profile token +(p-\S+) ", first, re.MULTILINE)
     assert tokens.bare(token) and "mosquitto_pub -h" in first and ":8883" in first
-    assert not re.search(r"^(repaired|unchanged)", first, re.MULTILINE)
+    assert set(re.findall(r"^(?:repaired|unchanged) +(.+) decant", first, re.MULTILINE)) == {"logging"}
     before = inventory(account)
     assert len(before["functions"]) == len(spec.FUNCTIONS) and len(before["rules"]) == 3 and len(before["plans"]) == 4
     second = account.run("up")
@@ -107,6 +107,7 @@ def test_what_stands_after_up_is_what_the_spec_says(account):
             function.timeout_s,
             "python3.12",
         )
+        assert shape["LoggingConfig"] == spec.LOGGING
         assert shape["Environment"]["Variables"] == spec.environment("dev")
         role = shape["Role"].rpartition("/")[2]
         (name,) = account.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
@@ -125,7 +126,7 @@ def test_what_stands_after_up_is_what_the_spec_says(account):
     assert rule["sql"].endswith("FROM 'device/+/data/post'") and "encode(*, 'base64')" in rule["sql"]
     assert rule["errorAction"]["sqs"]["queueUrl"].endswith(NAMES.failures)
     (mapping,) = account.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    assert mapping["EventSourceArn"] == table["LatestStreamArn"] and mapping["MaximumBatchingWindowInSeconds"] == 180
+    assert mapping["EventSourceArn"] == table["LatestStreamArn"] and mapping["MaximumBatchingWindowInSeconds"] == 60
     (free,) = [
         one for one in account.client("apigateway").get_usage_plans()["items"] if one["name"] == "decant-dev-free"
     ]
@@ -214,7 +215,7 @@ def older(account):
         ('    "housekeeping": Function("housekeeping", 512, 300, None),\n', ""),
         ('key in ("http", "iot-authorizer")', 'key in ("http",)'),
         ("LOG_RETENTION_DAYS = 30", "LOG_RETENTION_DAYS = 7"),
-        ("COUNTING_S = 180", "COUNTING_S = 5"),
+        ("COUNTING_S = 60", "COUNTING_S = 5"),
     )
     account.edit("deploy/__main__.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
     account.edit("deploy/document.py", ("(authorizer, housekeeping, iot, stream)", "(authorizer, iot, stream)"))

@@ -177,6 +177,17 @@ def test_message_in_hex_when_the_device_says_so(connected):
     assert [one["value"] for one in connected.read()] == [1, "01ff"]
 
 
+def test_basic_ingest_is_allowed_for_the_shared_rule_only(world, configure):
+    configure(basic_ingest_rule="decant_dev_shared")
+    answer, base = connect(world.token), "arn:aws:iot:eu-central-1:123456789012:topic/$aws/rules"
+    assert len(answer["policyDocuments"][0]) <= 2_048
+    assert may(answer, "iot:Publish", f"{base}/decant_dev_shared/tago/data/post")
+    for topic in (f"decant_dev_own/device/{world.device}/data/post", "other/tago/data/post", "decant_dev_shared/x"):
+        assert not may(answer, "iot:Publish", f"{base}/{topic}")
+    assert publish(point("a"), "$aws/rules/decant_dev_shared/tago/data/post") == {"added": 1}
+    assert world.read()[0]["metadata"]["mqtt_topic"] == SHARED
+
+
 def test_own_topic_names_the_device(connected):
     assert publish(point("a"), f"device/{connected.device}/data/post") == {"added": 1}
 

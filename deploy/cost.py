@@ -1,0 +1,156 @@
+"""What points cost on AWS: calls and units as the tests count them, times the list prices of one file.
+
+The only figures that are not counted are how long a function runs, which no machine but Lambda's can tell: prices.json
+assumes them, rounded up from what the code takes here and what DynamoDB is known to take.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chalicelib import iot
+from chalicelib.settings import CACHE_S
+from deploy import spec
+
+HOUR_S = 3_600
+ITEM_BYTES = 100
+"""What DynamoDB adds to each item that it stores."""
+ACCESSES = ("last_value", "last_15", "get_1000")
+
+
+class Component(NamedTuple):
+    """A line of the bill."""
+
+    name: str
+    quantity: float
+    """Of whatever is billed."""
+    dollars: float
+
+
+@lru_cache(maxsize=1)
+def prices() -> dict[str, Any]:
+    """Return the price table."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
+    return found
+
+
+@lru_cache(maxsize=1)
+def measured() -> dict[str, Any]:
+    """Return what a test has counted, by access."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text())
+    return found
+
+
+def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool = False) -> list[Component]:
+    """Return what it costs to store points.
+
+    Args:
+        points: how many.
+        batch: points a request or message, 1 or 100: what was counted.
+        path: http or mqtt.
+        every_s: seconds between the requests of one device.
+        basic_ingest: of MQTT: whether devices publish to the rule's own topic, which is no charged message.
+    """
+    requests = points / batch
+    counted = measured()[f"{path}_{batch}"]
+    ways = {"http": _http, "mqtt": _mqtt}
+    found = [*ways[path](requests, every_s, counted)]
+    if basic_ingest:
+        found = [one for one in found if one.name != "IoT Core messages"]
+    new_hours = requests * min(1.0, every_s / HOUR_S)
+    batches = requests * min(1.0, every_s / spec.COUNTING_S)
+    lookups = requests * min(1.0, every_s / CACHE_S)
+    reads = new_hours * measured()["new_hour"]["read_units"] + lookups * measured()[f"{path}_lookups"]["read_units"]
+    writes = requests * counted["write_units"] + new_hours * measured()["new_hour"]["write_units"]
+    return [
+        *found,
+        _priced("DynamoDB writes", writes, "write_unit"),
+        _priced("DynamoDB writes of counters", batches * measured()["counted"]["write_units"], "write_unit"),
+        _priced("DynamoDB reads", reads, "read_unit"),
+        *_function("counters", requests, calls=batches / 1_000),
+    ]
+
+
+def _http(requests: float, _every_s: float, counted: dict[str, Any]) -> Iterator[Component]:
+    yield _priced("API Gateway requests", requests, "api_request")
+    yield from _function("authorizer", requests)
+    yield from _function("http", requests)
+    yield _logs(requests, counted)
+
+
+def _mqtt(messages: float, every_s: float, counted: dict[str, Any]) -> Iterator[Component]:
+    parts = -(-counted["payload_bytes"] // prices()["mqtt_message_bytes"])
+    yield _priced("IoT Core messages", messages * parts, "mqtt_message")
+    yield _priced("IoT Core rules", messages * parts, "mqtt_rule")
+    yield _priced("IoT Core actions", messages * parts, "mqtt_action")
+    yield _priced("IoT Core connection minutes", messages * every_s / 60, "mqtt_connected_minute")
+    yield from _function("iot-authorizer", messages * every_s / iot.REFRESH_S)
+    yield from _function("iot-ingest", messages)
+    yield _logs(messages, counted)
+
+
+def read(*, requests: float, access: str) -> list[Component]:
+    """Return what it costs to read over HTTP.
+
+    Args:
+        requests: how many.
+        access: one that was counted, such as last_value.
+    """
+    counted = measured()[access]
+    return [
+        *_http(requests, 0, counted),
+        _priced("DynamoDB reads", requests * counted["read_units"], "read_unit"),
+    ]
+
+
+def keep(*, points: float, batch: int) -> list[Component]:
+    """Return what it costs to keep points for a month, with backups to any second."""
+    gigabytes = points / batch * measured()[f"http_{batch}"]["stored_bytes"] / 1e9
+    return [
+        _priced("DynamoDB storage, GB", gigabytes, "storage_gb_month"),
+        _priced("Backups, GB", gigabytes, "backup_gb_month"),
+    ]
+
+
+def idle(*, free: bool = True) -> list[Component]:
+    """Return what a deployment costs in a month in which nothing happens.
+
+    Args:
+        free: whether the alarms that every account has for nothing are not in use elsewhere.
+    """
+    alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
+    return [_priced("Alarms", max(0, alarms), "alarm_month"), *_function("housekeeping", 730, milliseconds=50)]
+
+
+def total(components: list[Component]) -> float:
+    """Add up the dollars."""
+    return sum(one.dollars for one in components)
+
+
+def _priced(name: str, quantity: float, price: str) -> Component:
+    return Component(name, quantity, quantity * prices()["dollars"][price])
+
+
+def _function(
+    key: str, handled: float, calls: float | None = None, milliseconds: float | None = None
+) -> list[Component]:
+    """Price a function that handles so many requests or changes, in so many calls if that differs."""
+    calls = handled if calls is None else calls
+    each_ms = prices()["assumed_ms"][key] if milliseconds is None else milliseconds
+    gb_s = handled * each_ms / 1000 * spec.FUNCTIONS[key].memory_mb / 1024
+    return [
+        _priced(f"Lambda calls of {key}", calls, "lambda_request"),
+        _priced(f"Lambda GB-seconds of {key}", gb_s, "lambda_gb_s"),
+    ]
+
+
+def _logs(requests: float, counted: dict[str, Any]) -> Component:
+    return _priced("Logs, GB", requests * counted["log_bytes"] / 1e9, "log_gb")
+
+
+def table(components: list[Component]) -> str:
+    """Return the bill as text."""
+    lines = [f"{one.name:<34}{one.quantity:>16,.3f}{one.dollars:>12.4f}" for one in components]
+    return "\n".join([f"{'':<34}{'quantity':>16}{'dollars':>12}", *lines, f"{'total':<50}{total(components):>12.4f}"])

@@ -1,0 +1,102 @@
+"""Messages that failed, delivered again: three kinds of text, each stored once or left where it is."""
+
+import base64
+import json
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import errors, iot
+from deploy import retry
+from deploy.parts import Cloud
+from tests import kit
+from tests.iot.test_iot import SHARED, connected, letters  # noqa: F401 - fixtures
+from tests.kit import NOW_MS, point
+
+
+class Functions:
+    """Stands for Lambda: calls the real function as Invoke does."""
+
+    def invoke(self, FunctionName, Payload):
+        assert FunctionName == "decant-dev-iot-ingest"
+        try:
+            with kit.running("iot-ingest"):
+                iot.ingest(json.loads(Payload), None)
+        except errors.Unavailable:
+            return {"FunctionError": "Unhandled"}
+        return {"StatusCode": 200}
+
+
+@pytest.fixture
+def cloud(connected, letters):  # noqa: F811
+    """A deployment with two queues; ``queue.put`` fills the one of failures."""
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="decant-dev-failures")["QueueUrl"]
+    made = Cloud(boto3.Session(), "dev", {"lambda": Functions(), "sqs": sqs})
+    made.world, made.letters = connected, letters
+    made.put = lambda body: sqs.send_message(
+        QueueUrl=url, MessageBody=body if isinstance(body, str) else json.dumps(body)
+    )
+    made.waiting = lambda: int(
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessages"]
+    )
+    yield made
+    sqs.delete_queue(QueueUrl=url)
+
+
+def payload(*points):
+    return base64.b64encode(json.dumps(points).encode()).decode()
+
+
+def event(number):
+    return {
+        "payload": payload(point("a", number)), "topic": SHARED, "clientid": "thermo-1", "principal": "", "timestamp": NOW_MS + number,
+    }  # fmt: skip
+
+
+def test_each_kind_is_stored_once_however_often_it_is_delivered(cloud):
+    for _ in range(2):
+        cloud.put(
+            {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event(1), "responsePayload": {}}
+        )
+        cloud.put(
+            {
+                "ruleName": "decant_dev_shared",
+                "topic": SHARED,
+                "clientId": "thermo-1",
+                "base64OriginalPayload": payload(point("b", 2, time=NOW_MS)),
+                "failures": [{"failedAction": "LambdaAction", "errorMessage": "throttled"}],
+            }
+        )
+        cloud.put({"reason": "No device is bound to the client id", "message": event(3)})
+    assert retry.retry(cloud, "decant-dev-failures") == (6, 0) and cloud.waiting() == 0
+    assert sorted(one["value"] for one in cloud.world.read()) == [1, 2, 3]
+
+
+def test_more_than_a_page_is_delivered(cloud):
+    for number in range(23):
+        cloud.put({"requestPayload": event(number)})
+    assert retry.retry(cloud, "decant-dev-failures") == (23, 0)
+    assert cloud.world.read(query="count") == 23
+
+
+def test_what_still_cannot_be_stored_becomes_a_dead_letter_and_foreign_text_stays(cloud):
+    cloud.put({"requestPayload": event(1) | {"topic": "elsewhere"}})
+    cloud.put("not JSON")
+    cloud.put({"requestPayload": {"version": "0", "detail-type": "Scheduled Event"}})
+    assert retry.retry(cloud, "decant-dev-failures") == (1, 2)
+    assert [one["message"]["topic"] for one in cloud.letters()] == ["elsewhere"]
+
+
+def test_store_that_is_still_down_leaves_the_message(cloud, monkeypatch):
+    cloud.put({"requestPayload": event(1)})
+    monkeypatch.setattr(iot, "_store", lambda _: (_ for _ in ()).throw(errors.Unavailable))
+    assert retry.retry(cloud, "decant-dev-failures") == (0, 1)
+
+
+@given(st.text() | st.from_regex(r'\{"[a-z]+": *[\[{"0-9].*\}'))
+def test_any_text_is_an_event_or_none(body):
+    found = retry.event_of(body, 0)
+    assert found is None or "payload" in found
