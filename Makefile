@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 
-.PHONY: run test lint type unit package bench lock clean
+.PHONY: run test package deploy deploy-demo bench lock clean
 
 run: $(VENV)/.local
 	@exec $(BIN)/python -m local
@@ -15,9 +15,10 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
 package: $(VENV)/.dev
-	rm -rf build
-	cd $(CURDIR) && AWS_DEFAULT_REGION=us-east-1 $(BIN)/chalice package --stage $(STAGE) build
-	@$(BIN)/python -c "import os; print('build/deployment.zip:', round(os.path.getsize('build/deployment.zip') / 1e6, 1), 'MB')"
+	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
+
+deploy: $(VENV)/.dev
+	$(BIN)/python -m deploy up --stage $(STAGE)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

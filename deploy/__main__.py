@@ -37,14 +37,14 @@ def foundation(cloud: Cloud) -> list[Part]:
 
 def surroundings(cloud: Cloud, api_id: str) -> list[Part]:
     """Return what needs the functions and the API."""
-    iot, base = "iot.amazonaws.com", f"arn:aws:iot:{cloud.region}:{cloud.account}"
+    iot, base = spec.IOT, f"arn:aws:iot:{cloud.region}:{cloud.account}"
     rules = spec.topic_rules(cloud.stage)
     return [
         gateway.throttling(cloud, api_id),
-        *gateway.usage_plans(cloud, api_id, routes()),
+        *gateway.usage_plans(cloud, api_id, chalice.routes()),
         functions.stream_mapping(cloud),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
-        *(functions.failures(cloud, key) for key in ("iot-ingest", "housekeeping")),
+        *(functions.failures(cloud, key) for key in spec.ASYNCHRONOUS),
         mqtt.rule_errors_role(cloud),
         *(functions.permission(cloud, "iot-ingest", name, iot, f"{base}:rule/{name}") for name in rules),
         *(mqtt.topic_rule(cloud, name, sql) for name, sql in rules.items()),
@@ -59,13 +59,6 @@ def keys(cloud: Cloud) -> Part:
     """Return the API keys of the profiles that there are."""
     wanted = {one["id"]: one.get("plan") or plans.DEFAULT for one in profiles.list_all()}
     return gateway.api_keys(cloud, wanted, lambda profile: tokens.api_key(secret.current(), profile))
-
-
-def routes() -> list[str]:
-    """Return every ``METHOD /resource`` of the API."""
-    from app import app  # noqa: PLC0415 - only where it is asked for
-
-    return sorted(f"{method} {path}" for path, methods in app.routes.items() for method in methods)
 
 
 def use_store(cloud: Cloud) -> None:

@@ -15,7 +15,7 @@ FOLDER = ROOT / ".chalice"
 
 
 def run(*arguments: str) -> None:
-    """Run ``chalice``; what it prints is passed on.
+    """Run ``chalice`` in the project's folder; what it prints is passed on.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -35,6 +35,13 @@ def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
     for path in changed:
         path.write_text(texts[path])
     return changed
+
+
+def routes() -> list[str]:
+    """Return every ``METHOD /resource`` of the API."""
+    from app import app  # noqa: PLC0415 - only where it is asked for
+
+    return sorted(f"{method} {path}" for path, methods in app.routes.items() for method in methods)
 
 
 def may_reserve(cloud: Cloud) -> bool:

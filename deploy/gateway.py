@@ -8,8 +8,6 @@ from chalicelib.plans import Plan
 from deploy import spec
 from deploy.parts import Cloud, Part, State, absent_is_none
 
-API_STAGE = "api"
-
 
 def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
     for page in client.get_paginator(operation).paginate(**parameters):
@@ -17,21 +15,11 @@ def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
 
 
 def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part:
-    """A price plan: throttles by method and a number of requests a month.
-
-    API Gateway throttles by token buckets, not by calendar minutes: a bucket of a minute's worth, refilled evenly.
-
-    Args:
-        cloud: where.
-        api_id: of the API.
-        plan: the figures.
-        routes: every ``METHOD /resource`` of the API.
-    """
+    """A price plan: throttles by method and a number of requests a month."""
     client = cloud.client("apigateway")
     name = f"{spec.APP}-{cloud.stage}-{plan.name}"
-    throttles = _throttles(plan, routes)
-    stage = {"apiId": api_id, "stage": API_STAGE, **({"throttle": throttles} if throttles else {})}
-    quota = {"limit": plan.requests_per_month, "offset": 0, "period": "MONTH"} if plan.requests_per_month else None
+    throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
+    stage = {"apiId": api_id, "stage": spec.API_STAGE, **({"throttle": throttles} if throttles else {})}
     wanted: State = {"apiStages": [stage], "quota": quota}
 
     def look() -> State | None:
@@ -61,16 +49,6 @@ def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part
 
 def _find(client: Any, operation: str, name: str, **parameters: Any) -> State | None:
     return next((one for one in _pages(client, operation, **parameters) if one["name"] == name), None)
-
-
-def _throttles(plan: Plan, routes: list[str]) -> dict[str, Any]:
-    throttles: dict[str, Any] = {}
-    for route in routes:
-        per_minute = plan.per_minute.get(route, plan.others_per_minute)
-        if per_minute is not None:
-            method, _, resource = route.partition(" ")
-            throttles[f"{resource}/{method}"] = {"burstLimit": per_minute, "rateLimit": round(per_minute / 60, 4)}
-    return throttles
 
 
 def _remove_plan(client: Any, found: State) -> None:
@@ -152,7 +130,7 @@ def throttling(cloud: Cloud, api_id: str) -> Part:
     wanted: State = {"throttlingRateLimit": float(spec.PER_SECOND), "throttlingBurstLimit": spec.BURST}
 
     def look() -> State | None:
-        stage = absent_is_none(lambda: client.get_stage(restApiId=api_id, stageName=API_STAGE))
+        stage = absent_is_none(lambda: client.get_stage(restApiId=api_id, stageName=spec.API_STAGE))
         found = (stage or {}).get("methodSettings", {}).get("*/*")
         return {name: type(wanted[name])(found.get(name, 0)) for name in wanted} if found else None
 
@@ -161,9 +139,9 @@ def throttling(cloud: Cloud, api_id: str) -> Part:
             {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
             for name, value in (("rateLimit", spec.PER_SECOND), ("burstLimit", spec.BURST))
         ]
-        client.update_stage(restApiId=api_id, stageName=API_STAGE, patchOperations=operations)
+        client.update_stage(restApiId=api_id, stageName=spec.API_STAGE, patchOperations=operations)
 
-    return Part("throttling", f"{api_id}/{API_STAGE}", wanted, look, make, lambda _: make(), None)
+    return Part("throttling", f"{api_id}/{spec.API_STAGE}", wanted, look, make, lambda _: make(), None)
 
 
 def usage_plans(cloud: Cloud, api_id: str, routes: list[str]) -> list[Part]:

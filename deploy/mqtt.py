@@ -14,7 +14,7 @@ def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
     wanted = {"sql": sql, "functionArn": function, "errors": queue_url, "ruleDisabled": False}
     payload = {
         "sql": sql,
-        "awsIotSqlVersion": "2016-03-23",
+        "awsIotSqlVersion": spec.SQL_VERSION,
         "ruleDisabled": False,
         "actions": [{"lambda": {"functionArn": function}}],
         "errorAction": {"sqs": errors},
@@ -70,13 +70,9 @@ def rule_errors_role(cloud: Cloud) -> Part:
 
 
 def iot_authorizer(cloud: Cloud) -> Part:
-    """The custom authorizer of MQTT clients. A user name and password carry no signature, so none is asked for."""
+    """The custom authorizer of MQTT clients."""
     client, name = cloud.client("iot"), cloud.names.mqtt
-    wanted: State = {
-        "authorizerFunctionArn": cloud.function_arn("iot-authorizer"),
-        "status": "ACTIVE",
-        "signingDisabled": True,
-    }
+    wanted: State = spec.authorizer(cloud.function_arn("iot-authorizer"))
 
     def look() -> State:
         found: State = client.describe_authorizer(authorizerName=name)["authorizerDescription"]
@@ -101,12 +97,7 @@ def iot_authorizer(cloud: Cloud) -> Part:
 def mqtt_endpoint(cloud: Cloud) -> Part:
     """The endpoint where plain MQTT clients reach the authorizer by user name and password, on port 8883."""
     client, name = cloud.client("iot"), cloud.names.mqtt
-    wanted: State = {
-        "authenticationType": "CUSTOM_AUTH",
-        "applicationProtocol": "SECURE_MQTT",
-        "authorizerConfig": {"defaultAuthorizerName": name, "allowAuthorizerOverride": False},
-        "domainConfigurationStatus": "ENABLED",
-    }
+    wanted: State = spec.endpoint(cloud.stage)
     settings = {key: value for key, value in wanted.items() if key != "domainConfigurationStatus"}
 
     def look() -> State:

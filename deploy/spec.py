@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.plans import Plan
+
 APP = "decant"
+API_STAGE = "api"
+"""Of API Gateway; each stage of the deployment has an API of its own."""
 LOG_RETENTION_DAYS = 30
 COUNTING_S = 60
 """For how long changes are gathered before they are counted: the counters are this late, and each batch costs a write
@@ -13,6 +17,14 @@ STREAM_MAPPING = {
     "MaximumBatchingWindowInSeconds": COUNTING_S,
     "BisectBatchOnFunctionError": True,
 }
+QUEUE = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
+"""Attributes of a queue: what is in it is kept for two weeks, encrypted."""
+EXPIRY = "expires_at"
+"""Attribute by which DynamoDB removes what has expired."""
+ASYNCHRONOUS = ("iot-ingest", "housekeeping")
+"""Functions that are called without anybody waiting for the answer."""
+SQL_VERSION = "2016-03-23"
+IOT = "iot.amazonaws.com"
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 """Without Lambda's own three lines a call, which would cost more than the function does."""
 RETRIES, RETRY_FOR_S = 2, 21_600
@@ -176,7 +188,8 @@ def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
                 **({"reserved_concurrency": function.concurrency} if function.concurrency and may_reserve else {}),
             }
     return {
-        "api_gateway_stage": "api",
+        "api_gateway_stage": API_STAGE,
+        "api_gateway_endpoint_type": "REGIONAL",
         "iam_policy_file": f"policy-http-{stage}.json",
         "lambda_memory_size": FUNCTIONS["http"].memory_mb,
         "lambda_timeout": FUNCTIONS["http"].timeout_s,
@@ -201,7 +214,45 @@ def _rule(stage: str, name: str) -> str:
     return f"{APP}_{stage}_{name}"
 
 
-def rule_errors_role(queue_arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def authorizer(function_arn: Any) -> dict[str, Any]:
+    """Return the authorizer of MQTT clients: a user name and password carry no signature, so none is asked for."""
+    return {"authorizerFunctionArn": function_arn, "status": "ACTIVE", "signingDisabled": True}
+
+
+def endpoint(stage: str) -> dict[str, Any]:
+    """Return the endpoint where plain MQTT clients reach the authorizer, on port 8883."""
+    return {
+        "authenticationType": "CUSTOM_AUTH",
+        "applicationProtocol": "SECURE_MQTT",
+        "authorizerConfig": {"defaultAuthorizerName": Names(stage).mqtt, "allowAuthorizerOverride": False},
+        "domainConfigurationStatus": "ENABLED",
+    }
+
+
+def plan_throttles(plan: Plan, routes: list[str]) -> dict[str, dict[str, float]]:
+    """Return what a plan lets through, by ``/resource/METHOD``.
+
+    API Gateway throttles by token buckets, not by calendar minutes: a bucket of a minute's worth, refilled evenly.
+
+    Args:
+        plan: the figures.
+        routes: every ``METHOD /resource`` of the API.
+    """
+    throttles: dict[str, dict[str, float]] = {}
+    for route in routes:
+        per_minute = plan.per_minute.get(route, plan.others_per_minute)
+        if per_minute is not None:
+            method, _, resource = route.partition(" ")
+            throttles[f"{resource}/{method}"] = {"burstLimit": per_minute, "rateLimit": round(per_minute / 60, 4)}
+    return throttles
+
+
+def plan_quota(plan: Plan) -> dict[str, Any] | None:
+    """Return how many requests a month a plan has, or None for any number."""
+    return {"limit": plan.requests_per_month, "offset": 0, "period": "MONTH"} if plan.requests_per_month else None
+
+
+def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return who may take the role by which IoT Core keeps what a rule could not hand over, and what that may do."""
     trusted = {"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"}, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}

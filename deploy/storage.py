@@ -12,7 +12,7 @@ def table(cloud: Cloud, name: str) -> Part:
     wanted = {
         "deletion_protection": shape["DeletionProtectionEnabled"],
         "encrypted": True,
-        "expiry": "expires_at",
+        "expiry": spec.EXPIRY,
         "recovery": True,
         "stream": shape.get("StreamSpecification", {}).get("StreamViewType"),
     }
@@ -48,7 +48,7 @@ def table(cloud: Cloud, name: str) -> Part:
             )
         if not found.get("expiry"):
             client.update_time_to_live(
-                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY}
             )
 
     def make() -> None:
@@ -85,7 +85,7 @@ def secret(cloud: Cloud) -> Part:
 def queue(cloud: Cloud, name: str) -> Part:
     """A queue that keeps what failed for two weeks, encrypted."""
     client = cloud.client("sqs")
-    wanted = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
+    wanted = spec.QUEUE
 
     def look() -> State:
         url = client.get_queue_url(QueueName=name)["QueueUrl"]

@@ -17,7 +17,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory):
-    """A copy of what is deployed, with the Lambda's zip made once for all workers, and its templates in ``out``."""
+    """A copy of what is deployed, with the Lambda's zip and the templates made once for all workers, in ``out``."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "packaged"
@@ -25,7 +25,8 @@ def packaged(tmp_path_factory):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "out").exists():
             copy(ROOT, folder)
-            chalice(folder, "package", "--stage", "dev", "out")
+            command = [sys.executable, "-m", "deploy.package", "out"]
+            subprocess.run(command, cwd=folder, env=os.environ | CREDENTIALS, check=True, capture_output=True)
     return folder
 
 
@@ -37,11 +38,6 @@ def copy(source, target):
             shutil.copytree(source / part, target / part, ignore=ignored, dirs_exist_ok=True)
         elif (source / part).exists():
             shutil.copy(source / part, target / part)
-
-
-def chalice(folder, *arguments):
-    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-    subprocess.run(command, cwd=folder, env=os.environ | CREDENTIALS, check=True, capture_output=True)
 
 
 class Account:

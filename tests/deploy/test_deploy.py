@@ -217,7 +217,7 @@ def older(account):
         ("LOG_RETENTION_DAYS = 30", "LOG_RETENTION_DAYS = 7"),
         ("COUNTING_S = 60", "COUNTING_S = 5"),
     )
-    account.edit("deploy/__main__.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
+    account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
     account.edit("deploy/document.py", ("(authorizer, housekeeping, iot, stream)", "(authorizer, iot, stream)"))
     account.edit("chalicelib/plans.json", ('"POST /data": 250', '"POST /data": 100'))
 

@@ -1,0 +1,46 @@
+"""``python -m deploy.package``: the Lambda's zip and the templates of everything, CloudFormation's and Terraform's."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from deploy import chalice, template, terraform
+
+ZIP_BYTES = 30_000_000
+"""The zip may not grow over this: a larger one starts more slowly."""
+
+
+def package(folder: Path, stage: str) -> None:
+    """Write ``deployment.zip``, ``sam.json`` and ``terraform/`` into a folder, which is made anew.
+
+    Raises:
+        RuntimeError: the zip is too large.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    extras = folder / "extras.json"
+    extras.write_text(json.dumps(template.extras(stage, chalice.routes())))
+    chalice.run("package", "--stage", stage, "--merge-template", str(extras), str(folder))
+    extras.unlink()
+    chalice.run("package", "--stage", stage, "--pkg-format", "terraform", str(folder / "terraform"))
+    file = folder / "terraform/chalice.tf.json"
+    file.write_text(json.dumps(terraform.complete(json.loads(file.read_text()), stage, chalice.routes()), indent=2))
+    size = (folder / "deployment.zip").stat().st_size
+    if size > ZIP_BYTES:
+        raise RuntimeError(f"The zip takes {size} bytes, more than {ZIP_BYTES}")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("build"))
+    parser.add_argument("--stage", default="dev")
+    options = parser.parse_args()
+    package(options.folder, options.stage)
+    for path in ("deployment.zip", "sam.json", "terraform/chalice.tf.json"):
+        print(f"{options.folder / path}: {(options.folder / path).stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The CloudFormation template of all that ``up`` makes: what ``chalice package`` writes, and this merged into it.
+
+Two things no template can make: the secret, since CloudFormation writes no SecureString, and the API keys of profiles,
+which come and go with them. Both are made by ``up`` or by hand, as docs/deploy.md says.
+"""
+
+import re
+from typing import Any
+
+from chalicelib import plans
+from deploy import spec
+
+Resource = dict[str, Any]
+LOGICAL = {key: re.sub(r"\W", "", (function.name or "API-handler").title()) for key, function in spec.FUNCTIONS.items()}
+LOGICAL["http"] = "APIHandler"
+"""Functions by the names that Chalice gives them in its template."""
+
+
+def extras(stage: str, routes: list[str]) -> dict[str, Any]:
+    """Return what is merged into the template that Chalice writes.
+
+    Args:
+        stage: of the deployment.
+        routes: every ``METHOD /resource`` of the API.
+    """
+    resources: dict[str, Resource] = {}
+    for part in (_tables, _queues, _functions, _iot, _alarms):
+        resources |= part(stage)
+    resources |= _gateway(stage, routes)
+    return {"Resources": resources}
+
+
+def _name(text: str) -> str:
+    """Return a logical name: letters and digits only."""
+    return "".join(part.title() for part in re.split(r"\W|_", text.removeprefix(f"{spec.APP}-")))
+
+
+def _function(key: str, attribute: str | None = None) -> dict[str, Any]:
+    return {"Fn::GetAtt": [LOGICAL[key], attribute]} if attribute else {"Ref": LOGICAL[key]}
+
+
+def _upper(shape: Any) -> Any:
+    """Return a shape of an API as CloudFormation spells it: names begin with a capital."""
+    if isinstance(shape, dict):
+        return {name[:1].upper() + name[1:]: _upper(value) for name, value in shape.items()}
+    return [_upper(one) for one in shape] if isinstance(shape, list) else shape
+
+
+def _tables(stage: str) -> dict[str, Resource]:
+    found = {}
+    for name, shape in spec.tables(stage).items():
+        properties = shape | {
+            "TableName": name,
+            "SSESpecification": {"SSEEnabled": shape["SSESpecification"]["Enabled"]},
+            "TimeToLiveSpecification": {"Enabled": True, "AttributeName": spec.EXPIRY},
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        }
+        if "StreamSpecification" in shape:
+            properties["StreamSpecification"] = {"StreamViewType": shape["StreamSpecification"]["StreamViewType"]}
+        kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+        found[_name(name)] = {"Type": "AWS::DynamoDB::Table", **kept, "Properties": properties}
+    return found
+
+
+def _queues(stage: str) -> dict[str, Resource]:
+    names = spec.Names(stage)
+    properties = {
+        "MessageRetentionPeriod": int(spec.QUEUE["MessageRetentionPeriod"]),
+        "SqsManagedSseEnabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
+    }
+    return {
+        _name(name): {
+            "Type": "AWS::SQS::Queue",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {"QueueName": name, **properties},
+        }
+        for name in (names.dead_letters, names.failures)
+    }
+
+
+def _functions(stage: str) -> dict[str, Resource]:
+    names = spec.Names(stage)
+    found: dict[str, Resource] = {}
+    for key, function in spec.FUNCTIONS.items():
+        full = function.full_name(stage)
+        group = f"{LOGICAL[key]}Log"
+        found[LOGICAL[key]] = {
+            "DependsOn": [group],
+            "Properties": {"FunctionName": full, "LoggingConfig": spec.LOGGING},
+        }
+        found[group] = {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {"LogGroupName": f"/aws/lambda/{full}", "RetentionInDays": spec.LOG_RETENTION_DAYS},
+        }
+    for key in spec.ASYNCHRONOUS:
+        found[f"{LOGICAL[key]}Retries"] = {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": _function(key),
+                "Qualifier": "$LATEST",
+                "MaximumEventAgeInSeconds": spec.RETRY_FOR_S,
+                "MaximumRetryAttempts": spec.RETRIES,
+                "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": [_name(names.failures), "Arn"]}}},
+            },
+        }
+    found["CountersMapping"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": _function("counters"),
+            "EventSourceArn": {"Fn::GetAtt": [_name(names.segments), "StreamArn"]},
+            "StartingPosition": "TRIM_HORIZON",
+            **spec.STREAM_MAPPING,
+        },
+    }
+    return found
+
+
+def _permission(key: str, source: Any) -> Resource:
+    return {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {
+            "FunctionName": _function(key),
+            "Action": "lambda:InvokeFunction",
+            "Principal": spec.IOT,
+            "SourceAccount": {"Ref": "AWS::AccountId"},
+            "SourceArn": source,
+        },
+    }
+
+
+def _iot(stage: str) -> dict[str, Resource]:
+    names = spec.Names(stage)
+    queue = _name(names.failures)
+    role = _name(names.rule_errors)
+    trust, permissions = spec.rule_errors_role({"Fn::GetAtt": [queue, "Arn"]})
+    found: dict[str, Resource] = {
+        role: {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "RoleName": names.rule_errors,
+                "AssumeRolePolicyDocument": trust,
+                "Policies": [{"PolicyName": names.rule_errors, "PolicyDocument": permissions}],
+            },
+        },
+        "MqttAuthorizer": {
+            "Type": "AWS::IoT::Authorizer",
+            "Properties": {"AuthorizerName": names.mqtt, **_upper(spec.authorizer(_function("iot-authorizer", "Arn")))},
+        },
+        "MqttAuthorizerPermission": _permission("iot-authorizer", {"Fn::GetAtt": ["MqttAuthorizer", "Arn"]}),
+        "MqttEndpoint": {
+            "Type": "AWS::IoT::DomainConfiguration",
+            "DependsOn": ["MqttAuthorizer"],
+            "Properties": {
+                "DomainConfigurationName": names.mqtt, "ServiceType": "DATA", **_upper(spec.endpoint(stage)),
+            },
+        },
+    }  # fmt: skip
+    errors = {"RoleArn": {"Fn::GetAtt": [role, "Arn"]}, "QueueUrl": {"Ref": queue}, "UseBase64": False}
+    for name, sql in spec.topic_rules(stage).items():
+        logical = _name(name)
+        found[logical] = {
+            "Type": "AWS::IoT::TopicRule",
+            "Properties": {
+                "RuleName": name,
+                "TopicRulePayload": {
+                    "Sql": sql,
+                    "AwsIotSqlVersion": spec.SQL_VERSION,
+                    "RuleDisabled": False,
+                    "Actions": [{"Lambda": {"FunctionArn": _function("iot-ingest", "Arn")}}],
+                    "ErrorAction": {"Sqs": errors},
+                },
+            },
+        }
+        found[f"{logical}Permission"] = _permission("iot-ingest", {"Fn::GetAtt": [logical, "Arn"]})
+    return found
+
+
+def _alarms(stage: str) -> dict[str, Resource]:
+    return {
+        f"{_name(name)}Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": name, **alarm}}
+        for name, alarm in spec.alarms(stage).items()
+    }
+
+
+def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
+    everything = {
+        "ResourcePath": "/*",
+        "HttpMethod": "*",
+        "ThrottlingRateLimit": spec.PER_SECOND,
+        "ThrottlingBurstLimit": spec.BURST,
+    }
+    found: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": [everything]}}}
+    for plan in plans.load().values():
+        api: dict[str, Any] = {"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": f"RestAPI{spec.API_STAGE}Stage"}}
+        throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
+        if throttles:
+            api["Throttle"] = {name: _upper(throttle) for name, throttle in throttles.items()}
+        properties: dict[str, Any] = {"UsagePlanName": f"{spec.APP}-{stage}-{plan.name}", "ApiStages": [api]}
+        if quota:
+            properties["Quota"] = _upper(quota)
+        found[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}
+    return found

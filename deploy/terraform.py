@@ -1,0 +1,263 @@
+"""The same for Terraform: completes the file that ``chalice package --pkg-format terraform`` writes.
+
+That file asks for old versions of Terraform and of the AWS provider, and names its schedule alike in every stage; both
+are mended here. As in the CloudFormation template, the secret and the API keys of profiles are not in it.
+"""
+
+import json
+from typing import Any
+
+from chalicelib import plans
+from deploy import spec
+
+Resources = dict[str, dict[str, Any]]
+NAMED = {key: function.name or "api_handler" for key, function in spec.FUNCTIONS.items()}
+"""Functions by the names that Chalice gives them in its file."""
+VERSIONS = {
+    "required_version": ">= 1.5",
+    "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.31"}},
+}
+_ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
+
+
+def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[str, Any]:
+    """Return Chalice's document with all that ``up`` makes around it.
+
+    Args:
+        document: as Chalice wrote it.
+        stage: of the deployment.
+        routes: every ``METHOD /resource`` of the API.
+    """
+    document["terraform"] = VERSIONS
+    document["data"].pop("null_data_source", None)
+    resources: Resources = document["resource"]
+    for parts in (
+        _tables(stage),
+        _queues(stage),
+        _functions(stage),
+        _iot(stage),
+        _alarms(stage),
+        _gateway(stage, routes),
+    ):
+        for kind, found in parts.items():
+            _merge(resources.setdefault(kind, {}), found)
+    for name, rule in resources["aws_cloudwatch_event_rule"].items():
+        rule["name"] = f"{spec.APP}-{stage}-{name}"
+    api = resources["aws_api_gateway_deployment"]["rest_api"]
+    del api["stage_name"]
+    api["triggers"] = {"document": api.pop("stage_description")}
+    document["output"]["EndpointURL"]["value"] = "${aws_api_gateway_stage.rest_api.invoke_url}/"
+    return document
+
+
+def _merge(into: dict[str, Any], found: dict[str, Any]) -> None:
+    for name, properties in found.items():
+        into.setdefault(name, {}).update(properties)
+
+
+def _id(text: str) -> str:
+    """Return a name for Terraform: what differs from stage to stage is left out."""
+    return text.rpartition("/")[2].replace(".", "_")
+
+
+def _function(key: str, attribute: str = "arn") -> str:
+    return f"${{aws_lambda_function.{NAMED[key]}.{attribute}}}"
+
+
+def _tables(stage: str) -> Resources:
+    tables = {}
+    for name, shape in spec.tables(stage).items():
+        hash_key, range_key = (one["AttributeName"] for one in shape["KeySchema"])
+        tables[_id(name)] = {
+            "name": name,
+            "billing_mode": shape["BillingMode"],
+            "hash_key": hash_key,
+            "range_key": range_key,
+            "attribute": [
+                {"name": one["AttributeName"], "type": one["AttributeType"]} for one in shape["AttributeDefinitions"]
+            ],
+            "server_side_encryption": {"enabled": shape["SSESpecification"]["Enabled"]},
+            "point_in_time_recovery": {"enabled": True},
+            "ttl": {"enabled": True, "attribute_name": spec.EXPIRY},
+            "deletion_protection_enabled": shape["DeletionProtectionEnabled"],
+            "lifecycle": {"prevent_destroy": True},
+        }
+        if "StreamSpecification" in shape:
+            tables[_id(name)] |= {
+                "stream_enabled": True,
+                "stream_view_type": shape["StreamSpecification"]["StreamViewType"],
+            }
+    return {"aws_dynamodb_table": tables}
+
+
+def _queues(stage: str) -> Resources:
+    names = spec.Names(stage)
+    properties = {
+        "message_retention_seconds": int(spec.QUEUE["MessageRetentionPeriod"]),
+        "sqs_managed_sse_enabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
+    }
+    queues = {_id(name): {"name": name, **properties} for name in (names.dead_letters, names.failures)}
+    return {"aws_sqs_queue": queues}
+
+
+def _functions(stage: str) -> Resources:
+    names = spec.Names(stage)
+    groups, functions = {}, {}
+    for key, function in spec.FUNCTIONS.items():
+        groups[NAMED[key]] = {
+            "name": f"/aws/lambda/{function.full_name(stage)}",
+            "retention_in_days": spec.LOG_RETENTION_DAYS,
+        }
+        functions[NAMED[key]] = {
+            "logging_config": {
+                "log_format": spec.LOGGING["LogFormat"],
+                "application_log_level": spec.LOGGING["ApplicationLogLevel"],
+                "system_log_level": spec.LOGGING["SystemLogLevel"],
+            },
+            "depends_on": [f"aws_cloudwatch_log_group.{NAMED[key]}"],
+        }
+    retries = {
+        NAMED[key]: {
+            "function_name": _function(key, "function_name"),
+            "maximum_event_age_in_seconds": spec.RETRY_FOR_S,
+            "maximum_retry_attempts": spec.RETRIES,
+            "destination_config": {"on_failure": {"destination": f"${{aws_sqs_queue.{_id(names.failures)}.arn}}"}},
+        }
+        for key in spec.ASYNCHRONOUS
+    }
+    mapping = {
+        "function_name": _function("counters"),
+        "event_source_arn": f"${{aws_dynamodb_table.{_id(names.segments)}.stream_arn}}",
+        "starting_position": "TRIM_HORIZON",
+        "batch_size": spec.STREAM_MAPPING["BatchSize"],
+        "maximum_batching_window_in_seconds": spec.STREAM_MAPPING["MaximumBatchingWindowInSeconds"],
+        "bisect_batch_on_function_error": spec.STREAM_MAPPING["BisectBatchOnFunctionError"],
+    }
+    return {
+        "aws_cloudwatch_log_group": groups,
+        "aws_lambda_function": functions,
+        "aws_lambda_function_event_invoke_config": retries,
+        "aws_lambda_event_source_mapping": {"counters": mapping},
+    }
+
+
+def _permission(key: str, source: str) -> dict[str, str]:
+    return {
+        "function_name": _function(key, "function_name"),
+        "action": "lambda:InvokeFunction",
+        "principal": spec.IOT,
+        "source_account": _ACCOUNT,
+        "source_arn": source,
+    }
+
+
+def _iot(stage: str) -> Resources:
+    names = spec.Names(stage)
+    role, queue = _id(names.rule_errors), _id(names.failures)
+    trust, permissions = spec.rule_errors_role(f"${{aws_sqs_queue.{queue}.arn}}")
+    rules, allowed = {}, {}
+    for name, sql in spec.topic_rules(stage).items():
+        rules[name] = {
+            "name": name,
+            "enabled": True,
+            "sql": sql,
+            "sql_version": spec.SQL_VERSION,
+            "lambda": {"function_arn": _function("iot-ingest")},
+            "error_action": {
+                "sqs": {
+                    "queue_url": f"${{aws_sqs_queue.{queue}.url}}",
+                    "role_arn": f"${{aws_iam_role.{role}.arn}}",
+                    "use_base64": False,
+                }
+            },
+        }
+        allowed[name] = _permission("iot-ingest", f"${{aws_iot_topic_rule.{name}.arn}}")
+    authorizer, endpoint = spec.authorizer(_function("iot-authorizer")), spec.endpoint(stage)
+    config = endpoint["authorizerConfig"]
+    return {
+        "aws_iam_role": {role: {"name": names.rule_errors, "assume_role_policy": json.dumps(trust)}},
+        "aws_iam_role_policy": {
+            role: {
+                "name": names.rule_errors,
+                "role": f"${{aws_iam_role.{role}.id}}",
+                "policy": json.dumps(permissions),
+            }
+        },
+        "aws_iot_topic_rule": rules,
+        "aws_lambda_permission": {
+            **allowed,
+            "mqtt": _permission("iot-authorizer", "${aws_iot_authorizer.mqtt.arn}"),
+        },
+        "aws_iot_authorizer": {
+            "mqtt": {
+                "name": names.mqtt,
+                "authorizer_function_arn": authorizer["authorizerFunctionArn"],
+                "signing_disabled": authorizer["signingDisabled"],
+                "status": authorizer["status"],
+            }
+        },
+        "aws_iot_domain_configuration": {
+            "mqtt": {
+                "name": names.mqtt,
+                "service_type": "DATA",
+                "authentication_type": endpoint["authenticationType"],
+                "application_protocol": endpoint["applicationProtocol"],
+                "status": endpoint["domainConfigurationStatus"],
+                "authorizer_config": {
+                    "default_authorizer_name": "${aws_iot_authorizer.mqtt.name}",
+                    "allow_authorizer_override": config["allowAuthorizerOverride"],
+                },
+            }
+        },
+    }
+
+
+def _alarms(stage: str) -> Resources:
+    words = {
+        "Namespace": "namespace",
+        "MetricName": "metric_name",
+        "Statistic": "statistic",
+        "Period": "period",
+        "EvaluationPeriods": "evaluation_periods",
+        "Threshold": "threshold",
+        "ComparisonOperator": "comparison_operator",
+        "TreatMissingData": "treat_missing_data",
+    }
+    alarms = {}
+    for name, alarm in spec.alarms(stage).items():
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        alarms[_id(name)] = {"alarm_name": name, "dimensions": dimensions} | {
+            there: alarm[here] for here, there in words.items()
+        }
+    return {"aws_cloudwatch_metric_alarm": alarms}
+
+
+def _gateway(stage: str, routes: list[str]) -> Resources:
+    api, stages = "${aws_api_gateway_rest_api.rest_api.id}", "${aws_api_gateway_stage.rest_api.stage_name}"
+    usage_plans = {}
+    for plan in plans.load().values():
+        throttles = [
+            {"path": path, "burst_limit": limit["burstLimit"], "rate_limit": limit["rateLimit"]}
+            for path, limit in spec.plan_throttles(plan, routes).items()
+        ]
+        usage_plans[plan.name] = {
+            "name": f"{spec.APP}-{stage}-{plan.name}",
+            "api_stages": {"api_id": api, "stage": stages, **({"throttle": throttles} if throttles else {})},
+        }
+        quota = spec.plan_quota(plan)
+        if quota:
+            usage_plans[plan.name]["quota_settings"] = quota
+    settings = {"throttling_rate_limit": spec.PER_SECOND, "throttling_burst_limit": spec.BURST}
+    return {
+        "aws_api_gateway_stage": {
+            "rest_api": {
+                "rest_api_id": api,
+                "stage_name": spec.API_STAGE,
+                "deployment_id": "${aws_api_gateway_deployment.rest_api.id}",
+            }
+        },
+        "aws_api_gateway_usage_plan": usage_plans,
+        "aws_api_gateway_method_settings": {
+            "all": {"rest_api_id": api, "stage_name": stages, "method_path": "*/*", "settings": settings}
+        },
+    }
