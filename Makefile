@@ -20,6 +20,9 @@ package: $(VENV)/.dev
 deploy: $(VENV)/.dev
 	$(BIN)/python -m deploy up --stage $(STAGE)
 
+deploy-demo: $(VENV)/.dev
+	$(BIN)/python -m tests.deploy.demo
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 

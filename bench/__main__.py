@@ -23,6 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bench import imports
 from bench.driver import START, Load, Result
 
 SIZES = (1_000, 10_000, 100_000)
@@ -207,9 +208,13 @@ def main() -> None:
         about = {one.name: {"startup_s": round(one.startup_s, 2), "memory_mb": one.memory_mb()} for one in servers}
         for name, facts in about.items():
             print(f"{name}: {facts['startup_s']} s to the first answer, {facts['memory_mb']} MB at the end")
+        loads_ms = {} if options.url else imports.measure()
+        for name, milliseconds in loads_ms.items():
+            print(f"{name}: loaded in {milliseconds:.0f} ms")
         options.json.parent.mkdir(parents=True, exist_ok=True)
         runs = {name: {who: asdict(one) for who, one in by.items()} for name, by in found.items()}
-        options.json.write_text(json.dumps({"machine": describe(), "servers": about, "loads": runs}, indent=1))
+        report = {"machine": describe(), "servers": about, "loads": runs, "imports_ms": loads_ms}
+        options.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,15 +4,16 @@ from typing import Any
 
 from chalice.app import Blueprint, Rate
 
-from chalicelib import log
+from chalicelib import deadline, log
 from chalicelib.services import erasures
 
 bp = Blueprint(__name__)
 
 
 @bp.schedule(Rate(1, unit=Rate.HOURS), name="housekeeping")
-def keep_house(_event: Any) -> dict[str, int]:
+def keep_house(event: Any) -> dict[str, int]:
     """Go on with erasures. Raises when the store is down: the next hour goes on."""
+    deadline.begin(event.context)
     erased = erasures.resume()
     log.line(function="housekeeping", erased=erased)
     return {"erased": erased}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from chalice.app import Request, Response
 from pydantic import TypeAdapter
 
-from chalicelib import errors, log, settings
+from chalicelib import deadline, errors, log, settings
 from chalicelib.codec import jsontext, querystring
 from chalicelib.schemas.queries import parse_parameters
 from chalicelib.schemas.reading import read_json
@@ -70,6 +70,7 @@ def envelope(event: Request, get_response: Callable[[Request], Response]) -> Res
     Chalice makes its own bodies for a wrong method and for an exception nobody caught; those are replaced.
     """
     started_s = time.perf_counter()
+    deadline.begin(event.lambda_context)
     try:
         response = get_response(event)
     except errors.ApiError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from chalice.app import Blueprint
 
-from chalicelib import errors, log, queue, settings
+from chalicelib import deadline, errors, log, queue, settings
 from chalicelib.schemas import messages
 from chalicelib.services import clients, devices, grants, params, points
 from chalicelib.services.points import Arrival
@@ -72,7 +72,7 @@ def _policy(arn: str, client_id: str, grant: grants.Grant) -> dict[str, Any]:
 
 
 @bp.lambda_function(name="iot-ingest")
-def ingest(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store what a topic rule passes on.
 
     A message that cannot be stored goes to the dead-letter queue with the reason, and the function returns: to deliver
@@ -80,10 +80,12 @@ def ingest(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
     Args:
         event: ``payload`` (base64), ``topic``, ``clientid`` and ``timestamp`` (milliseconds), as the rule selects them.
+        context: Lambda's.
 
     Raises:
         errors.Unavailable: the store is down.
     """
+    deadline.begin(context)
     try:
         added = _store(event)
     except errors.Unavailable:

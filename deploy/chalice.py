@@ -25,9 +25,14 @@ def run(*arguments: str) -> None:
 
 
 def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
-    """Write a stage's part of the configuration and its policies; return the files that changed."""
+    """Write a stage's part of the configuration and its policies; return the files that changed.
+
+    What a deployer has added there, such as a domain or a variable of the environment, stays.
+    """
     found = json.loads((FOLDER / "config.json").read_text())
-    found["stages"][stage] = spec.stage_config(stage, may_reserve=may_reserve)
+    wanted, old = spec.stage_config(stage, may_reserve=may_reserve), found["stages"].get(stage, {})
+    wanted["environment_variables"] = old.get("environment_variables", {}) | wanted["environment_variables"]
+    found["stages"][stage] = old | wanted
     documents = {FOLDER / "config.json": found}
     documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, stage) for key in spec.FUNCTIONS}
     texts = {path: json.dumps(document, indent=2) + "\n" for path, document in documents.items()}

@@ -154,3 +154,54 @@ def table(components: list[Component]) -> str:
     """Return the bill as text."""
     lines = [f"{one.name:<34}{one.quantity:>16,.3f}{one.dollars:>12.4f}" for one in components]
     return "\n".join([f"{'':<34}{'quantity':>16}{'dollars':>12}", *lines, f"{'total':<50}{total(components):>12.4f}"])
+
+
+def page() -> str:
+    """Return docs/cost.md: what the common accesses cost, a million each, and where each dollar goes."""
+    priced = prices()
+    million = 1e6
+    bills = {
+        "A million points over HTTP, one a request": send(points=million, batch=1, path="http", every_s=10),
+        "A million points over HTTP, 100 a request": send(points=million, batch=100, path="http", every_s=10),
+        "A million points over MQTT, one a message": send(points=million, batch=1, path="mqtt", every_s=10),
+        "The same with Basic Ingest": send(points=million, batch=1, path="mqtt", every_s=10, basic_ingest=True),
+        "A million points over MQTT, 100 a message": send(points=million, batch=100, path="mqtt", every_s=10),
+        "A million points over HTTP, one a request, a device once a minute": send(
+            points=million, batch=1, path="http", every_s=60
+        ),
+        "A million points over MQTT, one a message, a device once a minute": send(
+            points=million, batch=1, path="mqtt", every_s=60
+        ),
+        "A million reads of the last value": read(requests=million, access="last_value"),
+        "A million reads of the last 15 points": read(requests=million, access="last_15"),
+        "A million reads of 1,000 points": read(requests=million, access="get_1000"),
+        "A million points sent one by one, kept for a month": keep(points=million, batch=1),
+        "A million points sent in hundreds, kept for a month": keep(points=million, batch=100),
+        "A month in which nothing happens, with the alarms that every account has for nothing": idle(),
+        "A month in which nothing happens, with all alarms paid": idle(free=False),
+    }
+    summary = "\n".join(f"| {title} | {total(bill):.2f} |" for title, bill in bills.items())
+    details = "\n\n".join(f"## {title}\n\n```text\n{table(bill)}\n```" for title, bill in bills.items())
+    assumed = ", ".join(f"{name} {each:g}" for name, each in priced["assumed_ms"].items())
+    return _PAGE.format(**priced, assumed=assumed, summary=summary, details=details)
+
+
+_PAGE = """# What it costs
+
+Written by `python -m deploy.cost`; a test compares it. Calls, units and bytes are counted by the tests, on the
+code that is deployed; prices are the list prices of {region} on {date}, without free tiers and without what leaves
+AWS (some 300 bytes a point read). A device sends every 10 seconds where nothing else is said. How long functions
+run is assumed, in milliseconds: {assumed} a change; only an account can tell.
+
+| | dollars |
+|---|---|
+{summary}
+
+Basic Ingest: devices publish to `$aws/rules/decant_<stage>_shared/tago/data/post`, past the broker and its charge.
+
+{details}
+"""
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "docs/cost.md").write_text(page())

@@ -19,9 +19,17 @@ from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
 from tests import kit
+from tests.cloud.deployment import is_named
 from tests.program import Program
 
 botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", kit.record))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what needs a deployment, unless the environment names one."""
+    if not is_named():
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("cloud")])
+        items[:] = [item for item in items if not item.get_closest_marker("cloud")]
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ def fresh_environment():
 class Program:
     """``python -m local`` on a data directory, up to the end of its welcome."""
 
+    is_cloud = False
+
     def __init__(self, directory, **environment):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local"],

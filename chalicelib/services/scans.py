@@ -7,7 +7,7 @@ it is newer than the next segment's key; going forward, as soon as it is older t
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chalicelib import clock, errors, settings, store
+from chalicelib import clock, deadline, errors, settings, store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item, Segment
 
@@ -90,7 +90,7 @@ def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -
     """Yield the stored segments that may hold wanted points, in order of key, up to the deadline."""
     if wanted.end_ms < wanted.start_ms:
         return
-    deadline_s = clock.monotonic_s() + settings.SCAN_DEADLINE_S
+    deadline_s = deadline.within(settings.SCAN_DEADLINE_S)
     low, high = keys.key_bounds(wanted.start_ms, wanted.end_ms)
     found = store.current().scan_segments(device, low, high, newest_first=not is_ascending, first_page=first_page)
     for item in found:

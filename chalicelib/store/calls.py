@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 from pynamodb.models import Model
 
-from chalicelib import clock, errors, settings
+from chalicelib import clock, deadline, errors, settings
 from chalicelib.store.models import SegmentModel
 
 BATCH = 25
@@ -112,18 +112,18 @@ def write_batch(model: type[Model], requests: Sequence[dict[str, Any]], sleep: C
         errors.Unavailable: the deadline passed; the text says how many were written and how many were not.
     """
     table = model.Meta.table_name
-    deadline_s = clock.monotonic_s() + settings.STORE_DEADLINE_S
+    deadline_s = deadline.within(settings.STORE_DEADLINE_S)
     waiting, attempt = list(requests), 0
     while waiting:
+        if clock.monotonic_s() > deadline_s:
+            raise errors.Unavailable(stored=len(requests) - len(waiting), pending=len(waiting))
         answer = call("BatchWriteItem", RequestItems={table: waiting[:BATCH]})
         left = answer.get("UnprocessedItems", {}).get(table, [])
         attempt = attempt + 1 if left else 0
         waiting = left + waiting[BATCH:]
         if left:
             pause_s = random.uniform(0, min(_BACKOFF_CAP_S, _BACKOFF_S * 2**attempt))  # noqa: S311 - jitter
-            if clock.monotonic_s() + pause_s > deadline_s:
-                raise errors.Unavailable(stored=len(requests) - len(waiting), pending=len(waiting))
-            sleep(pause_s)
+            sleep(min(pause_s, max(0.0, deadline_s - clock.monotonic_s()) + 0.001))
 
 
 def is_expired(raw: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib import errors
+from chalicelib import deadline, errors
 from chalicelib.codec.segments import Item
 from chalicelib.store import ABSENT, ANY, Counters, Entity, counting
 from chalicelib.store.calls import call, get, is_expired, now_s, query, refused, write_batch, write_if_version
@@ -39,6 +39,8 @@ class DynamoStore:
         found: list[Item | None] = []
         for item in items:
             try:
+                if deadline.has_passed():
+                    raise errors.Unavailable
                 found.append(self._put_first(item, profile))
             except errors.Unavailable as error:
                 stored = sum(one.points for one in items[: len(found)])

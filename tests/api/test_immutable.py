@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib import store
+from chalicelib.codec import periods
 from tests.kit import World, point, values
 
 DAY_S = 86_400
@@ -148,3 +149,14 @@ def test_convert_an_empty_inactive_device_and_back(world):
 def test_convert_refuses_bad_settings(world, sent):
     world.admin.put(f"/device/{world.device}", {"active": False})
     assert world.admin.post(f"/device/{world.device}/convert", sent).status == 400
+
+
+@pytest.mark.parametrize("period", ["day", "week", "month", "quarter"])
+def test_nothing_is_stored_that_has_expired_or_that_expiry_would_pass_over(clock, here, period):
+    longest = {"day": 31, "week": 26, "month": 36, "quarter": 36}[period]
+    world = World(type="immutable", chunk_period=period, chunk_retention=longest)
+    start_ms, _ = periods.window(clock.now_ms, period, longest)
+    assert world.api.post("/data", [point("a", time=start_ms - 1)]).status == 400
+    world.send(point("a", time=start_ms))
+    (item,) = here.scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
+    assert clock.now_ms // 1000 < item.expires_at, "DynamoDB would not remove what expired five years ago"

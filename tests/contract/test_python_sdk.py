@@ -222,8 +222,10 @@ def test_devices_tokens(devices, made):
     assert [one["name"] for one in devices.tokenList(device_id)] == ["Default"]
 
 
-def test_devices_data(devices, made):
+def test_devices_data(server, devices, made):
     device_id = made["device_id"]
+    if server.is_cloud:
+        pytest.skip("on AWS a profile token may not send, and amounts are late; tests/cloud asks for both")
     assert (
         devices.sendDeviceData(device_id, [{"variable": "a", "value": number} for number in range(5)]) == "5 Data Added"
     )

@@ -121,3 +121,9 @@ def test_command_prints_each_component(capsys):
     assert "IoT Core messages" in text and "us-east-1, 2026-11-01" in text and "dollars" in text
     assert main(["cost", "--path", "http", "--read", "last_value", "--points", "1e6"]) == 0
     assert "DynamoDB reads" in capsys.readouterr().out
+
+
+def test_page_of_the_docs_is_what_the_figures_give():
+    assert (Path(cost.__file__).parents[1] / "docs/cost.md").read_text() == cost.page(), (
+        "python -m deploy.cost writes it"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib import http
-from deploy import document, runtime, spec
+from deploy import chalice, document, runtime, spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +84,21 @@ def test_committed_configuration_is_what_the_spec_says(tmp_path):
         assert json.loads((folder / "config.json").read_text())["stages"][stage] == spec.stage_config(stage)
         for key in spec.FUNCTIONS:
             assert json.loads((folder / f"policy-{key}-{stage}.json").read_text()) == spec.policy(key, stage)
+
+
+def test_what_a_deployer_adds_to_the_configuration_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(chalice, "FOLDER", tmp_path)
+    monkeypatch.setattr(chalice, "ROOT", tmp_path)
+    (tmp_path / "config.json").write_text('{"stages": {}}')
+    assert len(chalice.write_config("test")) == 1 + len(spec.FUNCTIONS) and chalice.write_config("test") == []
+    found = json.loads((tmp_path / "config.json").read_text())
+    found["stages"]["test"] |= {"api_gateway_custom_domain": {}, "api_gateway_stage": "wrong"}
+    found["stages"]["test"]["environment_variables"] |= {"DECANT_DEDUPE": "0", "DECANT_SEGMENTS_TABLE": "wrong"}
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    assert chalice.write_config("test") == [tmp_path / "config.json"]
+    stage = json.loads((tmp_path / "config.json").read_text())["stages"]["test"]
+    assert stage["api_gateway_custom_domain"] == {} and stage["api_gateway_stage"] == "api"
+    assert stage["environment_variables"] == spec.environment("test") | {"DECANT_DEDUPE": "0"}
 
 
 def test_functions_are_those_of_the_spec(template):

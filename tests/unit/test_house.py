@@ -97,6 +97,24 @@ def test_import_of_the_app_pulls_in_only_what_a_request_needs():
     assert not loaded & UNNEEDED
 
 
+def loaded_by(module):
+    code = f"import sys, {module}, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", ["authorizer", "iot", "stream", "housekeeping"])
+def test_functions_beside_the_handler_load_no_route(module):
+    loaded = loaded_by(f"chalicelib.{module}")
+    assert not [name for name in loaded if name.startswith(("chalicelib.routes", "chalicelib.http", "app", "deploy"))]
+    assert not loaded & {"sqlite3", "boto3"}
+
+
+def test_authorizer_loads_next_to_nothing():
+    loaded = loaded_by("chalicelib.authorizer")
+    assert not {name.split(".")[0] for name in loaded} & {"pydantic", "pynamodb", "botocore", "zoneinfo"}
+
+
 def test_one_request_on_dynamodb_makes_one_client():
     code = """
 import os

@@ -1,0 +1,35 @@
+"""How long each function takes to load: a Python of its own each time, the median of some."""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+MODULES = {
+    "http": "app",
+    "authorizer": "chalicelib.authorizer",
+    "iot-ingest, iot-authorizer": "chalicelib.iot",
+    "counters": "chalicelib.stream",
+    "housekeeping": "chalicelib.housekeeping",
+}
+CODE = """
+import time
+started = time.perf_counter()
+import {module}
+print((time.perf_counter() - started) * 1000)
+"""
+
+
+def import_ms(module: str, repeats: int = 7) -> float:
+    """Return milliseconds that importing a module takes."""
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", CODE.format(module=module)]
+    return statistics.median(
+        float(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
+        for _ in range(repeats)
+    )
+
+
+def measure() -> dict[str, float]:
+    """Return milliseconds by function."""
+    return {name: round(import_ms(module), 1) for name, module in MODULES.items()}

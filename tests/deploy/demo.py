@@ -1,0 +1,42 @@
+"""The deployer's story against a moto server on this machine, as a deployer would see it: ``make deploy-demo``."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.deploy.conftest import ROOT, Account, copy
+
+STORY = (
+    ("See what would be made", "diff"),
+    ("Deploy", "up"),
+    ("Look it over", "check"),
+    ("Deploy again: nothing changes", "up"),
+    ("See what points cost", "cost", "--points", "1e6", "--batch", "100"),
+    ("Remove it and keep the data", "down"),
+    ("Remove the data too", "down", "--data"),
+)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        packaged = Path(folder) / "packaged"
+        copy(ROOT, packaged)
+        account = Account(packaged, Path(folder))
+        try:
+            print(f"A moto server stands in for AWS: {account.url}\n")
+            for title, *arguments in STORY:
+                print(f"# {title}\n$ python -m deploy {' '.join(arguments)}", flush=True)
+                done = subprocess.run(
+                    account.command(*arguments), cwd=account.folder, env=account.environment, check=False
+                )
+                print(flush=True)
+                if done.returncode:
+                    return done.returncode
+        finally:
+            account.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
