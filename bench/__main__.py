@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench import imports
+from bench import imports, mqtt
 from bench.driver import START, Load, Result
 
 SIZES = (1_000, 10_000, 100_000)
@@ -38,6 +38,7 @@ class Server:
     url: str
     token: str = ""
     profile_token: str = ""
+    mqtt_port: int = 0
     process: "subprocess.Popen[str] | None" = None
     startup_s: float = 0.0
     stored: dict[int, Load] = field(default_factory=dict)
@@ -82,6 +83,7 @@ def started(name: str, directory: Path) -> Iterator[Server]:
     environment = os.environ | {
         "DECANT_DATA_DIR": str(directory / "data"),
         "DECANT_HTTP_PORT": str(port),
+        "DECANT_MQTT_PORT": str(mqtt_port := free_port()),
         "NAIVE_DB": str(directory / "naive.db"),
         "NAIVE_PORT": str(port),
     }
@@ -91,7 +93,7 @@ def started(name: str, directory: Path) -> Iterator[Server]:
         process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, text=True)
         pin(0, process.pid)
         try:
-            server = Server(name, url, process=process)
+            server = Server(name, url, process=process, mqtt_port=mqtt_port)
             server.startup_s = wait_for(server, began_s)
             while name == "decant" and not server.profile_token:
                 found = re.search(r"Profile token +(\S+)\n", Path(log.name).read_text())
@@ -180,6 +182,40 @@ def row(name: str, by_server: dict[str, Result]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
+@contextlib.contextmanager
+def started_peer() -> Iterator[Server]:
+    """Start the other MQTT broker on the first core."""
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "bench.peer_mqtt", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pin(0, process.pid)
+    try:
+        process.stdout.readline()
+        yield Server("amqtt", "", process=process, mqtt_port=port)
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def measure_mqtt(servers: list[Server], scale: float, repeats: int) -> dict[str, dict[str, Result]]:
+    """Publish with QoS 1 to every broker in turn, over more and more connections."""
+    found: dict[str, dict[str, Result]] = {}
+    for connections in mqtt.CONNECTIONS:
+        name = f"MQTT QoS 1, {connections} connection{'s' * (connections > 1)}"
+        count = int((3_000 if connections == 1 else 20_000) * scale)
+        results: dict[str, list[Result]] = {server.name: [] for server in servers}
+        for _ in range(repeats):
+            for server in servers:
+                token = server.fresh() if server.name == "decant" else "any"
+                port = server.mqtt_port
+                results[server.name].append(mqtt.run("127.0.0.1", port, token, count=count, connections=connections))
+        middle = repeats // 2
+        found[name] = {who: sorted(runs, key=lambda one: one.per_second)[middle] for who, runs in results.items()}
+        print(row(name, found[name]), flush=True)
+    return found
+
+
 def describe() -> str:
     model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     version = ".".join(map(str, sys.version_info[:3]))
@@ -205,6 +241,14 @@ def main() -> None:
         print(f"| | {' | '.join(f'{one.name}, requests/s | p50 / p99 ms' for one in servers)} | ratio |")
         print("|---" * (2 * len(servers) + 2) + "|")
         found = measure(servers, options.scale, options.repeats)
+        if not options.url:
+            peer = stack.enter_context(started_peer())
+            print("\n| | decant, messages/s | p50 / p99 ms | amqtt, messages/s | p50 / p99 ms | ratio |")
+            print("|---" * 6 + "|")
+            found |= measure_mqtt([servers[0], peer], options.scale, options.repeats)
+            before_mb, token = servers[0].memory_mb(), servers[0].fresh()
+            idle_mb = mqtt.hold("127.0.0.1", servers[0].mqtt_port, token, 1_000, servers[0].memory_mb)
+            print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
         about = {one.name: {"startup_s": round(one.startup_s, 2), "memory_mb": one.memory_mb()} for one in servers}
         for name, facts in about.items():
             print(f"{name}: {facts['startup_s']} s to the first answer, {facts['memory_mb']} MB at the end")

@@ -23,10 +23,10 @@ class Cache(Generic[T]):
         found = self._values.get(key)
         if found is None:
             return None
-        if found[0] <= clock.monotonic_s():
-            del self._values[key]
-            return None
-        return found[1]
+        if found[0] > clock.monotonic_s():
+            return found[1]
+        del self._values[key]
+        return None
 
     def put(self, key: str, value: T, ttl_s: float | None = None) -> None:
         """Keep ``value``, for ``ttl_s`` seconds if that differs from the cache's own."""

@@ -13,7 +13,7 @@ from chalice.app import Blueprint
 
 from chalicelib import deadline, errors, log, queue, settings
 from chalicelib.schemas import messages
-from chalicelib.services import clients, devices, grants, params, points
+from chalicelib.services import actions, clients, devices, grants, params, points
 from chalicelib.services.points import Arrival
 
 bp = Blueprint(__name__)
@@ -108,12 +108,15 @@ def _store(event: dict[str, Any]) -> int:
     if bound is None:
         raise errors.BadRequest("No device is bound to the client id")
     profile, device_id = bound
-    named = messages.device_of_topic(topic)
-    if named != device_id and (named is not None or topic not in messages.STORED_TOPICS):
-        raise errors.BadRequest(f"The topic is not one that is stored for this device: {topic[:200]}")
+    named, below = messages.device_of_topic(topic) or (None, topic)
+    if named not in (None, device_id):
+        raise errors.BadRequest(f"The topic is another device's: {topic[:200]}")
     device = devices.get_or_raise(profile=profile, device=device_id)
     if not device["active"]:
         raise errors.BadRequest("Device is deactivated")
+    is_always = below == messages.OWN_TOPIC if named else topic in messages.STORED_TOPICS
+    if not is_always and not actions.is_stored(device=device, topic=below):
+        return 0
     items = messages.read_message(
         payload, topic, is_hex=lambda: params.value_of(device=device_id, key="payload_type") == "hex"
     )

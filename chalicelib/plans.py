@@ -17,6 +17,8 @@ class Plan(NamedTuple):
     """``METHOD /resource`` to requests."""
     others_per_minute: int | None
     """For each route that ``per_minute`` does not name."""
+    mqtt_per_minute: dict[str, int]
+    """connect, publish and receive, to how often; in the embedded mode."""
     requests_per_month: int | None
 
 

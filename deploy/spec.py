@@ -117,6 +117,8 @@ STREAM_ACTIONS = tuple(
     f"dynamodb:{operation}" for operation in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
 """What Lambda itself does with a function's role to feed it from a stream."""
+END_SESSION = ("iot:DeleteConnection", "arn:aws:iot:*:*:client/*")
+"""Client ids are the account's, not a stage's: which of them are a device's, the bindings say."""
 LAMBDA_SENDS = "sqs:SendMessage"
 """What Lambda itself does with a function's role when a call has failed for good."""
 
@@ -133,6 +135,8 @@ def policy(function: str, stage: str) -> dict[str, Any]:
             (_db("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
             (_db("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
+            ("iot:Publish", "arn:aws:iot:*:*:topic/device/*"),
+            END_SESSION,
         ],
         "authorizer": [(_db("GetItem"), entities), secret],
         "iot-ingest": [
@@ -146,6 +150,7 @@ def policy(function: str, stage: str) -> dict[str, Any]:
         "housekeeping": [
             (_db("BatchWriteItem", "Query"), segments),
             (_db("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem"), entities),
+            END_SESSION,
             failures,
         ],
     }
@@ -206,7 +211,7 @@ RULE_SQL = (
 
 def topic_rules(stage: str) -> dict[str, str]:
     """Return the topic rules: name to SQL. Names may not have hyphens."""
-    topics = {"shared": "tago/data/post", "shared_alias": "tagoio/data/post", "own": "device/+/data/post"}
+    topics = {"shared": "tago/data/post", "shared_alias": "tagoio/data/post", "own": "device/+/#"}
     return {_rule(stage, name): RULE_SQL.format(topic=topic) for name, topic in topics.items()}
 
 

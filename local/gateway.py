@@ -13,12 +13,14 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from chalicelib import errors, http, settings
+from chalicelib import errors, http, live, settings
 from chalicelib.store.sqlite import SqliteStore
+from local.events import Events
 
 MAX_HEADER_BYTES = 10_240
 MAX_URL_BYTES = 8_192
 _MAX_FIELDS = 1_001
+_SHOWN_CHARS = 1_000
 _PREFLIGHT = '{"status":true,"result":null}'
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -59,6 +61,19 @@ class GroupCommit:
         except errors.Unavailable:
             is_kept = False
         done.set_result(is_kept)
+
+    def settle(self, then: Callable[[bool], None], *, is_alone: bool) -> None:
+        """Call ``then`` when everything written so far is kept, with False if it was undone: at once if nothing was."""
+        done = self._done
+        if done is None:
+            then(True)
+            return
+        if is_alone:
+            self._commit()
+        if done.done():
+            then(done.result())
+        else:
+            done.add_done_callback(lambda found: then(found.result()))
 
     async def wait(self) -> bool:
         """Wait until everything written so far is kept; return False if it was undone instead."""
@@ -105,12 +120,16 @@ class Gateway:
         app: the Chalice app, called with proxy events.
         resources: its routes, such as ``/device/{device_id}``.
         commits: what answers wait for.
+        events: who listens on /events, if anybody may.
     """
 
-    def __init__(self, app: Handler, resources: Iterable[str], commits: GroupCommit) -> None:
+    def __init__(
+        self, app: Handler, resources: Iterable[str], commits: GroupCommit, events: Events | None = None
+    ) -> None:
         self._app = app
         self._router = Router(resources)
         self._commits = commits
+        self._events = events
         self._prefix = os.urandom(6).hex()
         self._count = 0
 
@@ -118,7 +137,12 @@ class Gateway:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        answer = await self._answer(scope, receive)
+        answer = None
+        if self._events is not None and scope["path"] == "/events" and scope["method"] == "GET":
+            answer = await self._events.listen(scope["query_string"], receive, send)
+            if answer is None:
+                return
+        answer = answer or await self._answer(scope, receive)
         if not await self._commits.wait():
             answer = _failed("The store could not keep this, try again", 503, {"Retry-After": "1"})
         content = answer["body"].encode()
@@ -144,7 +168,14 @@ class Gateway:
             query = _query(scope["query_string"])
         except ValueError:
             return _failed("Error on Query String parameters: too many", 400)
-        return self._app(self._event(scope, found, headers, query, body), None)
+        event = self._event(scope, found, headers, query, body)
+        answer = self._app(event, None)
+        device = event["requestContext"].get("decant", {}).get("device")
+        if device is not None:
+            live.seen(
+                device, f"[HTTP] {scope['method']} {scope['path']}", f"{answer['statusCode']} {event['body'] or ''}"
+            )
+        return answer
 
     def _event(
         self,

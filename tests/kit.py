@@ -61,8 +61,8 @@ def record(params, model, **_):
     elif model.name == "BatchWriteItem":
         parts = [(model.name, table) for table in params["RequestItems"]]
     else:
-        name = params.get("TableName") or params.get("Name") or params.get("QueueName") or params.get("QueueUrl")
-        parts = [(model.name, name.rpartition("/")[2] if service == "sqs" else name)]
+        parts = [(model.name, _resource(service, params))]
+    service = service.removesuffix("-data")
     for operation, resource in parts:
         done = (
             f"{service}:{operation}",
@@ -71,6 +71,15 @@ def record(params, model, **_):
         RECORDED.add((function, *done))
         if done not in allowed(function):
             FORBIDDEN.append((function, *done))
+
+
+def _resource(service, params):
+    """Return what a call is about, as its policy names it."""
+    if service == "iot-data":
+        return "topic/device/*" if params.get("topic", "").startswith("device/") else "client/*"
+    if service == "sqs":
+        return (params.get("QueueName") or params["QueueUrl"]).rpartition("/")[2]
+    return params.get("TableName") or params["Name"]
 
 
 def authorized(headers):
@@ -424,6 +433,19 @@ SCHEDULED = {
     "version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "Scheduled Event", "source": "aws.events",
     "time": "2026-09-21T14:00:00Z", "id": "1", "resources": [],
 }  # fmt: skip
+
+
+class Recorder:
+    """A broker that notes what it is asked for."""
+
+    def __init__(self):
+        self.published, self.ended = [], []
+
+    def publish(self, **message):
+        self.published.append(message)
+
+    def disconnect(self, *, client_id):
+        self.ended.append(client_id)
 
 
 class Killed(BaseException):

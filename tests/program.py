@@ -27,7 +27,9 @@ class Program:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env=fresh_environment() | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0"} | environment,
+            env=fresh_environment()
+            | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0", "DECANT_MQTT_PORT": "0"}
+            | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -43,6 +45,7 @@ class Program:
         found = re.search(r"Base URL +(\S+)\n +Profile token +(\S+)\n +Device token +(\S+)", self.welcome)
         if found:
             self.url, self.profile_token, self.device_token = found.groups()
+            self.mqtt_port = int(re.search(r"MQTT +127.0.0.1:(\d+)", self.welcome)[1])
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)

@@ -11,7 +11,9 @@ from chalicelib.schemas.points import PointIn, read_points
 
 STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
 """Topics shared by all devices whose messages are stored."""
-_DEVICE_TOPIC = re.compile(r"device/([0-9a-f]{24})/data/post")
+OWN_TOPIC = "data/post"
+"""Below a device's own topics, what is always stored."""
+_DEVICE_TOPIC = re.compile(r"device/([0-9a-f]{24})/(.+)")
 
 
 def plain(topic: str) -> str:
@@ -23,10 +25,10 @@ def plain(topic: str) -> str:
     return topic.split("/", 3)[3] if topic.startswith("$aws/rules/") and topic.count("/") > 2 else topic
 
 
-def device_of_topic(topic: str) -> str | None:
-    """Return the device that a topic of its own names, or None."""
+def device_of_topic(topic: str) -> tuple[str, str] | None:
+    """Return the device that a topic of its own names, and what follows; or None."""
     match = _DEVICE_TOPIC.fullmatch(topic)
-    return match[1] if match else None
+    return (match[1], match[2]) if match else None
 
 
 def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> list[PointIn]:

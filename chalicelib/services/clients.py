@@ -2,7 +2,7 @@
 
 import re
 
-from chalicelib import clock, store
+from chalicelib import broker, clock, store
 from chalicelib.cache import Cache
 from chalicelib.services.grants import Grant
 from chalicelib.settings import CACHE_S
@@ -21,21 +21,30 @@ def bind(*, client_id: str, grant: Grant, keep_s: int) -> bool:
     Returns:
         False when another device has it, or when it is no id that a policy may name.
 
-    Cost: one read; one conditional write when it is new or an hour old.
+    Cost: one read; two writes when it is new, an hour old, or the token another one.
     """
     if _CLIENT_ID.fullmatch(client_id) is None:
         return False
     here = store.current()
     owner, expires_at = f"client#{client_id}", clock.now_ms() // 1000 + keep_s
-    doc = {"device": grant.device, "profile": grant.profile}
+    doc = {"device": grant.device, "profile": grant.profile, "fingerprint": grant.fingerprint}
     standing = here.get(owner, _NAME)
-    if standing is not None and standing.doc != doc:
-        return False
-    if standing is not None and (standing.expires_at or 0) > expires_at - _RENEW_S:
-        return True
+    if standing is not None:
+        if standing.doc["device"] != grant.device:
+            return False
+        if standing.doc == doc and (standing.expires_at or 0) > expires_at - _RENEW_S:
+            return True
     version = standing.version if standing else ABSENT
+    here.put(Entity(f"device#{grant.device}", owner, {"fingerprint": grant.fingerprint}, 1, expires_at))
     bound = here.put(Entity(owner, _NAME, doc, version + 1, expires_at), expected=version)
-    return bound is None or bound.doc == doc
+    return bound is None or bound.doc["device"] == grant.device
+
+
+def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
+    """End the MQTT sessions of a device, or only those of one of its tokens. Cost: one read, one call a client id."""
+    for entity in store.current().list(f"device#{device}", "client#"):
+        if fingerprint in (None, entity.doc["fingerprint"]):
+            broker.current().disconnect(client_id=entity.name.removeprefix("client#"))
 
 
 def device_of(*, client_id: str) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from chalicelib.schemas import devices as schema
 from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, ListQuery
 from chalicelib.schemas.queries import bad
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import erasures, lists, networks, params, tokens
+from chalicelib.services import clients, erasures, lists, networks, params, tokens
 from chalicelib.settings import CACHE_S
 from chalicelib.store import ABSENT, Doc, Entity
 
@@ -186,6 +186,8 @@ def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
         errors.Conflict: others kept changing it.
     """
     _change(profile, device, lambda doc: _edited(doc, sent))
+    if sent.get("active") is False:
+        clients.end_sessions(device=device)
 
 
 def convert(*, profile: str, device: str, sent: ConvertIn) -> None:

@@ -7,7 +7,7 @@ import contextlib
 
 from chalicelib import clock, errors, store
 from chalicelib.codec import keys
-from chalicelib.services import points, tokens
+from chalicelib.services import clients, points, tokens
 from chalicelib.store import Doc, Entity
 
 _OWNER = "erasures"
@@ -44,6 +44,7 @@ def resume() -> int:
 
 def _hide(doc: Doc) -> None:
     tokens.delete_all(device=doc["device"])
+    clients.end_sessions(device=doc["device"])
     store.current().delete(f"profile#{doc['profile']}", [f"device#{doc['device']}"])
 
 

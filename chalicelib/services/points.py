@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chalicelib import clock, errors, settings, store
+from chalicelib import clock, errors, live, settings, store
 from chalicelib.cache import Cache
 from chalicelib.codec import keys, periods, segments, times
 from chalicelib.codec.segments import Draft, Item
@@ -134,6 +134,7 @@ def _store(device: Doc, points: Sequence[Draft], seed: bytes | None, now_ms: int
     directory.widen(device=device["id"], spans=spans)
     for _ in range(_MAX_STEPS):
         found = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
+        live.stored(device["id"], [item for item, standing in zip(items, found, strict=True) if standing is None])
         items = [
             _step(item)
             for item, standing in zip(items, found, strict=True)

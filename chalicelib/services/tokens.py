@@ -9,7 +9,7 @@ from chalicelib import clock, errors, secret, store
 from chalicelib.codec import times, tokens
 from chalicelib.schemas.devices import ListQuery
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import grants, lists
+from chalicelib.services import clients, grants, lists
 from chalicelib.services.grants import Grant
 from chalicelib.store import ABSENT, Doc, Entity
 
@@ -151,6 +151,7 @@ def _delete(owner: str, fingerprint: str) -> None:
     here = store.current()
     here.delete(f"token#{fingerprint}", ["token"])
     grants.forget(fingerprint=fingerprint)
+    clients.end_sessions(device=owner.removeprefix("device#"), fingerprint=fingerprint)
     listed = here.get(owner, f"token#{fingerprint}")
     if listed is not None:
         if listed.doc["serie_number"]:

@@ -269,3 +269,21 @@ def test_errors_carry_their_message(device):
         device.sendData([{"variable": "a"}, {"value": 1}])
     with pytest.raises(TagoIORequestError, match="qty"):
         device.getData({"qty": 10_001})
+
+
+def test_actions(resources):
+    sent = {
+        "name": "Keep meters",
+        "type": "mqtt_topic",
+        "trigger": [{"tag_key": "kind", "tag_value": "meter", "topic": "meters/#"}],
+        "action": {"type": "insert_to_device"},
+        "tags": [{"key": "by", "value": "python"}],
+    }
+    made = resources.actions.create(sent)["action"]
+    found = resources.actions.info(made)
+    assert found["name"] == "Keep meters" and found["trigger"] == sent["trigger"] and found["active"] is True
+    assert {"id": made, "name": "Keep meters"} in resources.actions.list()
+    assert resources.actions.edit(made, {"active": False}) == "Successfully Updated"
+    assert resources.actions.info(made)["active"] is False
+    assert resources.actions.delete(made) == "Successfully Removed"
+    assert made not in [one["id"] for one in resources.actions.list({"amount": 100})]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ CONSOLE = "".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
 STEPS = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 
 
-def plain(text, url="http://127.0.0.1:8000"):
+def plain(text, url="http://127.0.0.1:8000", mqtt_port=1883):
     """Replace what differs from run to run."""
     text = text.replace(url, "URL")
+    text = re.sub(rf"(127\.0\.0\.1(?: -p |:)){mqtt_port}\b", r"\1MQTT", text)
+    text = re.sub(r'"time":"20[^"]+"', '"time":"TIME"', text) if "mqtt_topic" in text else text
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "TOKEN", text)
     return re.sub(r"\b[0-9a-f]{24}\b", "ID", text).strip()
 
@@ -31,10 +34,12 @@ def run(start):
         "DEVICE_TOKEN": program.device_token,
         "PROFILE_TOKEN": program.profile_token,
         "TAGOIO_API": program.url,
+        "MQTT_PORT": str(program.mqtt_port),
     }
 
     def do(command):
         command = [part.replace("http://127.0.0.1:8000", program.url) for part in command]
+        command = [part.replace("-p 1883", f"-p {program.mqtt_port}") for part in command]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         return plain(done.stdout, program.url)
 
@@ -52,13 +57,21 @@ def test_commands_print_what_the_readme_says(run):
 def test_start_prints_what_the_readme_says(start):
     (output,) = [output for command, output in STEPS if command == "make run"]
     program = start()
-    assert plain(program.welcome, program.url) == plain(output)
+    assert plain(program.welcome, program.url, program.mqtt_port) == plain(output)
 
 
-def test_python_example_prints_what_the_readme_says(run):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (output,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-    assert run([sys.executable, "-c", code]) == output.strip()
+def test_python_examples_print_what_the_readme_says(run):
+    examples = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    for code, output in examples:
+        assert run([sys.executable, "-c", code]) == output.strip()
+
+
+def test_mqtt_commands_print_what_the_readme_says(run):
+    ((commands, output),) = re.findall(r"```shell\n(.*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+    if shutil.which("mosquitto_pub") is None:
+        pytest.skip("mosquitto_pub is not installed")
+    assert run(["bash", "-c", commands]) == plain(output)
 
 
 def test_test_command_is_what_ci_runs():

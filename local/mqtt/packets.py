@@ -1,0 +1,437 @@
+"""MQTT control packets to objects and back: pure functions, no I/O. Versions 3.1 (3), 3.1.1 (4) and 5.
+
+Source: the OASIS specifications MQTT 3.1.1 and MQTT 5.0; section numbers in comments are those of the latter.
+"""
+
+import struct
+from typing import NamedTuple
+
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = range(1, 12)
+PINGREQ, PINGRESP, DISCONNECT, AUTH = range(12, 16)
+PINGRESP_BYTES = b"\xd0\x00"
+V5 = 5
+_FIRST = {0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0, *range(0x30, 0x40)}
+"""First bytes: a packet's type, and the flags that it must have; those of PUBLISH tell something."""
+
+NORMAL, NO_SUBSCRIBERS, WITH_WILL = 0x00, 0x10, 0x04
+MALFORMED, PROTOCOL_ERROR, UNSUPPORTED_VERSION, BAD_CLIENT_ID = 0x81, 0x82, 0x84, 0x85
+BAD_PASSWORD, NOT_AUTHORIZED, UNAVAILABLE, KEEP_ALIVE_TIMEOUT = 0x86, 0x87, 0x88, 0x8D
+TAKEN_OVER, BAD_FILTER, BAD_TOPIC, TOO_LARGE, ADMINISTRATIVE, RATE_EXCEEDED = 0x8E, 0x8F, 0x90, 0x95, 0x98, 0x9F
+SHUTTING_DOWN = 0x8B
+REASONS = {
+    MALFORMED: "malformed packet", PROTOCOL_ERROR: "protocol error", NOT_AUTHORIZED: "not authorized",
+    UNAVAILABLE: "the store is not available", SHUTTING_DOWN: "the broker stops",
+    KEEP_ALIVE_TIMEOUT: "silent for too long",
+    TAKEN_OVER: "another connection has this client id", BAD_TOPIC: "bad topic", TOO_LARGE: "packet too large",
+    ADMINISTRATIVE: "the token or the device is gone",
+}  # fmt: skip
+"""In words."""
+_OLD_CONNACK = {UNSUPPORTED_VERSION: 1, BAD_CLIENT_ID: 2, BAD_PASSWORD: 5, NOT_AUTHORIZED: 5}
+"""Reasons as versions before 5 have them; all others are 3, server unavailable."""
+
+SESSION_EXPIRY, RECEIVE_MAXIMUM, ASSIGNED_CLIENT_ID = 0x11, 0x21, 0x12
+_RETAIN_AVAILABLE, _MAXIMUM_PACKET_SIZE, _TOPIC_ALIAS = 0x25, 0x27, 0x23
+_IDENTIFIERS_AVAILABLE, _SHARED_AVAILABLE, _REASON_STRING = 0x29, 0x2A, 0x1F
+_BYTE, _TWO, _FOUR, _VARIABLE, _TEXT, _BINARY, _PAIR = range(7)
+_KINDS = {
+    0x01: _BYTE, 0x02: _FOUR, 0x03: _TEXT, 0x08: _TEXT, 0x09: _BINARY, 0x0B: _VARIABLE, 0x11: _FOUR, 0x12: _TEXT,
+    0x13: _TWO, 0x15: _TEXT, 0x16: _BINARY, 0x17: _BYTE, 0x18: _FOUR, 0x19: _BYTE, 0x1A: _TEXT, 0x1C: _TEXT,
+    0x1F: _TEXT, 0x21: _TWO, 0x22: _TWO, 0x23: _TWO, 0x24: _BYTE, 0x25: _BYTE, 0x26: _PAIR, 0x27: _FOUR, 0x28: _BYTE,
+    0x29: _BYTE, 0x2A: _BYTE,
+}  # fmt: skip
+"""How the value of each property is written, section 2.2.2.2."""
+Value = int | str | bytes
+
+
+class Malformed(Exception):
+    """The bytes are no MQTT; the connection has to end.
+
+    Args:
+        reason: code of version 5.
+    """
+
+    def __init__(self, text: str, reason: int = MALFORMED) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Message(NamedTuple):
+    """What is published."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    properties: bytes = b""
+    """Of version 5, as they came: who is given them gets them as they were."""
+
+
+class Connect(NamedTuple):
+    """A client's first packet."""
+
+    version: int
+    client_id: str
+    is_clean: bool
+    keep_alive_s: int
+    username: str | None
+    password: bytes | None
+    will: Message | None
+    properties: dict[int, Value]
+
+
+class Publish(NamedTuple):
+    """A message and how it is to be acknowledged."""
+
+    message: Message
+    packet_id: int
+    """0 with QoS 0."""
+    is_again: bool
+
+
+class Subscribe(NamedTuple):
+    """Filters, each with its options byte: QoS in the lowest two bits, no local in the third."""
+
+    packet_id: int
+    filters: list[tuple[str, int]]
+
+
+class Unsubscribe(NamedTuple):
+    """Filters to take back."""
+
+    packet_id: int
+    filters: list[str]
+
+
+class Reader:
+    """Takes values off the front of a packet's body."""
+
+    __slots__ = ("_at", "_body", "_end")
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self._at, self._end = body, 0, len(body)
+
+    def take(self, count: int) -> bytes:
+        """Take this many bytes."""
+        at = self._at
+        if at + count > self._end:
+            raise Malformed("a packet ends too early")
+        self._at = at + count
+        return self._body[at : at + count]
+
+    def rest(self) -> bytes:
+        """Take all that is left."""
+        at, self._at = self._at, self._end
+        return self._body[at:]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self._at >= self._end
+
+    def byte(self) -> int:
+        """Take a byte."""
+        return self.take(1)[0]
+
+    def two(self) -> int:
+        """Take two bytes as a number."""
+        return int.from_bytes(self.take(2))
+
+    def variable(self) -> int:
+        """Take a number of 7 bits a byte."""
+        value = 0
+        for shift in (0, 7, 14, 21):
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise Malformed("a length takes more than four bytes")
+
+    def binary(self) -> bytes:
+        """Take bytes behind their length."""
+        return self.take(self.two())
+
+    def text(self) -> str:
+        """Take UTF-8 behind its length."""
+        return _text(self.binary())
+
+    def properties(self) -> dict[int, Value]:
+        """Take the properties of version 5; of those that may come again the last one is kept."""
+        return _properties(self.take(self.variable()))
+
+
+def _text(raw: bytes) -> str:
+    try:
+        found = raw.decode()
+    except UnicodeDecodeError:
+        raise Malformed("a text is not UTF-8") from None
+    if "\0" in found:
+        raise Malformed("a text holds a null character")
+    return found
+
+
+def _properties(raw: bytes) -> dict[int, Value]:
+    reader, found = Reader(raw), {}
+    while not reader.is_empty:
+        name = reader.variable()
+        kind = _KINDS.get(name)
+        if kind is None:
+            raise Malformed(f"there is no property {name}")
+        if name in found and kind != _PAIR and name != 0x0B:
+            raise Malformed(f"property {name} comes twice", PROTOCOL_ERROR)
+        found[name] = _property(reader, kind)
+    return found
+
+
+def _property(reader: Reader, kind: int) -> Value:
+    if kind == _BYTE:
+        return reader.byte()
+    if kind == _TWO:
+        return reader.two()
+    if kind == _FOUR:
+        return int.from_bytes(reader.take(4))
+    if kind == _VARIABLE:
+        return reader.variable()
+    if kind == _PAIR:
+        reader.text()
+    return reader.binary() if kind == _BINARY else reader.text()
+
+
+def split(buffer: bytearray, max_bytes: int) -> tuple[int, bytes] | None:
+    """Take the first whole packet off a buffer: its first byte and its body. None when it is not whole yet.
+
+    Raises:
+        Malformed: its length is no length, or over ``max_bytes``.
+    """
+    size = len(buffer)
+    if size and buffer[0] not in _FIRST:
+        raise Malformed(f"no packet begins with {buffer[0]:#04x}")
+    if size < 2:
+        return None
+    length = buffer[1]
+    start = 2
+    if length > 127:
+        length &= 127
+        while True:
+            if start > 4:
+                raise Malformed("a length takes more than four bytes")
+            if size <= start:
+                return None
+            byte = buffer[start]
+            length |= (byte & 127) << (7 * (start - 1))
+            start += 1
+            if byte < 128:
+                break
+    if length > max_bytes:
+        raise Malformed(f"a packet of {length} bytes is larger than {max_bytes}", TOO_LARGE)
+    end = start + length
+    if size < end:
+        return None
+    found = buffer[0], bytes(memoryview(buffer)[start:end])
+    del buffer[:end]
+    return found
+
+
+def read_connect(body: bytes) -> Connect:
+    """Read the body of CONNECT.
+
+    Raises:
+        Malformed: it is none; with UNSUPPORTED_VERSION when it is of another version.
+    """
+    reader = Reader(body)
+    name, version = reader.text(), reader.byte()
+    if (name, version) not in (("MQIsdp", 3), ("MQTT", 4), ("MQTT", 5)):
+        raise Malformed(f"{name!r} version {version} is not spoken here", UNSUPPORTED_VERSION)
+    flags, keep_alive_s = reader.byte(), reader.two()
+    if flags & 1 and version > 3:
+        raise Malformed("a reserved flag is set")
+    properties = reader.properties() if version == V5 else {}
+    client_id = reader.text()
+    will = _will(reader, flags, version) if flags & 4 else None
+    if not flags & 4 and flags & 0x38:
+        raise Malformed("the flags speak of a will that is not there")
+    username = reader.text() if flags & 0x80 else None
+    password = reader.binary() if flags & 0x40 else None
+    if not reader.is_empty:
+        raise Malformed("something follows the packet's end")
+    return Connect(version, client_id, bool(flags & 2), keep_alive_s, username, password, will, properties)
+
+
+def _will(reader: Reader, flags: int, version: int) -> Message:
+    qos = flags >> 3 & 3
+    if qos == 3:
+        raise Malformed("there is no QoS 3")
+    if version == V5:
+        reader.properties()
+    topic = reader.text()
+    check_topic(topic)
+    return Message(topic, reader.binary(), qos)
+
+
+def check_topic(topic: str) -> None:
+    """Raise Malformed when a message cannot be published to the topic."""
+    if not topic or "+" in topic or "#" in topic:
+        raise Malformed("a topic must have a character at least, and no wildcard", BAD_TOPIC)
+
+
+def read_publish(first: int, body: bytes, version: int) -> Publish:
+    """Read PUBLISH from its first byte and body.
+
+    Raises:
+        Malformed: it is none.
+    """
+    qos = first >> 1 & 3
+    length = int.from_bytes(body[:2])
+    at = 2 + length
+    if qos == 3 or len(body) < at + (2 if qos else 0):
+        raise Malformed("a publish is not whole")
+    topic = _text(body[2:at])
+    if version != V5 or topic:
+        check_topic(topic)
+    packet_id = 0
+    if qos:
+        packet_id = int.from_bytes(body[at : at + 2])
+        at += 2
+        if packet_id == 0:
+            raise Malformed("a packet id is 0")
+    properties = b""
+    if version == V5:
+        reader = Reader(body[at:])
+        properties = reader.take(reader.variable())
+        found = _properties(properties)
+        if _TOPIC_ALIAS in found or not topic:
+            raise Malformed("topic aliases are not offered", 0x94)
+        return Publish(Message(topic, reader.rest(), qos, properties), packet_id, bool(first & 8))
+    return Publish(Message(topic, body[at:], qos), packet_id, bool(first & 8))
+
+
+def read_ack(body: bytes) -> int:
+    """Read the packet id of PUBACK, PUBREC, PUBREL or PUBCOMP."""
+    return Reader(body).two()
+
+
+def read_subscribe(body: bytes, version: int) -> Subscribe:
+    """Read the body of SUBSCRIBE.
+
+    Raises:
+        Malformed: it is none.
+    """
+    reader = Reader(body)
+    packet_id = reader.two()
+    if version == V5:
+        reader.properties()
+    filters = []
+    while not reader.is_empty:
+        name, options = reader.text(), reader.byte()
+        if options & 3 == 3 or (version != V5 and options > 2):
+            raise Malformed("there is no QoS 3")
+        filters.append((name, options))
+    if not filters or packet_id == 0:
+        raise Malformed("a subscription names nothing", PROTOCOL_ERROR)
+    return Subscribe(packet_id, filters)
+
+
+def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
+    """Read the body of UNSUBSCRIBE.
+
+    Raises:
+        Malformed: it is none.
+    """
+    reader = Reader(body)
+    packet_id = reader.two()
+    if version == V5:
+        reader.properties()
+    filters = []
+    while not reader.is_empty:
+        filters.append(reader.text())
+    if not filters or packet_id == 0:
+        raise Malformed("nothing is named that should be unsubscribed", PROTOCOL_ERROR)
+    return Unsubscribe(packet_id, filters)
+
+
+def read_disconnect(body: bytes, version: int) -> tuple[int, dict[int, Value]]:
+    """Read reason and properties of DISCONNECT."""
+    if version != V5 or not body:
+        return NORMAL, {}
+    reader = Reader(body)
+    reason = reader.byte()
+    return reason, {} if reader.is_empty else reader.properties()
+
+
+def _packet(first: int, body: bytes) -> bytes:
+    length = len(body)
+    head = bytearray((first,))
+    while True:
+        length, digit = length >> 7, length & 127
+        head.append(digit | (128 if length else 0))
+        if not length:
+            return bytes(head) + body
+
+
+def _variable(value: int) -> bytes:
+    found = bytearray()
+    while True:
+        value, digit = value >> 7, value & 127
+        found.append(digit | (128 if value else 0))
+        if not value:
+            return bytes(found)
+
+
+def _write_text(text: str) -> bytes:
+    raw = text.encode()
+    return len(raw).to_bytes(2) + raw
+
+
+def connack(
+    version: int, reason: int, *, is_present: bool = False, assigned: str = "", expiry_s: int = 0, max_bytes: int = 0
+) -> bytes:
+    """Write CONNACK.
+
+    Args:
+        version: of the client.
+        reason: of version 5; older ones get what comes closest.
+        is_present: whether there is a session from before.
+        assigned: the client id that the broker chose, if it did.
+        expiry_s: how long the session is kept after the connection.
+        max_bytes: the largest packet that is taken.
+    """
+    if version != V5:
+        return bytes((CONNACK << 4, 2, is_present and version > 3, _OLD_CONNACK.get(reason, 3) if reason else 0))
+    properties = b""
+    if not reason:
+        properties = bytes((_RETAIN_AVAILABLE, 0, _IDENTIFIERS_AVAILABLE, 0, _SHARED_AVAILABLE, 0))
+        properties += struct.pack(">BIBI", SESSION_EXPIRY, expiry_s, _MAXIMUM_PACKET_SIZE, max_bytes)
+        if assigned:
+            properties += bytes((ASSIGNED_CLIENT_ID,)) + _write_text(assigned)
+    return _packet(CONNACK << 4, bytes((is_present, reason)) + _variable(len(properties)) + properties)
+
+
+def publish(message: Message, version: int, packet_id: int, qos: int, *, is_again: bool = False) -> bytes:
+    """Write PUBLISH."""
+    body = _write_text(message.topic) + (packet_id.to_bytes(2) if qos else b"")
+    if version == V5:
+        body += _variable(len(message.properties)) + message.properties
+    return _packet(PUBLISH << 4 | is_again << 3 | qos << 1, body + message.payload)
+
+
+def ack(kind: int, packet_id: int, version: int, reason: int = NORMAL) -> bytes:
+    """Write PUBACK, PUBREC, PUBREL or PUBCOMP."""
+    first = kind << 4 | (2 if kind == PUBREL else 0)
+    if version == V5 and reason:
+        return bytes((first, 3)) + packet_id.to_bytes(2) + bytes((reason,))
+    return bytes((first, 2)) + packet_id.to_bytes(2)
+
+
+def suback(packet_id: int, version: int, reasons: list[int]) -> bytes:
+    """Write SUBACK: for each filter the QoS granted, or a reason of version 5 from 0x80 on."""
+    codes = bytes(reason if version == V5 or reason < 0x80 else 0x80 for reason in reasons)
+    return _packet(SUBACK << 4, packet_id.to_bytes(2) + (b"\0" if version == V5 else b"") + codes)
+
+
+def unsuback(packet_id: int, version: int, reasons: list[int]) -> bytes:
+    """Write UNSUBACK."""
+    return _packet(UNSUBACK << 4, packet_id.to_bytes(2) + (b"\0" + bytes(reasons) if version == V5 else b""))
+
+
+def disconnect(reason: int, text: str) -> bytes:
+    """Write DISCONNECT of version 5, with the reason in words: before it, a server only closes."""
+    properties = bytes((_REASON_STRING,)) + _write_text(text)
+    return _packet(DISCONNECT << 4, bytes((reason,)) + _variable(len(properties)) + properties)

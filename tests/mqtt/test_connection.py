@@ -1,0 +1,410 @@
+"""What a connection does on a bad day, in process with a clock that is moved: silence, malformed bytes, a store that fails."""
+
+import asyncio
+import json
+
+import pytest
+
+from chalicelib import broker as services_broker
+from chalicelib import clock as wall
+from chalicelib import errors, live, log, plans, queue, store
+from chalicelib.services import profiles
+from local.events import Events
+from local.gateway import GroupCommit
+from local.mqtt import packets
+from local.mqtt.broker import Broker
+from local.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
+from tests.kit import World, point
+from tests.mqtt.test_broker import STORED, _connect, _text
+
+
+class Transport:
+    """Takes what a connection writes."""
+
+    def __init__(self):
+        self.sent, self.is_closed, self.is_reading, self.unsent = b"", False, True, 0
+
+    def write(self, data):
+        self.sent += data
+
+    def close(self):
+        self.is_closed = True
+
+    def pause_reading(self):
+        self.is_reading = False
+
+    def resume_reading(self):
+        self.is_reading = True
+
+    def get_write_buffer_size(self):
+        return self.unsent
+
+    def take(self):
+        found, self.sent = self.sent, b""
+        return found
+
+
+class Bench:
+    """A broker over SQLite, and clients of one device."""
+
+    def __init__(self, here, loop):
+        self.world = World()
+        self.commits = GroupCommit(here)
+        self.loop = loop
+        self.broker = Broker(self.commits)
+        services_broker.use(self.broker)
+
+    def open(self):
+        connection, transport = Connection(self.broker), Transport()
+        connection.connection_made(transport)
+        return connection, transport
+
+    def connected(self, client_id="c", **options):
+        connection, transport = self.open()
+        connection.data_received(_connect(self.world.token, client_id, **options))
+        assert transport.take()[:2] == b"\x20\x02"
+        return connection, transport
+
+
+@pytest.fixture
+def run(sqlite):
+    """Run a test's coroutine on a loop, with a bench."""
+
+    def do(scenario):
+        async def main():
+            await scenario(Bench(sqlite, asyncio.get_running_loop()))
+
+        asyncio.run(main())
+
+    yield do
+    sqlite.grouped = False
+    services_broker.use(None)
+    queue.use(None)
+    live.stop()
+
+
+def publish(number, packet_id=1, topic=STORED, qos=1, **fields):
+    body = _text(topic) + (packet_id.to_bytes(2) if qos else b"") + json.dumps(point("n", number, **fields)).encode()
+    return bytes((0x30 | qos << 1, len(body))) + body
+
+
+async def settled():
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+def test_half_open_and_silent_clients_are_given_up(run):
+    async def scenario(bench):
+        stranger, at_door = bench.open()
+        client, transport = bench.connected(keep_alive=30)
+        forever, other = bench.connected("f", keep_alive=0)
+        now_s = bench.loop.time()
+        bench.broker.sweep(now_s + CONNECT_WITHIN_S + 1)
+        assert at_door.is_closed and not transport.is_closed and stranger not in bench.broker.clients
+        bench.broker.sweep(now_s + 59)
+        assert not transport.is_closed and not other.is_closed
+        bench.broker.sweep(now_s + NO_KEEP_ALIVE_S + 1)
+        assert transport.is_closed and other.is_closed
+        for one in (stranger, client, forever):
+            one.connection_lost(None)
+        assert not bench.broker.opened and not bench.broker.clients
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x00", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 50, b"\x30\xff\xff\xff\xff\x01", b"\x20\x02\x00\x00",
+        b"\x82\x02\x00\x01", b"\x32\x03\x00\x01a", bytes((0x30, 0xFF, 0xFF, 0x7F)), b"\xf0\x00", b"\x10\x00",
+    ],
+)  # fmt: skip
+def test_malformed_bytes_end_that_connection_and_no_other(run, data, monkeypatch):
+    lines = []
+
+    async def scenario(bench):
+        monkeypatch.setattr(log, "write", lines.append)
+        _, bystander = bench.connected("b")
+        for link, transport in (bench.open(), bench.connected()):
+            link.data_received(data)
+            assert transport.is_closed
+            link.data_received(data)
+            link.connection_lost(None)
+        assert not bystander.is_closed and len([line for line in lines if "refused" in line]) >= 2
+
+    run(scenario)
+
+
+def test_message_over_the_limit_is_refused_and_128_kib_are_taken(run):
+    letters = []
+
+    async def scenario(bench):
+        queue.use(lambda reason, _: letters.append(reason))
+        link, transport = bench.connected()
+        body = _text(STORED) + b"\x00\x01" + b"x" * 131_072
+        head = bytes((0x32, len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14))
+        link.data_received(head + body)
+        await settled()
+        assert transport.take() == b"\x40\x02\x00\x01" and letters == ["Item 0: value must have at most 6000 bytes"]
+        size = MAX_PACKET_BYTES + 1
+        link.data_received(bytes((0x32, size & 127 | 128, size >> 7 & 127 | 128, size >> 14)))
+        assert transport.is_closed
+
+    run(scenario)
+
+
+def test_bad_messages_are_acknowledged_and_kept_with_the_reason(run):
+    letters = []
+
+    async def scenario(bench):
+        queue.use(lambda reason, message: letters.append((reason, message["topic"])))
+        link, transport = bench.connected()
+        for number, payload in enumerate((b"{", b'{"temp": 1}', b'[{"variable": "a b"}]'), 1):
+            body = _text(STORED) + number.to_bytes(2) + payload
+            link.data_received(bytes((0x32, len(body))) + body)
+        await settled()
+        assert len(transport.take()) == 12 and len(letters) == 3 and {topic for _, topic in letters} == {STORED}
+        assert bench.world.read() == []
+
+    run(scenario)
+
+
+def test_store_that_is_down_acknowledges_nothing(run, monkeypatch):
+    async def scenario(bench):
+        link, transport = bench.connected()
+
+        def fail(*_, **__):
+            raise errors.Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current(), "put_segments", fail)
+            link.data_received(publish(1))
+            await settled()
+        assert transport.is_closed and transport.take() == b""
+        link.connection_lost(None)
+        again, transport = bench.connected()
+        again.data_received(bytes((0x3A,)) + publish(1)[1:])
+        await settled()
+        assert transport.take() == b"\x40\x02\x00\x01" and bench.world.read(query="count") == 1
+
+    run(scenario)
+
+
+def test_commit_that_fails_acknowledges_nothing_to_anybody_of_that_turn(run, monkeypatch):
+    async def scenario(bench):
+        links = [bench.connected(f"c{number}") for number in range(3)]
+
+        def fail():
+            store.current().rollback()
+            raise errors.Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current(), "commit", fail)
+            for number, (link, _) in enumerate(links):
+                link.data_received(publish(number))
+            await settled()
+        assert all(transport.is_closed and transport.take() == b"" for _, transport in links)
+        assert bench.world.read() == []
+
+    run(scenario)
+
+
+def test_acknowledgement_waits_for_the_commit(run):
+    async def scenario(bench):
+        links = [bench.connected(f"c{number}") for number in range(2)]
+        for number, (link, transport) in enumerate(links):
+            link.data_received(publish(number) + publish(number + 10, 2))
+            assert transport.take() == b""
+        await settled()
+        assert [transport.take() for _, transport in links] == [b"\x40\x02\x00\x01\x40\x02\x00\x02"] * 2
+
+    run(scenario)
+
+
+def test_qos_2_is_stored_once_between_publish_and_release(run):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        for _ in range(2):
+            link.data_received(publish(1, 5, qos=2))
+            await settled()
+            assert transport.take() == b"\x50\x02\x00\x05"
+        link.data_received(b"\x62\x02\x00\x05")
+        await settled()
+        assert transport.take() == b"\x70\x02\x00\x05" and bench.world.read(query="count") == 1
+        link.data_received(publish(2, 5, qos=2))
+        await settled()
+        assert bench.world.read(query="count") == 2
+
+    run(scenario)
+
+
+def test_unacknowledged_messages_are_sent_again_on_a_new_connection(run):
+    async def scenario(bench):
+        link, transport = bench.connected(flags=0xC0)
+        link.data_received(b"\x82\x06\x00\x01\x00\x01a\x01")
+        transport.take()
+        bench.broker.publish(device=bench.world.device, topic="a", payload=b"1", qos=1)
+        bench.broker.publish(device=bench.world.device, topic="a", payload=b"2", qos=1)
+        first = packets.publish(packets.Message("a", b"1"), 4, 1, 1)
+        assert transport.take() == first + packets.publish(packets.Message("a", b"2"), 4, 2, 1)
+        link.data_received(b"\x40\x02\x00\x02")
+        link.connection_lost(None)
+        again, transport = bench.open()
+        again.data_received(_connect(bench.world.token, "c", flags=0xC0))
+        assert transport.take() == b"\x20\x02\x01\x00" + packets.publish(
+            packets.Message("a", b"1"), 4, 1, 1, is_again=True
+        )
+
+    run(scenario)
+
+
+def test_client_that_does_not_read_loses_qos_0_only(run):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(b"\x82\x06\x00\x01\x00\x01a\x01")
+        transport.take()
+        transport.unsent = 2_000_000
+        bench.broker.publish(device=bench.world.device, topic="a", payload=b"0", qos=0)
+        assert transport.take() == b""
+        bench.broker.publish(device=bench.world.device, topic="a", payload=b"1", qos=1)
+        assert transport.take() != b""
+
+    run(scenario)
+
+
+def limit(monkeypatch, **figures):
+    found = plans.load()["unlimited"]._replace(mqtt_per_minute=figures)
+    monkeypatch.setattr("local.mqtt.rates.load", lambda: {"unlimited": found})
+
+
+def test_connects_over_the_rate_are_refused_until_the_next_minute(run, monkeypatch, clock):
+    limit(monkeypatch, connect=3)
+
+    async def scenario(bench):
+        for number in range(3):
+            bench.connected(f"c{number}")
+        link, transport = bench.open()
+        link.data_received(_connect(bench.world.token, "late"))
+        assert transport.take() == b"\x20\x02\x00\x03" and transport.is_closed
+        clock.advance(60)
+        bench.connected("late")
+
+    run(scenario)
+
+
+def test_publishes_over_the_rate_wait_and_are_not_lost(run, monkeypatch, clock):
+    limit(monkeypatch, publish=2)
+
+    async def scenario(bench):
+        later = []
+        monkeypatch.setattr(bench.loop, "call_later", lambda delay, call: later.append((delay, call)), raising=False)
+        link, transport = bench.connected()
+        link._loop = type(
+            "Loop", (), {"time": bench.loop.time, "call_later": lambda _, delay, call: later.append((delay, call))}
+        )()
+        link.data_received(b"".join(publish(number, number) for number in range(1, 6)))
+        await settled()
+        assert transport.take() == b"\x40\x02\x00\x01\x40\x02\x00\x02" and not transport.is_reading
+        ((delay_s, _),) = later
+        assert 0 < delay_s <= 60.1
+        for expected in (b"\x40\x02\x00\x03\x40\x02\x00\x04", b"\x40\x02\x00\x05"):
+            clock.advance(60)
+            later.pop()[1]() if later else None
+            await settled()
+            assert transport.take() == expected
+        assert transport.is_reading and bench.world.read(query="count") == 5
+
+    run(scenario)
+
+
+def test_deliveries_over_the_rate_wait_for_the_next_minute(run, monkeypatch, clock):
+    limit(monkeypatch, receive=1)
+
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(b"\x82\x06\x00\x01\x00\x01a\x01")
+        transport.take()
+        for number in range(3):
+            link.data_received(publish(number, number + 1, "a"))
+        await settled()
+        assert transport.take().count(b"\x00\x01a") == 1
+        clock.advance(60)
+        bench.broker.sweep(bench.loop.time())
+        assert transport.take().count(b"\x00\x01a") == 2
+
+    run(scenario)
+
+
+def test_session_that_nobody_comes_back_to_is_forgotten(run):
+    async def scenario(bench):
+        link, _ = bench.connected(flags=0xC0)
+        link.data_received(b"\x82\x06\x00\x01\x00\x01a\x01")
+        link.connection_lost(None)
+        bench.broker.sweep(bench.loop.time() + 3_601)
+        assert not bench.broker._sessions and not bench.broker._listening
+
+    run(scenario)
+
+
+def test_thousands_of_connects_leave_nothing_behind(run):
+    async def scenario(bench):
+        for number in range(10_000):
+            link, _ = bench.connected(f"c{number}")
+            link.connection_lost(None)
+        assert not bench.broker._sessions and not bench.broker.clients and not bench.broker.opened
+        assert len(store.current().list(f"device#{bench.world.device}", "client#")) == 1
+
+    run(scenario)
+
+
+def test_plan_of_the_profile_decides(sqlite):
+    profile, _ = profiles.create(name="Free")
+    entity = sqlite.get(f"profile#{profile}", "profile")
+    sqlite.put(entity._replace(doc=entity.doc | {"plan": "free"}))
+    from local.mqtt.rates import Rates
+
+    rates = Rates()
+    assert [rates.take(profile, "connect") for _ in range(21)] == [True] * 20 + [False]
+    assert all(rates.take("unknown", "publish") for _ in range(1_000)) and wall.now_ms()
+
+
+def test_events_are_told_after_the_commit_only(run, monkeypatch):
+    async def scenario(bench):
+        events = Events(lambda then: bench.commits.settle(then, is_alone=False))
+        live.watch(events.stored, events.seen)
+        sent = []
+        waiting = asyncio.Event()
+
+        async def receive():
+            await waiting.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message.get("body", b""))
+
+        device = bench.world.device
+        query = f"channels=device_data.{device},device_inspector.{device}&token={bench.world.profile_token}".encode()
+        task = asyncio.ensure_future(events.listen(query, receive, send))
+        await settled()
+        link, _ = bench.connected()
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current(), "commit", lambda: (_ for _ in ()).throw(errors.Unavailable))
+            link.data_received(publish("undone"))
+            await settled()
+        store.current().rollback()
+        again, _ = bench.connected()
+        again.data_received(publish("kept", unit="C"))
+        await settled()
+        await settled()
+        waiting.set()
+        events.close()
+        await task
+        heard = [json.loads(part.decode()[6:]) for part in sent if part.startswith(b"data: ")]
+        data = [one["payload"] for one in heard if one["channel"].startswith("device_data")]
+        assert [one["value"] for points in data for one in points] == ["kept"] and data[0][0]["unit"] == "C"
+        seen = [one["payload"] for one in heard if one["channel"].startswith("device_inspector")]
+        assert {"[MQTT] Connected", "[MQTT] Publish"} <= {one["title"] for one in seen}
+        assert set(seen[0]) == {"connection_id", "content", "device_id", "timestamp", "title"}
+        assert events.count == 0
+
+    run(scenario)

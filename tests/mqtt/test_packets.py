@@ -1,0 +1,170 @@
+"""The packet codec: packets written out by hand from the two specifications, and any bytes at all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.codec import topics
+from local.mqtt import packets
+from local.mqtt.packets import Malformed, Message
+
+# MQTT 3.1.1, figure 3.6 and on: CONNECT with user name, password, will QoS 1, clean session, keep-alive 10.
+CONNECT_311 = bytes.fromhex(
+    "0004 4d515454 04 ce 000a 0002 6964 0004 77696c6c 0003 627965 0005 546f6b656e 0002 7077".replace(" ", "")
+)
+# MQTT 5.0, section 3.1: the same with session expiry 300, receive maximum 20, and a will delay of 5.
+CONNECT_5 = bytes.fromhex(
+    "0004 4d515454 05 ce 000a 08 11 0000012c 21 0014 0002 6964 05 18 00000005 0004 77696c6c 0003 627965"
+    "0005 546f6b656e 0002 7077".replace(" ", "")
+)
+CONNECT_31 = bytes.fromhex("0006 4d5149736470 03 c2 003c 0001 61 0001 75 0001 70".replace(" ", ""))
+
+
+def test_connect_of_each_version():
+    old = packets.read_connect(CONNECT_311)
+    assert (old.version, old.client_id, old.is_clean, old.keep_alive_s) == (4, "id", True, 10)
+    assert (old.username, old.password, old.will) == ("Token", b"pw", Message("will", b"bye", 1))
+    new = packets.read_connect(CONNECT_5)
+    assert new[1:7] == old[1:7] and new.version == 5
+    assert new.properties == {packets.SESSION_EXPIRY: 300, packets.RECEIVE_MAXIMUM: 20}
+    oldest = packets.read_connect(CONNECT_31)
+    assert (oldest.version, oldest.client_id, oldest.username, oldest.password) == (3, "a", "u", b"p")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("0004 4d515454 06 c2 003c 0001 61", packets.UNSUPPORTED_VERSION),
+        ("0004 4d515458 04 c2 003c 0001 61", packets.UNSUPPORTED_VERSION),
+        ("0004 4d515454 04 c3 003c 0001 61", packets.MALFORMED),
+        ("0004 4d515454 04 0a 003c 0001 61", packets.MALFORMED),
+        ("0004 4d515454 04 02 003c 0002 61", packets.MALFORMED),
+        ("0004 4d515454 04 02 003c 0001 ff", packets.MALFORMED),
+        ("0004 4d515454 04 02 003c 0001 00", packets.MALFORMED),
+        ("0004 4d515454 04 02 003c 0001 61 00", packets.MALFORMED),
+        ("0004 4d515454 05 02 003c 02 ff01 0001 61", packets.MALFORMED),
+        ("0004 4d515454 05 02 003c 0a 11 00000001 11 00000001 0001 61", packets.PROTOCOL_ERROR),
+        ("0004 4d515454 05 02 003c 80808080 0001 61", packets.MALFORMED),
+        ("0004 4d515454 04 1e 003c 0001 61 0001 77 0000", packets.MALFORMED),
+    ],
+)
+def test_bad_connects_are_named(body, reason):
+    with pytest.raises(Malformed) as error:
+        packets.read_connect(bytes.fromhex(body.replace(" ", "")))
+    assert error.value.reason == reason
+
+
+def test_publish_of_each_kind():
+    found = packets.read_publish(0x3A, b"\x00\x03a/b\x00\x0apayload", 4)
+    assert found == (Message("a/b", b"payload", 1), 10, True)
+    new = packets.read_publish(0x34, b"\x00\x01a\x00\x01\x02\x01\x01x", 5)
+    assert new == (Message("a", b"x", 2, b"\x01\x01"), 1, False)
+    assert packets.read_publish(0x30, b"\x00\x01a", 4) == (Message("a", b""), 0, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "body", "version"),
+    [
+        (0x36, b"\x00\x01a\x00\x01", 4), (0x32, b"\x00\x01a", 4), (0x32, b"\x00\x01a\x00\x00", 4), (0x30, b"", 4),
+        (0x30, b"\x00\x00", 4), (0x30, b"\x00\x01#", 4), (0x30, b"\x00\x03a/+", 5), (0x30, b"\x00\x05a", 4),
+        (0x30, b"\x00\x00\x03\x23\x00\x01", 5), (0x30, b"\x00\x01a\x03\x23\x00\x01", 5), (0x30, b"\x00\x01a", 5),
+        (0x30, b"\x00\x01\xff", 4),
+    ],
+)  # fmt: skip
+def test_bad_publishes_are_refused(first, body, version):
+    with pytest.raises(Malformed):
+        packets.read_publish(first, body, version)
+
+
+def test_answers_as_the_specifications_write_them():
+    assert packets.connack(4, packets.NORMAL) == b"\x20\x02\x00\x00"
+    assert packets.connack(4, packets.NORMAL, is_present=True) == b"\x20\x02\x01\x00"
+    assert packets.connack(3, packets.NORMAL, is_present=True) == b"\x20\x02\x00\x00"
+    assert [packets.connack(4, reason)[3] for reason in (0x84, 0x85, 0x86, 0x87, 0x88, 0x9F)] == [1, 2, 5, 5, 3, 3]
+    assert packets.connack(5, packets.BAD_PASSWORD) == b"\x20\x03\x00\x86\x00"
+    assert packets.ack(packets.PUBACK, 258, 4) == b"\x40\x02\x01\x02" == packets.ack(packets.PUBACK, 258, 5)
+    assert packets.ack(packets.PUBREL, 1, 4) == b"\x62\x02\x00\x01"
+    assert packets.ack(packets.PUBACK, 1, 5, 0x87) == b"\x40\x03\x00\x01\x87"
+    assert packets.suback(1, 4, [0, 1, 0x8F]) == b"\x90\x05\x00\x01\x00\x01\x80"
+    assert packets.suback(1, 5, [0, 0x8F]) == b"\x90\x05\x00\x01\x00\x00\x8f"
+    assert (
+        packets.unsuback(1, 4, [0]) == b"\xb0\x02\x00\x01"
+        and packets.unsuback(1, 5, [0x11]) == b"\xb0\x04\x00\x01\x00\x11"
+    )
+    assert packets.publish(Message("a", b"x"), 4, 7, 1, is_again=True) == b"\x3a\x06\x00\x01a\x00\x07x"
+
+
+def test_connack_of_version_5_says_what_there_is():
+    found = packets.connack(5, 0, assigned="auto-1", expiry_s=60, max_bytes=1_000)
+    properties = packets.Reader(found[4:]).properties()
+    assert properties == {0x25: 0, 0x29: 0, 0x2A: 0, 0x11: 60, 0x27: 1_000, 0x12: "auto-1"}
+
+
+messages = st.builds(
+    Message,
+    st.text(st.characters(blacklist_characters="+#\0", blacklist_categories=["Cs"]), min_size=1, max_size=40),
+    st.binary(max_size=300),
+    st.just(0),
+    st.just(b""),
+)
+
+
+@given(messages, st.sampled_from([3, 4, 5]), st.integers(1, 65_535), st.sampled_from([0, 1]), st.integers(1, 9))
+def test_message_comes_back_from_its_packet_in_whatever_pieces_it_arrives(message, version, packet_id, qos, size):
+    written = packets.publish(message, version, packet_id, qos)
+    buffer, found = bytearray(), None
+    for at in range(0, len(written), size):
+        assert found is None
+        buffer += written[at : at + size]
+        found = packets.split(buffer, 10_000)
+    assert found is not None and not buffer
+    got = packets.read_publish(*found, version)
+    assert got.message == message._replace(qos=qos) and got.packet_id == (packet_id if qos else 0)
+
+
+READERS = (
+    packets.read_connect, packets.read_ack, lambda body: packets.read_subscribe(body, 4),
+    lambda body: packets.read_subscribe(body, 5), lambda body: packets.read_unsubscribe(body, 5),
+    lambda body: packets.read_disconnect(body, 5), lambda body: packets.read_publish(0x32, body, 4),
+    lambda body: packets.read_publish(0x30, body, 5),
+)  # fmt: skip
+
+
+@given(st.sampled_from(READERS), st.binary(max_size=80) | st.sampled_from([CONNECT_311, CONNECT_5, CONNECT_31]).flatmap(
+    lambda body: st.tuples(st.integers(0, len(body) - 1), st.integers(0, 255)).map(
+        lambda change: body[: change[0]] + bytes((change[1],)) + body[change[0] + 1 :]
+    )
+))  # fmt: skip
+def test_any_bytes_are_a_packet_or_malformed(read, body):
+    try:
+        read(body)
+    except Malformed as error:
+        assert 0x80 <= error.reason <= 0xA2
+
+
+@given(st.binary(max_size=12))
+def test_any_bytes_are_split_or_wait_or_are_malformed(data):
+    buffer = bytearray(data)
+    try:
+        found = packets.split(buffer, 100)
+    except Malformed:
+        return
+    assert found is None or bytes(buffer) == data[len(data) - len(buffer) :]
+
+
+def test_packet_that_is_too_large_is_refused_before_it_has_come():
+    with pytest.raises(Malformed) as error:
+        packets.split(bytearray(b"\x30\xff\xff\x7f"), 1_000)
+    assert error.value.reason == packets.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "fits"),
+    [
+        ("a/b", "a/b", True), ("a/+", "a/b", True), ("a/+", "a/b/c", False), ("a/#", "a", True), ("a/#", "a/b/c", True),
+        ("#", "a/b", True), ("#", "$SYS/a", False), ("+/a", "$SYS/a", False), ("$SYS/#", "$SYS/a", True),
+        ("+", "/", False), ("+/+", "/", True), ("/+", "/a", True), ("a/+/c", "a//c", True), ("a", "a/", False),
+    ],
+)  # fmt: skip
+def test_filters_match_as_the_specification_says(pattern, topic, fits):
+    assert topics.is_filter(pattern) and topics.matches(pattern, topic) is fits
