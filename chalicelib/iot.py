@@ -79,7 +79,8 @@ def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:
     it again would not help. A store that is down raises, and Lambda delivers again; what was stored stays one.
 
     Args:
-        event: ``payload`` (base64), ``topic``, ``clientid`` and ``timestamp`` (milliseconds), as the rule selects them.
+        event: ``payload`` (base64), ``topic``, ``clientid``, ``timestamp`` (milliseconds) and ``uuid``, by which two
+            messages that are alike are told from one that is delivered twice; as the rule selects them.
         context: Lambda's.
 
     Raises:
@@ -120,5 +121,5 @@ def _store(event: dict[str, Any]) -> int:
     items = messages.read_message(
         payload, topic, is_hex=lambda: params.value_of(device=device_id, key="payload_type") == "hex"
     )
-    arrival = Arrival(arrived_ms, f"{client_id} {topic}")
+    arrival = Arrival(arrived_ms, f"{client_id} {topic} {event.get('uuid', '')}")
     return points.send(device=device, items=items, raw=payload, arrival=arrival)

@@ -205,7 +205,7 @@ def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
 
 RULE_SQL = (
     "SELECT encode(*, 'base64') AS payload, topic() AS topic, clientid() AS clientid, principal() AS principal, "
-    "timestamp() AS timestamp FROM '{topic}'"
+    "timestamp() AS timestamp, newuuid() AS uuid FROM '{topic}'"
 )
 
 

@@ -26,7 +26,7 @@ from chalicelib.store import Entity
 from chalicelib.store.sqlite import SqliteStore
 from local import listeners, seed
 from local.events import Events
-from local.gateway import Gateway, GroupCommit
+from local.gateway import Gateway, GroupCommit, remember_content_types
 from local.mqtt.broker import Broker
 
 _DAY_S = 86_400
@@ -85,6 +85,7 @@ async def _serve(here: SqliteStore, host: str, port: int, mqtt: listeners.MqttSe
     from app import app  # noqa: PLC0415 - after the settings are set
 
     app.api.binary_types[:] = ["application/octet-stream"]
+    remember_content_types()
     commits = GroupCommit(here, is_alone=lambda: requests() <= 1)
     events = Events(lambda then: commits.settle(then, is_alone=False))
     mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+import chalice.app
+
 from chalicelib import errors, http, live, settings
 from chalicelib.store.sqlite import SqliteStore
 from local.events import Events
@@ -83,6 +85,18 @@ class GroupCommit:
         if self._is_alone():
             self._commit()
         return await asyncio.shield(done)
+
+
+def remember_content_types() -> None:
+    """Let Chalice work out once which content types match: three times a request takes a tenth of its time."""
+    inner: Any = chalice.app
+    bare = inner._matches_content_type
+
+    @lru_cache(maxsize=256)
+    def remembered(content_type: str, valid: tuple[str, ...]) -> bool:
+        return bool(bare(content_type, [*valid]))
+
+    inner._matches_content_type = lambda content_type, valid: remembered(content_type, tuple(valid))
 
 
 class Router:

@@ -59,6 +59,7 @@ class Broker:
     def __init__(self, commits: GroupCommit, is_quiet: Callable[[], bool] = lambda: True) -> None:
         self.commits, self._is_quiet = commits, is_quiet
         self.rates = Rates()
+        self._prefix, self._count = secrets.token_hex(8), 0
         self.opened: set[Client] = set()
         """Every connection, admitted or not."""
         self.clients: dict[Client, str] = {}
@@ -167,12 +168,14 @@ class Broker:
         Raises:
             errors.Unavailable: the store is down; the message must not be acknowledged.
         """
+        self._count += 1
         event = {
             "payload": base64.b64encode(message.payload).decode(),
             "topic": message.topic,
             "clientid": who.identity,
-            "principal": who.device,
+            "principal": "",
             "timestamp": clock.now_ms(),
+            "uuid": f"{self._prefix}-{self._count}",
         }
         answer = iot.ingest(event, None)
         refused = answer.get("refused")
@@ -191,7 +194,7 @@ class Broker:
                 continue
             if profile is not None and not self.rates.take(profile, "receive"):
                 if min(qos, message.qos):
-                    session.waiting.append(message)
+                    session.keep(message)
                 continue
             session.send(message, min(qos, message.qos))
 

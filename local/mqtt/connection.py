@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib import errors
-from local.mqtt import packets
-from local.mqtt.broker import Admission, Broker
+from local.mqtt import answers, packets
+from local.mqtt.broker import MAX_PERSIST_S, Admission, Broker
 from local.mqtt.packets import Malformed, Message
 from local.mqtt.rates import next_minute_s
 from local.mqtt.session import Session
@@ -82,14 +82,18 @@ class Connection(asyncio.Protocol):
             # Nothing is acknowledged, so the client sends it again.
             self.close(packets.UNAVAILABLE)
         if self._acks:
-            acks, self._acks = bytes(self._acks), bytearray()
-            self._broker.commits.settle(lambda is_kept: self._settled(acks, is_kept), is_alone=self._broker.is_alone)
+            acks, self._acks, session = bytes(self._acks), bytearray(), self._session
+            self._broker.commits.settle(
+                lambda is_kept: self._settled(acks, session, is_kept), is_alone=self._broker.is_alone
+            )
 
-    def _settled(self, acks: bytes, is_kept: bool) -> None:
+    def _settled(self, acks: bytes, session: Session | None, is_kept: bool) -> None:
         if is_kept:
             self._write(acks)
-        else:
-            self.close(packets.UNAVAILABLE)
+            return
+        if session is not None:
+            session.forget_taken()
+        self.close(packets.UNAVAILABLE)
 
     def _write(self, data: bytes) -> None:
         if not self._is_over:
@@ -127,7 +131,7 @@ class Connection(asyncio.Protocol):
         session, is_present = self._broker.open(self, who, sent)
         self._who, self._session = who, session
         assigned = "" if sent.client_id else session.client_id
-        answer = packets.connack(
+        answer = answers.connack(
             sent.version, packets.NORMAL, is_present=is_present, assigned=assigned, expiry_s=session.expiry_s,
             max_bytes=MAX_PACKET_BYTES,
         )  # fmt: skip
@@ -136,13 +140,13 @@ class Connection(asyncio.Protocol):
         )
 
     def _welcome(self, answer: bytes, session: Session, is_kept: bool) -> None:
-        self._settled(answer, is_kept)
+        self._settled(answer, session, is_kept)
         if not self._is_over:
             session.resume(self._deliver)
 
     def _refuse(self, reason: int, text: str) -> None:
         self._broker.refuse(text)
-        self._write(packets.connack(self._version, reason))
+        self._write(answers.connack(self._version, reason))
         self._end()
 
     def _publish(self, first: int, body: bytes, who: Admission, session: Session) -> None:
@@ -158,12 +162,12 @@ class Connection(asyncio.Protocol):
             if packet_id not in session.received:
                 self._broker.accept(who, session, message)
                 session.received.add(packet_id)
-            self._acks += packets.ack(packets.PUBREC, packet_id, self._version)
+            self._acks += answers.ack(packets.PUBREC, packet_id, self._version)
         elif message.qos == 1:
             if not (sent.is_again and session.was_taken(packet_id, message)):
                 self._broker.accept(who, session, message)
                 session.note_taken(packet_id, message)
-            self._acks += packets.ack(packets.PUBACK, packet_id, self._version)
+            self._acks += answers.ack(packets.PUBACK, packet_id, self._version)
         else:
             self._broker.accept(who, session, message)
 
@@ -171,7 +175,7 @@ class Connection(asyncio.Protocol):
         if self._version != packets.V5 or qos == 0:
             raise Malformed("the token may not publish", packets.NOT_AUTHORIZED)
         kind = packets.PUBACK if qos == 1 else packets.PUBREC
-        self._write(packets.ack(kind, packet_id, self._version, packets.NOT_AUTHORIZED))
+        self._write(answers.ack(kind, packet_id, self._version, packets.NOT_AUTHORIZED))
 
     def _hold(self, first: int, body: bytes) -> None:
         """Read no further until the minute is over: the client waits for its acknowledgement, and nothing is lost."""
@@ -195,39 +199,41 @@ class Connection(asyncio.Protocol):
     def _release(self, body: bytes, session: Session) -> None:
         packet_id = packets.read_ack(body)
         session.received.discard(packet_id)
-        self._acks += packets.ack(packets.PUBCOMP, packet_id, self._version)
+        self._acks += answers.ack(packets.PUBCOMP, packet_id, self._version)
 
     def _subscribe(self, body: bytes, session: Session) -> None:
         sent = packets.read_subscribe(body, self._version)
         may = self._who is not None and self._who.may_subscribe
         reasons = [session.subscribe(*one) if may else packets.NOT_AUTHORIZED for one in sent.filters]
         self._broker.note_subscriptions(session)
-        self._write(packets.suback(sent.packet_id, self._version, reasons))
+        self._write(answers.suback(sent.packet_id, self._version, reasons))
 
     def _unsubscribe(self, body: bytes, session: Session) -> None:
         sent = packets.read_unsubscribe(body, self._version)
         reasons = [session.unsubscribe(name) for name in sent.filters]
         self._broker.note_subscriptions(session)
-        self._write(packets.unsuback(sent.packet_id, self._version, reasons))
+        self._write(answers.unsuback(sent.packet_id, self._version, reasons))
 
     def _ping(self, _body: bytes, _session: Session) -> None:
-        self._write(packets.PINGRESP_BYTES)
+        self._write(answers.PINGRESP)
 
     def _disconnect(self, body: bytes, session: Session) -> None:
         reason, properties = packets.read_disconnect(body, self._version)
         if reason != packets.WITH_WILL:
             self._will = None
         kept = properties.get(packets.SESSION_EXPIRY)
-        if isinstance(kept, int):
-            session.expiry_s = kept
+        if isinstance(kept, int) and session.expiry_s:
+            session.expiry_s = min(kept, MAX_PERSIST_S)
         self._end()
 
     def close(self, reason: int) -> None:
         """End the connection, telling a client of version 5 why; see Client."""
         if self._is_over:
             return
+        if reason == packets.ADMINISTRATIVE:
+            self._will = None
         if self._version == packets.V5 and self._session is not None:
-            self._write(packets.disconnect(reason, packets.REASONS.get(reason, "ended")))
+            self._write(answers.disconnect(reason, answers.REASONS.get(reason, "ended")))
         self._end()
 
     def _end(self) -> None:

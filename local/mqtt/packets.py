@@ -1,14 +1,12 @@
-"""MQTT control packets to objects and back: pure functions, no I/O. Versions 3.1 (3), 3.1.1 (4) and 5.
+"""MQTT control packets to objects: pure functions, no I/O. Versions 3.1 (3), 3.1.1 (4) and 5.
 
 Source: the OASIS specifications MQTT 3.1.1 and MQTT 5.0; section numbers in comments are those of the latter.
 """
 
-import struct
 from typing import NamedTuple
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = range(1, 12)
 PINGREQ, PINGRESP, DISCONNECT, AUTH = range(12, 16)
-PINGRESP_BYTES = b"\xd0\x00"
 V5 = 5
 _FIRST = {0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0, *range(0x30, 0x40)}
 """First bytes: a packet's type, and the flags that it must have; those of PUBLISH tell something."""
@@ -18,20 +16,9 @@ MALFORMED, PROTOCOL_ERROR, UNSUPPORTED_VERSION, BAD_CLIENT_ID = 0x81, 0x82, 0x84
 BAD_PASSWORD, NOT_AUTHORIZED, UNAVAILABLE, KEEP_ALIVE_TIMEOUT = 0x86, 0x87, 0x88, 0x8D
 TAKEN_OVER, BAD_FILTER, BAD_TOPIC, TOO_LARGE, ADMINISTRATIVE, RATE_EXCEEDED = 0x8E, 0x8F, 0x90, 0x95, 0x98, 0x9F
 SHUTTING_DOWN = 0x8B
-REASONS = {
-    MALFORMED: "malformed packet", PROTOCOL_ERROR: "protocol error", NOT_AUTHORIZED: "not authorized",
-    UNAVAILABLE: "the store is not available", SHUTTING_DOWN: "the broker stops",
-    KEEP_ALIVE_TIMEOUT: "silent for too long",
-    TAKEN_OVER: "another connection has this client id", BAD_TOPIC: "bad topic", TOO_LARGE: "packet too large",
-    ADMINISTRATIVE: "the token or the device is gone",
-}  # fmt: skip
-"""In words."""
-_OLD_CONNACK = {UNSUPPORTED_VERSION: 1, BAD_CLIENT_ID: 2, BAD_PASSWORD: 5, NOT_AUTHORIZED: 5}
-"""Reasons as versions before 5 have them; all others are 3, server unavailable."""
 
 SESSION_EXPIRY, RECEIVE_MAXIMUM, ASSIGNED_CLIENT_ID = 0x11, 0x21, 0x12
-_RETAIN_AVAILABLE, _MAXIMUM_PACKET_SIZE, _TOPIC_ALIAS = 0x25, 0x27, 0x23
-_IDENTIFIERS_AVAILABLE, _SHARED_AVAILABLE, _REASON_STRING = 0x29, 0x2A, 0x1F
+_TOPIC_ALIAS = 0x23
 _BYTE, _TWO, _FOUR, _VARIABLE, _TEXT, _BINARY, _PAIR = range(7)
 _KINDS = {
     0x01: _BYTE, 0x02: _FOUR, 0x03: _TEXT, 0x08: _TEXT, 0x09: _BINARY, 0x0B: _VARIABLE, 0x11: _FOUR, 0x12: _TEXT,
@@ -354,84 +341,3 @@ def read_disconnect(body: bytes, version: int) -> tuple[int, dict[int, Value]]:
     reader = Reader(body)
     reason = reader.byte()
     return reason, {} if reader.is_empty else reader.properties()
-
-
-def _packet(first: int, body: bytes) -> bytes:
-    length = len(body)
-    head = bytearray((first,))
-    while True:
-        length, digit = length >> 7, length & 127
-        head.append(digit | (128 if length else 0))
-        if not length:
-            return bytes(head) + body
-
-
-def _variable(value: int) -> bytes:
-    found = bytearray()
-    while True:
-        value, digit = value >> 7, value & 127
-        found.append(digit | (128 if value else 0))
-        if not value:
-            return bytes(found)
-
-
-def _write_text(text: str) -> bytes:
-    raw = text.encode()
-    return len(raw).to_bytes(2) + raw
-
-
-def connack(
-    version: int, reason: int, *, is_present: bool = False, assigned: str = "", expiry_s: int = 0, max_bytes: int = 0
-) -> bytes:
-    """Write CONNACK.
-
-    Args:
-        version: of the client.
-        reason: of version 5; older ones get what comes closest.
-        is_present: whether there is a session from before.
-        assigned: the client id that the broker chose, if it did.
-        expiry_s: how long the session is kept after the connection.
-        max_bytes: the largest packet that is taken.
-    """
-    if version != V5:
-        return bytes((CONNACK << 4, 2, is_present and version > 3, _OLD_CONNACK.get(reason, 3) if reason else 0))
-    properties = b""
-    if not reason:
-        properties = bytes((_RETAIN_AVAILABLE, 0, _IDENTIFIERS_AVAILABLE, 0, _SHARED_AVAILABLE, 0))
-        properties += struct.pack(">BIBI", SESSION_EXPIRY, expiry_s, _MAXIMUM_PACKET_SIZE, max_bytes)
-        if assigned:
-            properties += bytes((ASSIGNED_CLIENT_ID,)) + _write_text(assigned)
-    return _packet(CONNACK << 4, bytes((is_present, reason)) + _variable(len(properties)) + properties)
-
-
-def publish(message: Message, version: int, packet_id: int, qos: int, *, is_again: bool = False) -> bytes:
-    """Write PUBLISH."""
-    body = _write_text(message.topic) + (packet_id.to_bytes(2) if qos else b"")
-    if version == V5:
-        body += _variable(len(message.properties)) + message.properties
-    return _packet(PUBLISH << 4 | is_again << 3 | qos << 1, body + message.payload)
-
-
-def ack(kind: int, packet_id: int, version: int, reason: int = NORMAL) -> bytes:
-    """Write PUBACK, PUBREC, PUBREL or PUBCOMP."""
-    first = kind << 4 | (2 if kind == PUBREL else 0)
-    if version == V5 and reason:
-        return bytes((first, 3)) + packet_id.to_bytes(2) + bytes((reason,))
-    return bytes((first, 2)) + packet_id.to_bytes(2)
-
-
-def suback(packet_id: int, version: int, reasons: list[int]) -> bytes:
-    """Write SUBACK: for each filter the QoS granted, or a reason of version 5 from 0x80 on."""
-    codes = bytes(reason if version == V5 or reason < 0x80 else 0x80 for reason in reasons)
-    return _packet(SUBACK << 4, packet_id.to_bytes(2) + (b"\0" if version == V5 else b"") + codes)
-
-
-def unsuback(packet_id: int, version: int, reasons: list[int]) -> bytes:
-    """Write UNSUBACK."""
-    return _packet(UNSUBACK << 4, packet_id.to_bytes(2) + (b"\0" + bytes(reasons) if version == V5 else b""))
-
-
-def disconnect(reason: int, text: str) -> bytes:
-    """Write DISCONNECT of version 5, with the reason in words: before it, a server only closes."""
-    properties = bytes((_REASON_STRING,)) + _write_text(text)
-    return _packet(DISCONNECT << 4, bytes((reason,)) + _variable(len(properties)) + properties)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chalicelib.codec import topics
-from local.mqtt import packets
+from local.mqtt import answers, packets
 from local.mqtt.packets import Message
 
 MAX_QUEUED = 1_000
-"""Messages that wait for a client; the oldest go first when there are more."""
+"""Messages that wait for a client, and their payloads' bytes; the oldest go first when there are more."""
+MAX_QUEUED_BYTES = 4_000_000
 MAX_INFLIGHT = 100
 MAX_SUBSCRIPTIONS = 100
 _REMEMBERED = 256
@@ -43,7 +44,8 @@ class Session:
         self.subscriptions: dict[str, Subscription] = {}
         self.received: set[int] = set()
         """Packet ids of QoS 2 messages that were taken and not released yet."""
-        self.waiting: deque[Message] = deque(maxlen=MAX_QUEUED)
+        self.waiting: deque[Message] = deque()
+        self._waiting_bytes = 0
         self._inflight: dict[int, Message] = {}
         self._taken: dict[int, int] = {}
         self._last_id = 0
@@ -84,22 +86,35 @@ class Session:
             del self._taken[next(iter(self._taken))]
         self._taken[packet_id] = hash((message.topic, message.payload))
 
+    def forget_taken(self) -> None:
+        """Take back that messages were taken: the transaction they were stored in was undone, and they come again."""
+        self._taken.clear()
+        self.received.clear()
+
     def send(self, message: Message, qos: int) -> None:
         """Send a message, or keep it while the client is away or has too many to acknowledge; QoS 0 is not kept."""
         if qos == 0:
             if self.write is not None:
-                self.write(packets.publish(message, self.version, 0, 0))
+                self.write(answers.publish(message, self.version, 0, 0))
             return
-        self.waiting.append(message)
+        self.keep(message)
         self.drain()
+
+    def keep(self, message: Message) -> None:
+        """Let a message wait; the oldest go when there are too many, or too much."""
+        self.waiting.append(message)
+        self._waiting_bytes += len(message.payload)
+        while len(self.waiting) > MAX_QUEUED or self._waiting_bytes > MAX_QUEUED_BYTES:
+            self._waiting_bytes -= len(self.waiting.popleft().payload)
 
     def drain(self) -> None:
         """Send what waits, as much as the client takes at once."""
         while self.write is not None and self.waiting and len(self._inflight) < self.max_inflight:
             message = self.waiting.popleft()
+            self._waiting_bytes -= len(message.payload)
             packet_id = self._next_id()
             self._inflight[packet_id] = message
-            self.write(packets.publish(message, self.version, packet_id, 1))
+            self.write(answers.publish(message, self.version, packet_id, 1))
 
     def _next_id(self) -> int:
         while True:
@@ -116,5 +131,5 @@ class Session:
         """Go on with a new connection: what was not acknowledged is sent again, then what waits."""
         self.write, self.ends_s = write, None
         for packet_id, message in self._inflight.items():
-            write(packets.publish(message, self.version, packet_id, 1, is_again=True))
+            write(answers.publish(message, self.version, packet_id, 1, is_again=True))
         self.drain()

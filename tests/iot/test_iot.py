@@ -42,9 +42,15 @@ def connect(password, client_id="thermo-1", **more):
         )
 
 
-def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS):
+def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid="u"):
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    event = {"payload": base64.b64encode(raw).decode(), "topic": topic, "clientid": client_id, "timestamp": timestamp}
+    event = {
+        "payload": base64.b64encode(raw).decode(),
+        "topic": topic,
+        "clientid": client_id,
+        "timestamp": timestamp,
+        "uuid": uuid,
+    }
     with kit.running("iot-ingest"):
         return iot.ingest(event | {"principal": ""}, None)
 
@@ -200,6 +206,12 @@ def test_message_delivered_again_is_stored_once(connected):
     publish(b"raw", timestamp=NOW_MS + 1)
     publish([point("b", 1, time=NOW_MS - 5)], timestamp=NOW_MS + 1)
     assert connected.read(query="count") == 4
+
+
+def test_two_messages_that_are_alike_in_one_millisecond_are_two(connected):
+    for uuid in ("one", "two", "one"):
+        publish(b"raw", uuid=uuid)
+    assert connected.read(query="count") == 2
 
 
 def test_bad_messages_go_to_the_dead_letters_and_the_function_returns(connected, letters):

@@ -11,7 +11,7 @@ from chalicelib import errors, live, log, plans, queue, store
 from chalicelib.services import profiles
 from local.events import Events
 from local.gateway import GroupCommit
-from local.mqtt import packets
+from local.mqtt import answers, packets
 from local.mqtt.broker import Broker
 from local.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
 from tests.kit import World, point
@@ -209,6 +209,80 @@ def test_commit_that_fails_acknowledges_nothing_to_anybody_of_that_turn(run, mon
     run(scenario)
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_message_whose_commit_failed_is_stored_when_it_comes_again(run, monkeypatch, qos):
+    async def scenario(bench):
+        link, transport = bench.connected(flags=0xC0)
+
+        def fail():
+            store.current().rollback()
+            raise errors.Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current(), "commit", fail)
+            link.data_received(publish(1, 9, qos=qos))
+            await settled()
+        assert transport.is_closed
+        link.connection_lost(None)
+        again, transport = bench.open()
+        again.data_received(_connect(bench.world.token, "c", flags=0xC0))
+        await settled()
+        assert transport.take() == b"\x20\x02\x01\x00"
+        again.data_received(bytes((0x38 | qos << 1,)) + publish(1, 9)[1:])
+        await settled()
+        assert transport.take()[2:] == b"\x00\x09" and bench.world.read(query="count") == 1
+
+    run(scenario)
+
+
+def test_alike_messages_of_one_millisecond_are_all_stored(run, clock):
+    async def scenario(bench):
+        links = [bench.connected(f"c{number}")[0] for number in range(4)]
+        for link in links:
+            link.data_received(publish(1, 1) + publish(1, 2))
+        await settled()
+        assert bench.world.read(query="count") == 8
+
+    run(scenario)
+
+
+def test_waiting_messages_are_bounded_in_bytes(run):
+    async def scenario(bench):
+        link, _ = bench.connected(flags=0xC0)
+        link.data_received(b"\x82\x06\x00\x01\x00\x01a\x01")
+        link.connection_lost(None)
+        for _ in range(60):
+            bench.broker.publish(device=bench.world.device, topic="a", payload=bytes(100_000), qos=1)
+        (session,) = bench.broker._sessions.values()
+        assert len(session.waiting) == 40
+
+    run(scenario)
+
+
+def test_will_is_not_published_when_the_device_is_taken_away(run):
+    letters = []
+
+    async def scenario(bench):
+        queue.use(lambda reason, _: letters.append(reason))
+        will = (
+            _text("MQTT")
+            + bytes((4, 0xCE, 0, 60))
+            + _text("w")
+            + _text(STORED)
+            + _text("{}")
+            + _text("T")
+            + _text(bench.world.token)
+        )
+        link, transport = bench.open()
+        link.data_received(bytes((0x10, len(will))) + will)
+        bench.world.admin.delete(f"/device/{bench.world.device}")
+        assert transport.is_closed
+        link.connection_lost(None)
+        assert letters == []
+
+    run(scenario)
+
+
 def test_acknowledgement_waits_for_the_commit(run):
     async def scenario(bench):
         links = [bench.connected(f"c{number}") for number in range(2)]
@@ -245,13 +319,13 @@ def test_unacknowledged_messages_are_sent_again_on_a_new_connection(run):
         transport.take()
         bench.broker.publish(device=bench.world.device, topic="a", payload=b"1", qos=1)
         bench.broker.publish(device=bench.world.device, topic="a", payload=b"2", qos=1)
-        first = packets.publish(packets.Message("a", b"1"), 4, 1, 1)
-        assert transport.take() == first + packets.publish(packets.Message("a", b"2"), 4, 2, 1)
+        first = answers.publish(packets.Message("a", b"1"), 4, 1, 1)
+        assert transport.take() == first + answers.publish(packets.Message("a", b"2"), 4, 2, 1)
         link.data_received(b"\x40\x02\x00\x02")
         link.connection_lost(None)
         again, transport = bench.open()
         again.data_received(_connect(bench.world.token, "c", flags=0xC0))
-        assert transport.take() == b"\x20\x02\x01\x00" + packets.publish(
+        assert transport.take() == b"\x20\x02\x01\x00" + answers.publish(
             packets.Message("a", b"1"), 4, 1, 1, is_again=True
         )
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.codec import topics
-from local.mqtt import packets
+from local.mqtt import answers, packets
 from local.mqtt.packets import Malformed, Message
 
 # MQTT 3.1.1, figure 3.6 and on: CONNECT with user name, password, will QoS 1, clean session, keep-alive 10.
@@ -77,25 +77,25 @@ def test_bad_publishes_are_refused(first, body, version):
 
 
 def test_answers_as_the_specifications_write_them():
-    assert packets.connack(4, packets.NORMAL) == b"\x20\x02\x00\x00"
-    assert packets.connack(4, packets.NORMAL, is_present=True) == b"\x20\x02\x01\x00"
-    assert packets.connack(3, packets.NORMAL, is_present=True) == b"\x20\x02\x00\x00"
-    assert [packets.connack(4, reason)[3] for reason in (0x84, 0x85, 0x86, 0x87, 0x88, 0x9F)] == [1, 2, 5, 5, 3, 3]
-    assert packets.connack(5, packets.BAD_PASSWORD) == b"\x20\x03\x00\x86\x00"
-    assert packets.ack(packets.PUBACK, 258, 4) == b"\x40\x02\x01\x02" == packets.ack(packets.PUBACK, 258, 5)
-    assert packets.ack(packets.PUBREL, 1, 4) == b"\x62\x02\x00\x01"
-    assert packets.ack(packets.PUBACK, 1, 5, 0x87) == b"\x40\x03\x00\x01\x87"
-    assert packets.suback(1, 4, [0, 1, 0x8F]) == b"\x90\x05\x00\x01\x00\x01\x80"
-    assert packets.suback(1, 5, [0, 0x8F]) == b"\x90\x05\x00\x01\x00\x00\x8f"
+    assert answers.connack(4, packets.NORMAL) == b"\x20\x02\x00\x00"
+    assert answers.connack(4, packets.NORMAL, is_present=True) == b"\x20\x02\x01\x00"
+    assert answers.connack(3, packets.NORMAL, is_present=True) == b"\x20\x02\x00\x00"
+    assert [answers.connack(4, reason)[3] for reason in (0x84, 0x85, 0x86, 0x87, 0x88, 0x9F)] == [1, 2, 5, 5, 3, 3]
+    assert answers.connack(5, packets.BAD_PASSWORD) == b"\x20\x03\x00\x86\x00"
+    assert answers.ack(packets.PUBACK, 258, 4) == b"\x40\x02\x01\x02" == answers.ack(packets.PUBACK, 258, 5)
+    assert answers.ack(packets.PUBREL, 1, 4) == b"\x62\x02\x00\x01"
+    assert answers.ack(packets.PUBACK, 1, 5, 0x87) == b"\x40\x03\x00\x01\x87"
+    assert answers.suback(1, 4, [0, 1, 0x8F]) == b"\x90\x05\x00\x01\x00\x01\x80"
+    assert answers.suback(1, 5, [0, 0x8F]) == b"\x90\x05\x00\x01\x00\x00\x8f"
     assert (
-        packets.unsuback(1, 4, [0]) == b"\xb0\x02\x00\x01"
-        and packets.unsuback(1, 5, [0x11]) == b"\xb0\x04\x00\x01\x00\x11"
+        answers.unsuback(1, 4, [0]) == b"\xb0\x02\x00\x01"
+        and answers.unsuback(1, 5, [0x11]) == b"\xb0\x04\x00\x01\x00\x11"
     )
-    assert packets.publish(Message("a", b"x"), 4, 7, 1, is_again=True) == b"\x3a\x06\x00\x01a\x00\x07x"
+    assert answers.publish(Message("a", b"x"), 4, 7, 1, is_again=True) == b"\x3a\x06\x00\x01a\x00\x07x"
 
 
 def test_connack_of_version_5_says_what_there_is():
-    found = packets.connack(5, 0, assigned="auto-1", expiry_s=60, max_bytes=1_000)
+    found = answers.connack(5, 0, assigned="auto-1", expiry_s=60, max_bytes=1_000)
     properties = packets.Reader(found[4:]).properties()
     assert properties == {0x25: 0, 0x29: 0, 0x2A: 0, 0x11: 60, 0x27: 1_000, 0x12: "auto-1"}
 
@@ -111,7 +111,7 @@ messages = st.builds(
 
 @given(messages, st.sampled_from([3, 4, 5]), st.integers(1, 65_535), st.sampled_from([0, 1]), st.integers(1, 9))
 def test_message_comes_back_from_its_packet_in_whatever_pieces_it_arrives(message, version, packet_id, qos, size):
-    written = packets.publish(message, version, packet_id, qos)
+    written = answers.publish(message, version, packet_id, qos)
     buffer, found = bytearray(), None
     for at in range(0, len(written), size):
         assert found is None
