@@ -23,6 +23,8 @@ MAX_HEADER_BYTES = 10_240
 MAX_URL_BYTES = 8_192
 _MAX_FIELDS = 1_001
 _SHOWN_CHARS = 1_000
+MAX_WAIT_S = 0.005
+"""For how long a commit may wait for more that arrives turn after turn."""
 _PREFLIGHT = '{"status":true,"result":null}'
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -43,6 +45,7 @@ class GroupCommit:
         self._store = store
         self._is_alone = is_alone
         self._done: asyncio.Future[bool] | None = None
+        self._latest_s = 0.0
         store.grouped = True
         store.on_begin = self._begin
 
@@ -50,8 +53,17 @@ class GroupCommit:
         if self._done is None:
             loop = asyncio.get_running_loop()
             self._done = loop.create_future()
-            # One turn later than the next, so that what arrived meanwhile joins: a tenth more at 16 connections.
-            loop.call_soon(loop.call_soon, self._commit)
+            self._latest_s = loop.time() + MAX_WAIT_S
+            loop.call_soon(loop.call_soon, self._look, loop, self._done, self._store.writes)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[bool]", writes: int) -> None:
+        """Commit as soon as a turn of the loop brought nothing new: what arrives meanwhile joins."""
+        if self._done is not done:
+            return
+        if self._store.writes != writes and loop.time() < self._latest_s:
+            loop.call_soon(self._look, loop, done, self._store.writes)
+        else:
+            self._commit()
 
     def _commit(self) -> None:
         done, self._done = self._done, None

@@ -45,6 +45,8 @@ class SqliteStore:
 
     def __init__(self, path: Path | str, *, synchronous: str = "FULL") -> None:
         self.grouped = False
+        self.writes = 0
+        """How many calls have written; whoever groups them looks whether there are more."""
         self.on_begin: Callable[[], None] = lambda: None
         self._pending: dict[str, list[int]] = {}
         self._is_lost = False
@@ -93,6 +95,7 @@ class SqliteStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction if none is open; a failing call is undone alone, and without grouping it commits."""
         begins = not self._db.in_transaction
+        self.writes += 1
         try:
             if begins:
                 self._db.execute("BEGIN IMMEDIATE")

@@ -89,7 +89,8 @@ def publish(number, packet_id=1, topic=STORED, qos=1, **fields):
 
 
 async def settled():
-    for _ in range(4):
+    """Let the loop turn until what was written is committed, and told."""
+    for _ in range(12):
         await asyncio.sleep(0)
 
 
