@@ -40,11 +40,7 @@ def _fits(row: dict[str, Any], query: ListQuery) -> bool:
             return False
         if isinstance(wanted, bool) and value != wanted:
             return False
-    return all(any(_has(tag, wanted) for tag in row["tags"]) for wanted in query.tags)
-
-
-def _has(tag: dict[str, str], wanted: dict[str, str]) -> bool:
-    return all(tag[part] == text for part, text in wanted.items())
+    return lists.has_tags(row["tags"], query.tags)
 
 
 def info(*, profile: str, action: str) -> dict[str, Any]:

@@ -170,11 +170,7 @@ def _matches(row: dict[str, Any], query: ListQuery) -> bool:
                 return False
         elif wanted is not None and value != wanted:
             return False
-    return all(any(_has_tag(tag, wanted) for tag in row["tags"]) for wanted in query.tags)
-
-
-def _has_tag(tag: dict[str, str], wanted: dict[str, str]) -> bool:
-    return all(tag[part] == text for part, text in wanted.items())
+    return lists.has_tags(row["tags"], query.tags)
 
 
 def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:

@@ -18,6 +18,11 @@ def _rank(value: Any) -> tuple[bool, str]:
     return (value is not None, value.casefold() if isinstance(value, str) else repr(value))
 
 
+def has_tags(tags: list[dict[str, str]], wanted: list[dict[str, str]]) -> bool:
+    """Tell whether each wanted tag, which may name a key only, is among ``tags``."""
+    return all(any(all(tag[part] == text for part, text in one.items()) for tag in tags) for one in wanted)
+
+
 def is_like(text: str, pattern: str) -> bool:
     """Tell whether a text fits a pattern in which ``*`` stands for anything, without regard to case.
 

@@ -295,16 +295,22 @@ def read_ack(body: bytes) -> int:
     return Reader(body).two()
 
 
+def _with_id(body: bytes, version: int) -> tuple[Reader, int]:
+    """Return the reader of a packet behind its id, and the id; properties are passed over."""
+    reader = Reader(body)
+    packet_id = reader.two()
+    if version == V5:
+        reader.properties()
+    return reader, packet_id
+
+
 def read_subscribe(body: bytes, version: int) -> Subscribe:
     """Read the body of SUBSCRIBE.
 
     Raises:
         Malformed: it is none.
     """
-    reader = Reader(body)
-    packet_id = reader.two()
-    if version == V5:
-        reader.properties()
+    reader, packet_id = _with_id(body, version)
     filters = []
     while not reader.is_empty:
         name, options = reader.text(), reader.byte()
@@ -322,10 +328,7 @@ def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
     Raises:
         Malformed: it is none.
     """
-    reader = Reader(body)
-    packet_id = reader.two()
-    if version == V5:
-        reader.properties()
+    reader, packet_id = _with_id(body, version)
     filters = []
     while not reader.is_empty:
         filters.append(reader.text())

@@ -231,6 +231,21 @@ def test_bad_messages_go_to_the_dead_letters_and_the_function_returns(connected,
     assert connected.read() == [] == other.read()
 
 
+def test_what_the_api_publishes_to_a_device_is_no_message_of_it(connected, letters):
+    connected.admin.post(
+        "/action",
+        {
+            "name": "All",
+            "type": "mqtt_topic",
+            "trigger": [{"device": connected.device, "topic": "#"}],
+            "action": {"type": "insert_to_device"},
+        },
+    )
+    assert publish(point("a"), f"device/{connected.device}/led", client_id="N/A") == {"added": 0} and letters() == []
+    publish(point("a"), f"device/{connected.device}/data/post", client_id="N/A")
+    assert len(letters()) == 1 and connected.read() == []
+
+
 def test_deactivated_and_deleted_devices_store_nothing(connected, letters):
     connected.admin.put(f"/device/{connected.device}", {"active": False})
     assert publish(point("a"))["refused"] == "Device is deactivated"
