@@ -17,24 +17,27 @@ def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
 def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part:
     """A price plan: throttles by method and a number of requests a month."""
     client = cloud.client("apigateway")
-    name = f"{spec.APP}-{cloud.stage}-{plan.name}"
+    name = cloud.names.usage_plan(plan.name)
     throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
     stage = {"apiId": api_id, "stage": spec.API_STAGE, **({"throttle": throttles} if throttles else {})}
     wanted: State = {"apiStages": [stage], "quota": quota}
 
     def look() -> State | None:
-        found = _find(client, "get_usage_plans", name)
+        found = next((one for one in _pages(client, "get_usage_plans") if one["name"] == name), None)
         return {**found, "quota": found.get("quota")} if found else None
 
+    def create() -> str:
+        made: State = client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
+        return str(made["id"])
+
     def make() -> None:
-        client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
+        create()
 
     def mend(found: State) -> None:
         client.update_usage_plan(
             usagePlanId=found["id"], patchOperations=[{"op": "replace", "path": "/name", "value": f"{name}-old"}]
         )
-        make()
-        fresh = next(one["id"] for one in _pages(client, "get_usage_plans") if one["name"] == name)
+        fresh = create()
         for key in _pages(client, "get_usage_plan_keys", usagePlanId=found["id"]):
             _move_key(client, key["id"], found["id"], fresh)
         _remove_plan(client, found)
@@ -45,10 +48,6 @@ def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part
             _remove_plan(client, found)
 
     return Part("usage plan", name, wanted, look, make, mend, drop)
-
-
-def _find(client: Any, operation: str, name: str, **parameters: Any) -> State | None:
-    return next((one for one in _pages(client, operation, **parameters) if one["name"] == name), None)
 
 
 def _remove_plan(client: Any, found: State) -> None:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -89,7 +90,7 @@ class Cloud:
         """Such as eu-central-1."""
         return str(self.session.region_name)
 
-    @property
+    @cached_property
     def account(self) -> str:
         """The twelve digits."""
         return str(self.client("sts").get_caller_identity()["Account"])

@@ -77,6 +77,10 @@ class Names:
             raise AttributeError(name)
         return f"{APP}-{self.stage}-{name.replace('_', '-')}"
 
+    def usage_plan(self, plan: str) -> str:
+        """Of a price plan."""
+        return f"{APP}-{self.stage}-{plan}"
+
     @property
     def secret_parameter(self) -> str:
         """Of SSM."""

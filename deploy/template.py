@@ -198,7 +198,7 @@ def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
         throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
         if throttles:
             api["Throttle"] = {name: _upper(throttle) for name, throttle in throttles.items()}
-        properties: dict[str, Any] = {"UsagePlanName": f"{spec.APP}-{stage}-{plan.name}", "ApiStages": [api]}
+        properties: dict[str, Any] = {"UsagePlanName": spec.Names(stage).usage_plan(plan.name), "ApiStages": [api]}
         if quota:
             properties["Quota"] = _upper(quota)
         found[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}

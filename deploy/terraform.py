@@ -241,7 +241,7 @@ def _gateway(stage: str, routes: list[str]) -> Resources:
             for path, limit in spec.plan_throttles(plan, routes).items()
         ]
         usage_plans[plan.name] = {
-            "name": f"{spec.APP}-{stage}-{plan.name}",
+            "name": spec.Names(stage).usage_plan(plan.name),
             "api_stages": {"api_id": api, "stage": stages, **({"throttle": throttles} if throttles else {})},
         }
         quota = spec.plan_quota(plan)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec import topics
-from chalicelib.schemas.devices import Description, Id, Tags
+from chalicelib.schemas.devices import Description, Id, Name, Tags
 from chalicelib.schemas.queries import bad
 from chalicelib.schemas.reading import read_json
 
@@ -51,7 +51,6 @@ class Deed(TypedDict):
     type: Literal["insert_to_device"]
 
 
-Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
 Triggers = Annotated[list[Trigger], Field(min_length=1, max_length=MAX_TRIGGERS)]
 
 
@@ -70,7 +69,7 @@ class ActionEditIn(TypedDict, total=False):
 
 
 class ActionIn(ActionEditIn):
-    """POST /action."""
+    """POST /action: what an edit may leave out is required, which a type checker does not let a subclass say."""
 
     name: Name  # type: ignore[misc]
     type: Literal["mqtt_topic"]  # type: ignore[misc]
@@ -118,7 +117,7 @@ def read_create(raw: bytes) -> ActionIn:
         errors.BadRequest: not JSON, a field that breaks a rule, or a trigger that names no device.
     """
     sent = read_json(_create, raw)
-    check_triggers(sent["trigger"])
+    _check_triggers(sent["trigger"])
     return sent
 
 
@@ -129,16 +128,11 @@ def read_edit(raw: bytes) -> ActionEditIn:
         errors.BadRequest: as read_create.
     """
     sent = read_json(_edit, raw)
-    check_triggers(sent.get("trigger", ()))
+    _check_triggers(sent.get("trigger", ()))
     return sent
 
 
-def check_triggers(triggers: Any) -> None:
-    """Check what must be together in a trigger.
-
-    Raises:
-        errors.BadRequest: no topic, or neither a device nor a tag.
-    """
+def _check_triggers(triggers: Any) -> None:
     for index, trigger in enumerate(triggers):
         if not trigger.get("topic"):
             raise bad("trigger", f"trigger {index} must have a topic")

@@ -1,6 +1,5 @@
 """Actions of a profile: which messages, beside those on the topics that always are, are stored."""
 
-from collections.abc import Callable
 from typing import Any
 
 from chalicelib import clock, errors, store
@@ -59,7 +58,13 @@ def edit(*, profile: str, action: str, sent: ActionEditIn) -> None:
         errors.NotFound: no such action, or another profile's.
         errors.Conflict: others kept changing it.
     """
-    _change(profile, action, lambda _: {**sent, "updated_ms": clock.now_ms()})
+    for _ in range(_ATTEMPTS):
+        entity = _entity_or_raise(profile, action)
+        doc = {**entity.doc, **sent, "updated_ms": clock.now_ms()}
+        if store.current().put(entity._replace(doc=doc, version=entity.version + 1), expected=entity.version) is None:
+            _active.drop(profile)
+            return
+    raise errors.Conflict("The action is being changed by others, try again")
 
 
 def delete(*, profile: str, action: str) -> None:
@@ -98,16 +103,6 @@ def _entity_or_raise(profile: str, action: str) -> Entity:
     if entity is None:
         raise errors.NotFound("Action not found")
     return entity
-
-
-def _change(profile: str, action: str, changes: Callable[[Doc], dict[str, Any]]) -> None:
-    for _ in range(_ATTEMPTS):
-        entity = _entity_or_raise(profile, action)
-        changed = entity._replace(doc={**entity.doc, **changes(entity.doc)}, version=entity.version + 1)
-        if store.current().put(changed, expected=entity.version) is None:
-            _active.drop(profile)
-            return
-    raise errors.Conflict("The action is being changed by others, try again")
 
 
 def _show(doc: Doc) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Broker:
             return packets.BAD_PASSWORD
         identity = f"embedded-{tokens.fingerprint(bare)[:32]}"
         mqtt = {
-            "username": sent.username or "",
+            "username": sent.username,
             "password": base64.b64encode(password.encode()).decode(),
             "clientId": identity,
         }

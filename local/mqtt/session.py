@@ -73,12 +73,8 @@ class Session:
         return best
 
     def was_taken(self, packet_id: int, message: Message) -> bool:
-        """Tell whether a QoS 1 message that comes again was taken already; remembers it if not."""
-        mark = hash((message.topic, message.payload))
-        if self._taken.get(packet_id) == mark:
-            return True
-        self.note_taken(packet_id, message)
-        return False
+        """Tell whether a QoS 1 message that comes again was taken already."""
+        return self._taken.get(packet_id) == hash((message.topic, message.payload))
 
     def note_taken(self, packet_id: int, message: Message) -> None:
         """Remember a QoS 1 message, as it may come again."""
