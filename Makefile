@@ -5,8 +5,8 @@ STAGE ?= dev
 
 .PHONY: run test package deploy deploy-demo bench lock clean
 
-run: $(VENV)/.local
-	@exec $(BIN)/python -m local
+run: $(VENV)/.embedded
+	@exec $(BIN)/python -m embedded
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
-	for name in requirements requirements-local requirements-dev; do $(BIN)/pip-compile --quiet --generate-hashes \
+	for name in requirements requirements-embedded requirements-dev; do $(BIN)/pip-compile --quiet --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
@@ -37,10 +37,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.local: requirements-local.txt $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.txt
+$(VENV)/.embedded: requirements-embedded.txt $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-embedded.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@touch $@ $(VENV)/.local
+	@touch $@ $(VENV)/.embedded

@@ -7,10 +7,10 @@ from pathlib import Path
 
 MODULES = {
     "http": "app",
-    "authorizer": "chalicelib.authorizer",
-    "iot-ingest, iot-authorizer": "chalicelib.iot",
-    "counters": "chalicelib.stream",
-    "housekeeping": "chalicelib.housekeeping",
+    "authorizer": "chalicelib.functions.authorizer",
+    "iot-ingest, iot-authorizer": "chalicelib.functions.iot",
+    "counters": "chalicelib.functions.counters",
+    "housekeeping": "chalicelib.functions.housekeeping",
 }
 CODE = """
 import time

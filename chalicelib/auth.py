@@ -4,10 +4,12 @@ from typing import Literal
 
 from chalice.app import Request
 
-from chalicelib import errors, http, log
+from chalicelib import errors, http
 from chalicelib.codec import tokens
-from chalicelib.services import devices, grants
-from chalicelib.services.grants import Grant
+from chalicelib.host import log
+from chalicelib.services.access import callers
+from chalicelib.services.access.callers import Grant
+from chalicelib.services.devices import devices
 from chalicelib.store import Doc
 
 Need = Literal["read", "write", "full"]
@@ -61,6 +63,6 @@ def _grant(request: Request) -> Grant | None:
     """Return what API Gateway's authorizer found, or, where none runs, look for it here."""
     handed = request.context.get("authorizer")
     if handed:
-        return grants.from_context(handed)
+        return callers.from_context(handed)
     text = tokens.from_headers(http.headers(request))
-    return grants.resolve(text=text) if text else None
+    return callers.resolve(text=text) if text else None

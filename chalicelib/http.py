@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from chalice.app import Request, Response
 from pydantic import TypeAdapter
 
-from chalicelib import deadline, errors, log, settings
+from chalicelib import errors, settings
 from chalicelib.codec import jsontext, querystring
+from chalicelib.host import deadline, log
 from chalicelib.schemas.queries import parse_parameters
 from chalicelib.schemas.reading import read_json
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 import boto3
 import botocore.exceptions
 
-from chalicelib import plans, secret, settings, store
+from chalicelib import settings, store
 from chalicelib.codec import tokens
-from chalicelib.services import profiles
+from chalicelib.host import secret
+from chalicelib.services.accounts import profiles
+from chalicelib.services.usage import plans
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import chalice, cost, functions, gateway, mqtt, retry, spec, storage

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalicelib import iot
+from chalicelib.functions import iot
 from chalicelib.settings import CACHE_S
 from deploy import spec
 

@@ -10,7 +10,7 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
-from chalicelib import authorizer, housekeeping, iot, stream
+from chalicelib.functions import authorizer, counters, housekeeping, iot
 from chalicelib.http import PREFLIGHT
 from deploy import runtime
 
@@ -49,7 +49,7 @@ def install(app: Chalice) -> None:
 
     In Lambda each function is loaded from its own module, so app.py, which serves HTTP alone, does not name them.
     """
-    for function in (authorizer, housekeeping, iot, stream):
+    for function in (authorizer, counters, housekeeping, iot):
         app.register_blueprint(function.bp)
     for path, methods in app.routes.items():
         for entry in methods.values():

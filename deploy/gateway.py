@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from chalicelib import plans
-from chalicelib.plans import Plan
+from chalicelib.services.usage import plans
+from chalicelib.services.usage.plans import Plan
 from deploy import spec
 from deploy.parts import Cloud, Part, State, absent_is_none
 

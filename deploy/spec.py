@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.plans import Plan
+from chalicelib.services.usage.plans import Plan
 
 APP = "decant"
 API_STAGE = "api"

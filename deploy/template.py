@@ -7,7 +7,7 @@ which come and go with them. Both are made by ``up`` or by hand, as docs/deploy.
 import re
 from typing import Any
 
-from chalicelib import plans
+from chalicelib.services.usage import plans
 from deploy import spec
 
 Resource = dict[str, Any]

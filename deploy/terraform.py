@@ -7,7 +7,7 @@ are mended here. As in the CloudFormation template, the secret and the API keys 
 import json
 from typing import Any
 
-from chalicelib import plans
+from chalicelib.services.usage import plans
 from deploy import spec
 
 Resources = dict[str, dict[str, Any]]

@@ -14,7 +14,8 @@ import botocore.handlers
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
-from chalicelib import broker, cache, log, secret, settings, store
+from chalicelib import settings, store
+from chalicelib.host import cache, log, mqtt, secret
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
@@ -47,7 +48,7 @@ def clean():
     settings.use(settings.Settings())
     secret.use(b"a secret of the tests")
     cache.clear_all()
-    broker.use(kit.Recorder())
+    mqtt.use(kit.Recorder())
     yield
     store.use(None)
     forbidden = [*kit.FORBIDDEN]

@@ -10,13 +10,16 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.core.models import botocore_stubber
 
 from app import app
-from chalicelib import authorizer, clock, store
-from chalicelib.services import devices, profiles
+from chalicelib import store
+from chalicelib.functions import authorizer
+from chalicelib.host import clock
+from chalicelib.services.accounts import profiles
+from chalicelib.services.devices import devices
 from chalicelib.store import Sum
 from chalicelib.store.counting import add_sum
 from chalicelib.store.models import SegmentModel
 from deploy import document, spec
-from local.gateway import Router
+from embedded.gateway import Router
 
 ROUTER = Router(app.routes)
 NOW_MS = 1_790_000_000_000

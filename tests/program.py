@@ -19,13 +19,13 @@ def fresh_environment():
 
 
 class Program:
-    """``python -m local`` on a data directory, up to the end of its welcome."""
+    """``python -m embedded`` on a data directory, up to the end of its welcome."""
 
     is_cloud = False
 
     def __init__(self, directory, **environment):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local"],
+            [sys.executable, "-m", "embedded"],
             cwd=ROOT,
             env=fresh_environment()
             | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0", "DECANT_MQTT_PORT": "0"}

@@ -2,10 +2,11 @@
 
 from chalice.app import Blueprint, Response
 
-from chalicelib import auth, broker, clock, http
+from chalicelib import auth, http
+from chalicelib.host import clock, mqtt
 from chalicelib.schemas import actions as schema
 from chalicelib.schemas.devices import read_list
-from chalicelib.services import actions, devices
+from chalicelib.services.devices import actions, devices
 
 bp = Blueprint(__name__)
 ANY_TYPE = ["*/*"]
@@ -63,7 +64,7 @@ def publish() -> Response:
     profile = auth.require_profile(bp.current_request, "write")
     sent = schema.read_publication(http.body(bp.current_request))
     device = devices.get_or_raise(profile=profile, device=sent["device"])
-    broker.current().publish(
+    mqtt.current().publish(
         device=device["id"], topic=sent["topic"], payload=sent["message"].encode(), qos=min(1, sent["qos"])
     )
     return http.ok("MQTT Publish Success")

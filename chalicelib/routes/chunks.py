@@ -3,7 +3,8 @@
 from chalice.app import Blueprint, Response
 
 from chalicelib import auth, http
-from chalicelib.services import chunks, devices
+from chalicelib.services.devices import devices
+from chalicelib.services.points import chunks
 
 bp = Blueprint(__name__)
 

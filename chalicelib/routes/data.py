@@ -4,11 +4,13 @@ from typing import Any
 
 from chalice.app import Blueprint, Request, Response
 
-from chalicelib import auth, clock, errors, http, log, settings
+from chalicelib import auth, errors, http, settings
 from chalicelib.codec import times
+from chalicelib.host import clock, log
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import SCALARS, PointQuery, read_query
-from chalicelib.services import aggregates, devices, edits, points, queries
+from chalicelib.services.devices import devices
+from chalicelib.services.points import aggregates, queries, rewrite, send
 from chalicelib.store import Doc
 
 bp = Blueprint(__name__)
@@ -16,7 +18,7 @@ ANY_TYPE = ["*/*"]
 
 
 @bp.route("/data", methods=["POST"], content_types=ANY_TYPE)
-def send() -> Response:
+def send_own() -> Response:
     """Store points."""
     device = auth.require_device(bp.current_request, "write")
     return _send(bp.current_request, device)
@@ -79,7 +81,7 @@ def _send(request: Request, device: Doc) -> Response:
     raw = http.body(request)
     items = schema.read_points(raw, is_form=http.is_form(request))
     key = http.headers(request).get("idempotency-key")
-    added = points.send(device=device, items=items, raw=raw, idempotency_key=key)
+    added = send.send(device=device, items=items, raw=raw, idempotency_key=key)
     log.note(request, points=added)
     return http.ok(f"{added} Data Added")
 
@@ -105,13 +107,13 @@ def _scalar(device: Doc, query: PointQuery) -> Any:
 
 def _edit(request: Request, device: Doc) -> Response:
     items = schema.read_edits(http.body(request))
-    changed = edits.edit(device=device, items=items)
+    changed = rewrite.edit(device=device, items=items)
     log.note(request, points=changed)
     return http.ok(f"{changed} item(s) updated")
 
 
 def _delete(request: Request, device: Doc) -> Response:
     query = read_query(http.parameters(request), clock.now_ms())
-    removed = edits.delete(device=device, query=query)
+    removed = rewrite.delete(device=device, query=query)
     log.note(request, points=removed)
     return http.ok(f"{removed} Data Removed")

@@ -2,10 +2,12 @@
 
 from chalice.app import Blueprint, Response
 
-from chalicelib import auth, clock, http
+from chalicelib import auth, http
+from chalicelib.host import clock
 from chalicelib.schemas import devices as schema
 from chalicelib.schemas.queries import flag
-from chalicelib.services import devices, edits
+from chalicelib.services.devices import devices
+from chalicelib.services.points import rewrite
 
 bp = Blueprint(__name__)
 ANY_TYPE = ["*/*"]
@@ -66,7 +68,7 @@ def data_amount(device_id: str) -> Response:
 def empty(device_id: str) -> Response:
     """Remove all points of a device."""
     profile = auth.require_profile(bp.current_request, "write")
-    edits.empty(device=devices.get_or_raise(profile=profile, device=device_id))
+    rewrite.empty(device=devices.get_or_raise(profile=profile, device=device_id))
     return http.ok("Data Successfully Removed")
 
 

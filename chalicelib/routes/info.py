@@ -3,7 +3,8 @@
 from chalice.app import Blueprint, Response
 
 from chalicelib import __version__, auth, http
-from chalicelib.services import devices, tokens
+from chalicelib.services.access import tokens
+from chalicelib.services.devices import devices
 
 bp = Blueprint(__name__)
 

@@ -5,7 +5,7 @@ from chalice.app import Blueprint, Response
 from chalicelib import auth, http
 from chalicelib.schemas import devices as schema
 from chalicelib.schemas.queries import flag
-from chalicelib.services import devices, params
+from chalicelib.services.devices import devices, params
 
 bp = Blueprint(__name__)
 ANY_TYPE = ["*/*"]

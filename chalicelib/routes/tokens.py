@@ -2,10 +2,12 @@
 
 from chalice.app import Blueprint, Response
 
-from chalicelib import auth, clock, http
+from chalicelib import auth, http
+from chalicelib.host import clock
 from chalicelib.schemas import devices as lists
 from chalicelib.schemas import tokens as schema
-from chalicelib.services import devices, tokens
+from chalicelib.services.access import tokens
+from chalicelib.services.devices import devices
 
 bp = Blueprint(__name__)
 ANY_TYPE = ["*/*"]

@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 from pynamodb.models import Model
 
-from chalicelib import clock, deadline, errors, settings
+from chalicelib import errors, settings
+from chalicelib.host import clock, deadline
 from chalicelib.store.models import SegmentModel
 
 BATCH = 25

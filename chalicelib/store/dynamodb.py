@@ -9,8 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib import deadline, errors
+from chalicelib import errors
 from chalicelib.codec.segments import Item
+from chalicelib.host import deadline
 from chalicelib.store import ABSENT, ANY, Counters, Entity, counting
 from chalicelib.store.calls import call, get, is_expired, now_s, query, refused, write_batch, write_if_version
 from chalicelib.store.models import EntityModel, SegmentModel

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from chalicelib import cache, clock, errors
+from chalicelib import errors
 from chalicelib.codec.segments import Item
+from chalicelib.host import cache, clock
 from chalicelib.store import ABSENT, ANY, Counters, Entity
 
 SCHEMA = """

@@ -4,8 +4,9 @@ import pytest
 from botocore.stub import Stubber
 from moto.iotdata.models import iotdata_backends
 
-from chalicelib import broker, errors, log
-from chalicelib.services import clients
+from chalicelib import errors
+from chalicelib.host import log, mqtt
+from chalicelib.services.access import client_ids
 from tests.iot.test_iot import connect, publish
 from tests.kit import World, point
 
@@ -15,7 +16,7 @@ ACTION = {"name": "Keep meters", "type": "mqtt_topic", "trigger": [TRIGGER], "ac
 
 @pytest.fixture
 def recorder():
-    return broker.current()
+    return mqtt.current()
 
 
 def test_action_is_made_listed_read_changed_and_removed(clock, world):
@@ -133,7 +134,7 @@ def test_sessions_end_with_token_device_and_deactivation(world, recorder):
     recorder.ended.clear()
     world.admin.delete(f"/device/{world.device}")
     assert "one" in recorder.ended
-    assert clients.device_of(client_id="one") is not None, "nobody else may take the id while it lives"
+    assert client_ids.device_of(client_id="one") is not None, "nobody else may take the id while it lives"
 
 
 def test_binding_follows_the_token_that_was_used_last(world, recorder):
@@ -149,7 +150,7 @@ def test_binding_follows_the_token_that_was_used_last(world, recorder):
 
 
 def test_iot_core_is_asked_to_publish_below_the_device_and_to_end_a_session(dynamodb, monkeypatch):
-    core = broker.IotCore()
+    core = mqtt.IotCore()
     with Stubber(core._client) as stub:
         stub.add_response("publish", {}, {"topic": "device/d/led", "qos": 1, "payload": b"on"})
         core.publish(device="d", topic="led", payload=b"on", qos=1)
@@ -171,7 +172,7 @@ def test_iot_core_is_asked_to_publish_below_the_device_and_to_end_a_session(dyna
 
 def test_publish_goes_to_iot_core_where_no_other_broker_is(dynamo):
     world = World()
-    broker.use(None)
+    mqtt.use(None)
     sent = {"topic": "led", "message": "on", "device": world.device, "qos": 1}
     assert world.admin.post("/analysis/services/mqtt/publish", sent).status == 200
     published = [
@@ -180,4 +181,4 @@ def test_publish_goes_to_iot_core_where_no_other_broker_is(dynamo):
     assert (f"device/{world.device}/led", "on") in [
         tuple(part.decode() if isinstance(part, bytes) else part for part in one) for one in published
     ]
-    broker.use(None)
+    mqtt.use(None)

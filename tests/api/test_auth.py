@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from chalicelib import cache
 from chalicelib.codec import tokens
+from chalicelib.host import cache
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests import kit
 from tests.kit import Api, World, counting, point
@@ -134,7 +134,7 @@ PROFILE_NEEDS = [
 @pytest.mark.parametrize("permission", ["read", "write"])
 @pytest.mark.parametrize(("method", "path", "need"), PROFILE_NEEDS)
 def test_profile_token_permissions(world, permission, method, path, need):
-    from chalicelib.services import tokens
+    from chalicelib.services.access import tokens
 
     sent = {"name": "t", "permission": permission}
     token = tokens.create(kind="profile", profile=world.profile, device="", sent=sent)["token"]
@@ -194,7 +194,7 @@ def test_tables_hold_no_token(here, tmp_path):
 
 
 def test_log_has_one_line_a_request_and_no_secret(world, monkeypatch):
-    from chalicelib import log
+    from chalicelib.host import log
 
     lines = []
     monkeypatch.setattr(log, "write", lines.append)

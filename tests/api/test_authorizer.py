@@ -2,10 +2,10 @@
 
 import pytest
 
-from chalicelib import secret
-from chalicelib.authorizer import authorize
 from chalicelib.codec import tokens
-from chalicelib.services import grants
+from chalicelib.functions.authorizer import authorize
+from chalicelib.host import secret
+from chalicelib.services.access import callers
 from tests.kit import Api, World, counting, point
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/api/POST/data"
@@ -22,7 +22,7 @@ def test_good_token_gets_policy_context_and_key(world):
     assert answer["usageIdentifierKey"] == tokens.api_key(secret.current(), world.profile)
     assert 20 <= len(answer["usageIdentifierKey"]) <= 128
     assert all(isinstance(value, str) for value in answer["context"].values())
-    assert grants.from_context(answer["context"]) == grants.resolve(text=world.token)
+    assert callers.from_context(answer["context"]) == callers.resolve(text=world.token)
     assert world.token not in str(answer)
 
 
@@ -41,7 +41,7 @@ def test_expiring_token_goes_through_the_context(clock, world):
     made = world.admin.post(
         "/device/token", {"device": world.device, "name": "t", "permission": "read", "expire_time": "1 day"}
     )
-    grant = grants.from_context(ask({"token": made.result["token"]})["context"])
+    grant = callers.from_context(ask({"token": made.result["token"]})["context"])
     assert grant.permission == "read" and grant.expires_ms == clock.now_ms + 86_400_000
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from chalicelib.services import networks
+from chalicelib.services.devices import networks
 from tests.kit import World, point
 
 CREATE = {"name": "A device"}

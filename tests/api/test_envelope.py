@@ -45,7 +45,7 @@ def test_unexpected_exception_is_a_500_that_tells_nothing(world, monkeypatch):
     def fail(**_):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("chalicelib.services.points.send", fail)
+    monkeypatch.setattr("chalicelib.services.points.send.send", fail)
     answer = world.api.post("/data", point("a"))
     assert answer.status == 500 and "secret" not in answer.text and "log" in answer.message
 

@@ -41,7 +41,7 @@ def test_immutable_refuses_edits_deletes_and_ids(frozen):
 
 
 def test_immutable_has_no_count_limit(frozen, monkeypatch):
-    monkeypatch.setattr("chalicelib.services.points.MAX_MUTABLE_POINTS", 1)
+    monkeypatch.setattr("chalicelib.services.points.send.MAX_MUTABLE_POINTS", 1)
     frozen.send(point("a"), point("b"))
     assert frozen.send(point("a")) == "1 Data Added"
 

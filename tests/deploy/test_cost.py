@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import log
 from chalicelib.codec import keys
+from chalicelib.host import log
 from deploy import cost
 from deploy.__main__ import main
 from tests.iot.test_iot import connect, publish

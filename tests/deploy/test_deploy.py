@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from chalicelib import plans
 from chalicelib.codec import tokens
+from chalicelib.services.usage import plans
 from deploy import document, spec
 from tests.deploy.conftest import copy
 
@@ -219,7 +219,7 @@ def older(account):
     )
     account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
     account.edit("deploy/document.py", ("(authorizer, housekeeping, iot, stream)", "(authorizer, iot, stream)"))
-    account.edit("chalicelib/plans.json", ('"POST /data": 250', '"POST /data": 100'))
+    account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
 
 
 def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account, packaged):

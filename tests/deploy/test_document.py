@@ -75,7 +75,7 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
     binaries = {name.partition("/")[0] for name in names if name.endswith(".so")}
     assert binaries == {"pydantic_core", "orjson"}
     assert all(f"cpython-{runtime.VERSION.replace('.', '')}" in name for name in names if name.endswith(".so"))
-    assert not {name.partition("/")[0] for name in names} & {"deploy", "local", "tests", "bench", "moto", "uvicorn"}
+    assert not {name.partition("/")[0] for name in names} & {"deploy", "embedded", "tests", "bench", "moto", "uvicorn"}
 
 
 def test_committed_configuration_is_what_the_spec_says(tmp_path):

@@ -5,10 +5,12 @@ import json
 import boto3
 import pytest
 
-from chalicelib import broker, cache, queue, secret, settings
+from chalicelib import settings
 from chalicelib.codec import keys
-from chalicelib.services import clients, points
-from chalicelib.services.grants import Grant
+from chalicelib.host import cache, dead_letters, mqtt, secret
+from chalicelib.services.access import client_ids
+from chalicelib.services.access.callers import Grant
+from chalicelib.services.points import send
 from deploy import spec
 from tests import kit
 from tests.iot.test_iot import connect, publish
@@ -38,7 +40,7 @@ ACTION = {
 def sessions(monkeypatch):
     """IoT Core's data plane: moto knows Publish, and here is DeleteConnection."""
     ended = []
-    send = broker.IotCore.__init__
+    send = mqtt.IotCore.__init__
 
     def complete(self):
         send(self)
@@ -53,8 +55,8 @@ def sessions(monkeypatch):
 
         self._client._make_api_call = call
 
-    monkeypatch.setattr(broker.IotCore, "__init__", complete)
-    broker.use(None)
+    monkeypatch.setattr(mqtt.IotCore, "__init__", complete)
+    mqtt.use(None)
     yield ended
 
 
@@ -65,7 +67,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
         Name=settings.current().secret_parameter, Type="SecureString", Value="s", Overwrite=True
     )
     queue_url = boto3.client("sqs").create_queue(QueueName="decant-dead-letters")["QueueUrl"]
-    queue.use(None)
+    dead_letters.use(None)
     kit.RECORDED.clear()
     world = World()
     secret._current.clear()
@@ -97,13 +99,15 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     world.send(point("a"))
     other.admin.post(f"/device/{other.device}/empty")
     world.admin.delete(f"/device/{world.device}")
-    points.send(device=doc, items=[point("late")], raw=b"late")
+    send.send(device=doc, items=[point("late")], raw=b"late")
     deliver(records())
-    clients.bind(client_id="late", grant=Grant("device", world.profile, world.device, "full", None, "f"), keep_s=9_000)
+    client_ids.bind(
+        client_id="late", grant=Grant("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
+    )
     keep_house(clock)
     yield kit.RECORDED
     secret.use(b"a secret of the tests")
-    queue.use(None)
+    dead_letters.use(None)
     boto3.client("sqs").delete_queue(QueueUrl=queue_url)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import errors, iot
+from chalicelib import errors
+from chalicelib.functions import iot
 from deploy import retry
 from deploy.parts import Cloud
 from tests import kit

@@ -11,7 +11,7 @@ from tests.kit import Api
 TEXT = (Path(__file__).parents[2] / "docs/compatibility.md").read_text()
 ROWS = re.findall(r"^\| `(GET|POST|PUT|DELETE) (/[^`]+)` \| (works|partly|not yet) \| (.*?) ?\|$", TEXT, re.MULTILINE)
 HERE = {(method, path) for path, methods in app.routes.items() for method in methods}
-HERE.add(("GET", "/events"))  # a stream, which local/gateway.py serves itself
+HERE.add(("GET", "/events"))  # a stream, which embedded/gateway.py serves itself
 
 
 def test_every_endpoint_row_is_read():

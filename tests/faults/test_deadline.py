@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from app import app
-from chalicelib import deadline, errors, housekeeping
+from chalicelib import errors
 from chalicelib.codec import keys
+from chalicelib.functions import housekeeping
+from chalicelib.host import deadline
 from tests import kit
 from tests.kit import NOW_MS, World, point
 

@@ -6,9 +6,10 @@ import random
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib import cache, log, store
+from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item
+from chalicelib.host import cache, log
 from tests import kit
 from tests.kit import NOW_MS, World, point, values
 

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib import store
 from chalicelib.codec import keys, segments
-from chalicelib.services import edits
+from chalicelib.services.points import rewrite
 from tests.kit import NOW_MS, World, point, values
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
@@ -151,7 +151,7 @@ def test_move_that_was_cut_short_is_completed_by_the_same_edit(world, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(here, "replace_segment", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            edits.edit(device=world.doc, items=[edit])
+            rewrite.edit(device=world.doc, items=[edit])
     assert here.replace_segment == original
     assert world.api.put("/data", edit).result == "1 item(s) updated"
     assert world.read(query="count") == 4 and [one["id"] for one in world.read()].count(ids[0]) == 1

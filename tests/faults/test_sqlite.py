@@ -9,7 +9,7 @@ import pytest
 from app import app
 from chalicelib import errors
 from chalicelib.store import ABSENT, Entity
-from local.gateway import Gateway, GroupCommit
+from embedded.gateway import Gateway, GroupCommit
 from tests.kit import World, asgi, point, values
 
 

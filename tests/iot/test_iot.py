@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from chalicelib import cache, errors, iot, queue, store
+from chalicelib import errors, store
+from chalicelib.functions import iot
+from chalicelib.host import cache, dead_letters
 from tests import kit
 from tests.kit import NOW_MS, World, point
 
@@ -21,7 +23,7 @@ def letters(dynamodb, clean, configure):
     """The dead-letter queue: returns what came in."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="decant-dead-letters")["QueueUrl"]
-    queue.use(None)
+    dead_letters.use(None)
 
     def read():
         found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
@@ -29,7 +31,7 @@ def letters(dynamodb, clean, configure):
 
     yield read
     sqs.delete_queue(QueueUrl=url)
-    queue.use(None)
+    dead_letters.use(None)
 
 
 def connect(password, client_id="thermo-1", **more):

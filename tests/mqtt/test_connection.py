@@ -5,15 +5,17 @@ import json
 
 import pytest
 
-from chalicelib import broker as services_broker
-from chalicelib import clock as wall
-from chalicelib import errors, live, log, plans, queue, store
-from chalicelib.services import profiles
-from local.events import Events
-from local.gateway import GroupCommit
-from local.mqtt import answers, packets
-from local.mqtt.broker import Broker
-from local.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
+from chalicelib import errors, store
+from chalicelib.host import clock as wall
+from chalicelib.host import dead_letters, events, log
+from chalicelib.host import mqtt as services_broker
+from chalicelib.services.accounts import profiles
+from chalicelib.services.usage import plans
+from embedded.events import Events
+from embedded.gateway import GroupCommit
+from embedded.mqtt import answers, packets
+from embedded.mqtt.broker import Broker
+from embedded.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
 from tests.kit import World, point
 from tests.mqtt.test_broker import STORED, _connect, _text
 
@@ -79,8 +81,8 @@ def run(sqlite):
     yield do
     sqlite.grouped = False
     services_broker.use(None)
-    queue.use(None)
-    live.stop()
+    dead_letters.use(None)
+    events.stop()
 
 
 def publish(number, packet_id=1, topic=STORED, qos=1, **fields):
@@ -140,7 +142,7 @@ def test_message_over_the_limit_is_refused_and_128_kib_are_taken(run):
     letters = []
 
     async def scenario(bench):
-        queue.use(lambda reason, _: letters.append(reason))
+        dead_letters.use(lambda reason, _: letters.append(reason))
         link, transport = bench.connected()
         body = _text(STORED) + b"\x00\x01" + b"x" * 131_072
         head = bytes((0x32, len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14))
@@ -158,7 +160,7 @@ def test_bad_messages_are_acknowledged_and_kept_with_the_reason(run):
     letters = []
 
     async def scenario(bench):
-        queue.use(lambda reason, message: letters.append((reason, message["topic"])))
+        dead_letters.use(lambda reason, message: letters.append((reason, message["topic"])))
         link, transport = bench.connected()
         for number, payload in enumerate((b"{", b'{"temp": 1}', b'[{"variable": "a b"}]'), 1):
             body = _text(STORED) + number.to_bytes(2) + payload
@@ -264,7 +266,7 @@ def test_will_is_not_published_when_the_device_is_taken_away(run):
     letters = []
 
     async def scenario(bench):
-        queue.use(lambda reason, _: letters.append(reason))
+        dead_letters.use(lambda reason, _: letters.append(reason))
         will = (
             _text("MQTT")
             + bytes((4, 0xCE, 0, 60))
@@ -349,7 +351,7 @@ def test_client_that_does_not_read_loses_qos_0_only(run):
 
 def limit(monkeypatch, **figures):
     found = plans.load()["unlimited"]._replace(mqtt_per_minute=figures)
-    monkeypatch.setattr("local.mqtt.rates.load", lambda: {"unlimited": found})
+    monkeypatch.setattr("embedded.mqtt.rates.load", lambda: {"unlimited": found})
 
 
 def test_connects_over_the_rate_are_refused_until_the_next_minute(run, monkeypatch, clock):
@@ -436,7 +438,7 @@ def test_plan_of_the_profile_decides(sqlite):
     profile, _ = profiles.create(name="Free")
     entity = sqlite.get(f"profile#{profile}", "profile")
     sqlite.put(entity._replace(doc=entity.doc | {"plan": "free"}))
-    from local.mqtt.rates import Rates
+    from embedded.mqtt.rates import Rates
 
     rates = Rates()
     assert [rates.take(profile, "connect") for _ in range(21)] == [True] * 20 + [False]
@@ -445,8 +447,8 @@ def test_plan_of_the_profile_decides(sqlite):
 
 def test_events_are_told_after_the_commit_only(run, monkeypatch):
     async def scenario(bench):
-        events = Events(lambda then: bench.commits.settle(then, is_alone=False))
-        live.watch(events.stored, events.seen)
+        stream = Events(lambda then: bench.commits.settle(then, is_alone=False))
+        events.watch(stream.stored, stream.seen)
         sent = []
         waiting = asyncio.Event()
 
@@ -459,7 +461,7 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
 
         device = bench.world.device
         query = f"channels=device_data.{device},device_inspector.{device}&token={bench.world.profile_token}".encode()
-        task = asyncio.ensure_future(events.listen(query, receive, send))
+        task = asyncio.ensure_future(stream.listen(query, receive, send))
         await settled()
         link, _ = bench.connected()
         with monkeypatch.context() as patch:
@@ -472,7 +474,7 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
         await settled()
         await settled()
         waiting.set()
-        events.close()
+        stream.close()
         await task
         heard = [json.loads(part.decode()[6:]) for part in sent if part.startswith(b"data: ")]
         data = [one["payload"] for one in heard if one["channel"].startswith("device_data")]
@@ -480,6 +482,6 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
         seen = [one["payload"] for one in heard if one["channel"].startswith("device_inspector")]
         assert {"[MQTT] Connected", "[MQTT] Publish"} <= {one["title"] for one in seen}
         assert set(seen[0]) == {"connection_id", "content", "device_id", "timestamp", "title"}
-        assert events.count == 0
+        assert stream.count == 0
 
     run(scenario)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from chalicelib import cache, store
+from chalicelib import store
+from chalicelib.host import cache
 from tests.iot.test_iot import connect, letters, publish  # noqa: F401 - a fixture
 from tests.kit import NOW_MS, World, point
 from tests.mqtt.test_broker import STORED, _text
@@ -46,9 +47,9 @@ def test_the_same_messages_give_the_same_points(on_aws, run):  # noqa: F811
     kept = []
 
     async def scenario(bench):
-        from chalicelib import queue
+        from chalicelib.host import dead_letters
 
-        queue.use(lambda reason, _: kept.append(reason))
+        dead_letters.use(lambda reason, _: kept.append(reason))
         link, _ = bench.connected()
         for number, payload in enumerate(CORPUS, 1):
             body = _text(STORED) + number.to_bytes(2) + payload

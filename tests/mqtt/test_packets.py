@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.codec import topics
-from local.mqtt import answers, packets
-from local.mqtt.packets import Malformed, Message
+from embedded.mqtt import answers, packets
+from embedded.mqtt.packets import Malformed, Message
 
 # MQTT 3.1.1, figure 3.6 and on: CONNECT with user name, password, will QoS 1, clean session, keep-alive 10.
 CONNECT_311 = bytes.fromhex(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.codec import keys, numbers, periods, querystring, segments, times
 from chalicelib.codec.segments import Draft, Item
-from chalicelib.services import aggregates
+from chalicelib.services.points import aggregates
 
 TIMES = st.integers(keys.EARLIEST_MS, keys.LATEST_MS)
 SUFFIXES = st.integers(0, keys.SUFFIX_COUNT - 1)

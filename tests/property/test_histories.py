@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib import cache
 from chalicelib.codec import keys
+from chalicelib.host import cache
 from tests import kit
 from tests.kit import NOW_MS, World, point
 

@@ -57,7 +57,7 @@ def test_post_with_an_idempotency_key_is_one_put_more(warm):
 
 
 def test_post_of_a_cold_process_looks_up_token_device_amount_and_directory(warm):
-    from chalicelib import cache
+    from chalicelib.host import cache
 
     cache.clear_all()
     calls, units = cost_of(lambda: warm.send(point("v1")))

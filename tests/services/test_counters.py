@@ -6,9 +6,10 @@ import random
 import boto3
 import pytest
 
-from chalicelib import errors, store, stream
+from chalicelib import errors, store
 from chalicelib.codec import keys
-from chalicelib.services import counters
+from chalicelib.functions import counters as function
+from chalicelib.services.usage import counters
 from chalicelib.store.models import SegmentModel
 from tests import kit
 from tests.kit import NOW_MS, World, client, point
@@ -49,7 +50,7 @@ def as_event(record):
 
 def deliver(batch):
     with kit.running("counters"):
-        return stream.count({"Records": batch}, None)["added"]
+        return function.count({"Records": batch}, None)["added"]
 
 
 def amounts(world):

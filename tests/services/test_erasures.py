@@ -2,9 +2,11 @@
 
 import pytest
 
-from chalicelib import cache, errors, housekeeping, store
+from chalicelib import errors, store
 from chalicelib.codec import keys
-from chalicelib.services import devices, erasures
+from chalicelib.functions import housekeeping
+from chalicelib.host import cache
+from chalicelib.services.devices import devices, erasures
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests import kit
 from tests.kit import NOW_MS, World, point
@@ -93,9 +95,9 @@ def test_points_that_arrive_late_are_removed_by_a_later_run(clock, dynamo):
     fill(world, 2)
     doc = world.doc
     world.admin.delete(f"/device/{world.device}")
-    from chalicelib.services import points
+    from chalicelib.services.points import send
 
-    points.send(device=doc, items=[point("late")], raw=b"late")
+    send.send(device=doc, items=[point("late")], raw=b"late")
     assert keep_house(clock) == 1
     assert world.device not in rows(dynamo)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.codec import keys
-from chalicelib.services import clients, grants
+from chalicelib.services.access import callers, client_ids
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests import kit
 from tests.kit import NOW_MS, Api, World, point
@@ -52,8 +52,8 @@ def fill():
         "/device", {"name": "Frozen", "type": "immutable", "chunk_period": "month", "chunk_retention": 3, "tags": [{"key": "a", "value": "b"}]}
     ).result  # fmt: skip
     Api(made["token"]).post("/data", [point("cold", 1, time=HOUR_START)])
-    grant = grants.resolve(text=world.token)
-    clients.bind(client_id="thermo", grant=grant, keep_s=90_000)
+    grant = callers.resolve(text=world.token)
+    client_ids.bind(client_id="thermo", grant=grant, keep_s=90_000)
     return {"profile": world.profile_token, "device": world.token, "frozen": made["token"]}
 
 
@@ -93,7 +93,8 @@ def freeze(sqlite, dynamo, use):
 
 @pytest.mark.skipif("FREEZE" not in os.environ, reason="writes the rows of a release; FREEZE names it")
 def test_freeze(clock, sqlite, dynamo):
-    from chalicelib import cache, store
+    from chalicelib import store
+    from chalicelib.host import cache
 
     def use(here):
         cache.clear_all()
@@ -113,7 +114,7 @@ def test_rows_of_a_release_are_read_from_dynamodb(clock, dynamo, version):
         for item in items:
             kit.client().put_item(TableName=TABLES[name], Item=decode(item))
     assert answers(found["tokens"]) == found["answers"]
-    assert clients.device_of(client_id="thermo") is not None
+    assert client_ids.device_of(client_id="thermo") is not None
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
 
 

@@ -1,0 +1,1 @@
+"""What the process runs on: AWS unless the embedded mode sets something else."""

@@ -1,0 +1,1 @@
+"""Who is calling: tokens, callers and MQTT client ids."""

@@ -1,0 +1,1 @@
+"""Profiles: who owns the devices."""

@@ -1,0 +1,1 @@
+"""Devices and what belongs to them: parameters, actions, erasures."""

@@ -1,0 +1,1 @@
+"""Points: storing, reading, changing and removing them."""

@@ -1,0 +1,57 @@
+"""Chunks: the calendar periods that an immutable device's points are kept and removed by."""
+
+from typing import Any
+
+from chalicelib import errors, store
+from chalicelib.codec import keys, periods, times
+from chalicelib.host import clock
+from chalicelib.services.points import scan
+from chalicelib.services.points.scan import Filter
+from chalicelib.store import Doc
+
+
+def list_all(*, device: Doc) -> list[dict[str, Any]]:
+    """Return the chunks that hold points, newest first; a mutable device has none.
+
+    Returns:
+        ``{"id", "amount", "from", "to"}`` objects; the id is the first and last second, ``<from>_<to>``.
+
+    Cost: reads every segment of the device.
+    """
+    if device["type"] != "immutable":
+        return []
+    period = device["chunk_period"]
+    start_ms, end_ms = periods.window(clock.now_ms(), period, device["chunk_retention"])
+    amounts: dict[int, int] = {}
+    for item in scan.items(device["id"], Filter(start_ms, end_ms), is_ascending=False, first_page=100):
+        first_ms = periods.period_start(keys.key_time_ms(item.key), period)
+        amounts[first_ms] = amounts.get(first_ms, 0) + item.points
+    return [_show(first_ms, period, amount) for first_ms, amount in amounts.items()]
+
+
+def _show(first_ms: int, period: str, amount: int) -> dict[str, Any]:
+    last_ms = periods.shift(first_ms, period, 1) - 1
+    shown = {name: times.to_iso(at_ms).replace("Z", "+00:00") for name, at_ms in (("from", first_ms), ("to", last_ms))}
+    return {"id": f"{first_ms // 1000}_{last_ms // 1000}", "amount": amount, **shown}
+
+
+def delete(*, device: Doc, chunk: str) -> None:
+    """Remove all points of a chunk. A repetition goes on where a failed one ended.
+
+    Raises:
+        errors.NotFound: not the id of one of the device's chunks.
+    """
+    first, _, last = chunk.partition("_")
+    period = device["chunk_period"]
+    if period is None or not (first + last).isdecimal() or len(chunk) > 23:
+        raise errors.NotFound("Chunk not found")
+    first_ms, last_ms = int(first or "0") * 1000, int(last or "0") * 1000 + 999
+    is_whole = (
+        last_ms <= keys.LATEST_MS
+        and first_ms == periods.period_start(first_ms, period)
+        and last_ms == periods.shift(first_ms, period, 1) - 1
+    )
+    if not is_whole:
+        raise errors.NotFound("Chunk not found")
+    low, high = keys.key_bounds(first_ms, last_ms)
+    store.current().drop_segments(device["id"], low, high, profile=device["profile"])

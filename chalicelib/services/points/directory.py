@@ -1,0 +1,89 @@
+"""The directory of a device: its variables, each with the first and the newest UTC hour in which it appeared.
+
+It is written before the segment that needs it and only ever widens, so it may name an hour that holds nothing any
+more, and never misses one: a stale directory costs reads, never a wrong answer.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chalicelib import errors, store
+from chalicelib.host.cache import Cache
+from chalicelib.store import ABSENT, Entity
+
+MAX_BYTES = 380_000
+"""What fits into one item of DynamoDB beside its key."""
+_ATTEMPTS = 10
+
+
+class Span(NamedTuple):
+    """Hours since 1970, both inclusive."""
+
+    first: int
+    newest: int
+
+
+_cache: Cache[dict[str, Span]] = Cache(ttl_s=3_600)
+
+
+def read(*, device: str) -> dict[str, Span]:
+    """Return the variables of a device. Cost: one read; none in a process that alone writes and knows them."""
+    known = _cache.get(device) if store.current().is_exclusive else None
+    if known is not None:
+        return known
+    entity = store.current().get(f"device#{device}", "directory")
+    spans = _spans(entity)
+    _cache.put(device, spans)
+    return spans
+
+
+def widen(*, device: str, spans: Mapping[str, Span]) -> None:
+    """Make the directory cover ``spans``.
+
+    Cost: nothing while this process knows that it does; else one read and one conditional write, about once an hour
+    per device in steady state.
+
+    Raises:
+        errors.BadRequest: the device has more variables than a directory holds.
+        errors.Conflict: others widened it at the same time, again and again.
+    """
+    known = _cache.get(device)
+    if known is not None and _covers(known, spans):
+        return
+    here = store.current()
+    for _ in range(_ATTEMPTS):
+        entity = here.get(f"device#{device}", "directory")
+        merged = _spans(entity)
+        if not _covers(merged, spans):
+            for variable, span in spans.items():
+                old = merged.get(variable, span)
+                merged[variable] = Span(min(old.first, span.first), max(old.newest, span.newest))
+            if len(json.dumps(merged, ensure_ascii=False).encode()) > MAX_BYTES:
+                raise errors.BadRequest("The device has too many different variables")
+            version = entity.version if entity else ABSENT
+            wider = Entity(
+                f"device#{device}",
+                "directory",
+                {"variables": {variable: [*span] for variable, span in merged.items()}},
+                version + 1,
+            )
+            if here.put(wider, expected=version) is not None:
+                continue
+        _cache.put(device, merged)
+        return
+    raise errors.Conflict("Too many requests of this device at once, try again")
+
+
+def _covers(known: Mapping[str, Span], spans: Mapping[str, Span]) -> bool:
+    for variable, span in spans.items():
+        old = known.get(variable)
+        if old is None or span.first < old.first or span.newest > old.newest:
+            return False
+    return True
+
+
+def _spans(entity: Entity | None) -> dict[str, Span]:
+    if entity is None:
+        return {}
+    return {variable: Span(*span) for variable, span in entity.doc["variables"].items()}

@@ -1,0 +1,193 @@
+"""Changing and removing points: segments are rewritten under a version condition, again after a lost race."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from chalicelib import errors, store
+from chalicelib.codec import keys, segments
+from chalicelib.codec.segments import Draft, Moved, Segment
+from chalicelib.host import clock
+from chalicelib.schemas.points import EditIn, item_error
+from chalicelib.schemas.queries import SCALARS, PointQuery
+from chalicelib.services.points import by_id, directory, queries, rules, send
+from chalicelib.services.points.directory import Span
+from chalicelib.store import Doc
+
+_ATTEMPTS = 10
+
+
+def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
+    """Change points by id; fields that are not sent stay, ``null`` clears. Unknown ids are no error.
+
+    Args:
+        device: a mutable device.
+        items: at most 25; of two for one id the later wins.
+
+    Returns:
+        How many points were changed.
+
+    Raises:
+        errors.BadRequest: the device is immutable, or an item breaks a rule; then nothing was changed.
+        errors.Conflict: others kept changing the same points.
+
+    Cost: one read and one write a segment; a point that moves to another hour, or past its segment's time, costs two
+    writes more.
+    """
+    if device["type"] == "immutable":
+        raise errors.BadRequest("You cannot edit data on immutable device")
+    for index, item in enumerate(items):
+        _checked(index, item, {"variable": "x", "time": "2000-01-01T00:00:00.000Z"})
+    changed = set()
+    for index, item in enumerate(items):
+        if _retry(lambda index=index, item=item: _edit_one(device, index, item)):  # type: ignore[misc]
+            changed.add(item["id"])
+    return len(changed)
+
+
+def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
+    """Return the point as it is after the edit."""
+    sent: dict[str, Any] = {name: value for name, value in item.items() if name not in ("id", "variable")}
+    if "group" not in sent and sent.get("serie") is not None:
+        sent["group"] = str(sent["serie"])
+    for name in ("time", "group"):
+        if sent.get(name) in (None, ""):
+            sent.pop(name, None)
+    try:
+        return rules.draft({**old, **sent}, now_ms=0, group="")
+    except ValueError as error:
+        raise item_error(index, str(error)) from None
+
+
+def _edit_one(device: Doc, index: int, item: EditIn) -> bool | None:
+    found = by_id.find_all(device=device["id"], ids=[item["id"]])
+    if not found:
+        return False
+    segment, at = found[0]
+    draft = _checked(index, item, segment.point(at))
+    newest_ms = segment.time_ms
+    if keys.hour_of(draft.time_ms) == keys.hour_of(newest_ms) and draft.time_ms <= newest_ms:
+        _rewrite_line(segment, at, draft)
+        return _replace(device, segment) or None
+    return _move(device, segment, at, draft, item["id"])
+
+
+def _rewrite_line(segment: Segment, at: int, draft: Draft) -> None:
+    segment.lines[at] = draft.line
+    segment.kinds[at] = draft.kinds
+    segment.offsets[at] = segment.time_ms - draft.time_ms
+    segment.is_sorted = all(a >= b for a, b in zip(segment.offsets, segment.offsets[1:], strict=False))
+    segment.is_exact = segment.is_exact or draft.is_exact
+
+
+def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bool | None:
+    """Put the point into a segment of its own, leave the forwarding mark where its id points, clear where it was.
+
+    In this order a crash in between leaves the point readable, and the same edit sent again completes the move.
+    """
+    created_ms = old.point_created_ms(at)
+    digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
+    key = keys.segment_key(draft.time_ms, int.from_bytes(digest[:4], "big"))
+    new = segments.build(device["id"], [draft], key, clock.now_ms())
+    new.digest, new.moved = digest, {0: Moved(point_id, created_ms)}
+    hour = keys.hour_of(draft.time_ms)
+    directory.widen(device=device["id"], spans={draft.variable: Span(hour, hour)})
+    if not _claim(device, new):
+        return None
+    home = _home(old, point_id)
+    if home is not None:
+        home.kill(int(point_id[20:], 16), forward=key)
+    if home is None or not _replace(device, home):
+        store.current().delete_segment(segments.encode(new), profile=device["profile"])
+        return None
+    if old.key != home.key:
+        _retry(lambda: _remove(device, old.key, [at]))
+    return True
+
+
+def _claim(device: Doc, new: Segment) -> bool:
+    """Put the segment of a moved point, or take over the one that the same edit left there before.
+
+    Taking over raises its version, so that whoever put it cannot take it back any more.
+    """
+    item = segments.encode(new)
+    standing = store.current().put_segments([item], profile=device["profile"], now_ms=clock.now_ms())[0]
+    if standing is None:
+        return True
+    if standing.digest != new.digest:
+        raise errors.Conflict("The new time of the point is taken, send another millisecond")
+    new.version = standing.version
+    return _replace(device, new)
+
+
+def _home(segment: Segment, point_id: str) -> Segment | None:
+    """Return the segment that the id names: this one, or the one it was first stored in."""
+    if segment.key == point_id[:20]:
+        return segment
+    item = store.current().get_segment(segment.device, point_id[:20])
+    return segments.decode(item) if item else None
+
+
+def delete(*, device: Doc, query: PointQuery) -> int:
+    """Remove the points that a query names.
+
+    Returns:
+        How many were removed.
+
+    Raises:
+        errors.BadRequest: the device is immutable, or the query names no points.
+        errors.Conflict: others kept changing the same points.
+
+    Cost: the query's, and one read and one write a segment.
+    """
+    if device["type"] == "immutable":
+        raise errors.BadRequest("Data in immutable devices cannot be deleted")
+    if query.kind in (*SCALARS, "aggregate"):
+        raise errors.BadRequest("Invalid query")
+    wanted: dict[str, list[int]] = {}
+    for segment, indices in queries.select(device=device, query=query):
+        wanted.setdefault(segment.key, []).extend(indices)
+    removed = 0
+    for key, indices in wanted.items():
+        removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
+    send.forget_amount(device["id"])
+    return removed
+
+
+def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
+    item = store.current().get_segment(device["id"], key)
+    if item is None:
+        return 0
+    segment = segments.decode(item)
+    alive = [index for index in indices if index not in segment.dead]
+    for index in alive:
+        segment.kill(index)
+    if not alive:
+        return 0
+    if segment.points or segment.forwards:
+        return len(alive) if _replace(device, segment) else None
+    return len(alive) if store.current().delete_segment(item, profile=device["profile"]) else None
+
+
+def _replace(device: Doc, segment: Segment) -> bool:
+    segment.version += 1
+    return store.current().replace_segment(segments.encode(segment), profile=device["profile"])
+
+
+def _retry(attempt: Callable[[], int | None]) -> int:
+    """Call until it does not answer None, which says that a race was lost."""
+    for _ in range(_ATTEMPTS):
+        done = attempt()
+        if done is not None:
+            return done
+    raise errors.Conflict("The points are being changed by others, try again")
+
+
+def empty(*, device: Doc) -> None:
+    """Remove all points of a device, in batches; a repetition goes on where a failed one ended.
+
+    Cost: one read a page, one batch write for 25 segments.
+    """
+    low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
+    store.current().drop_segments(device["id"], low, high, profile=device["profile"])
+    send.forget_amount(device["id"])

@@ -1,0 +1,1 @@
+"""What a profile may use and has used: plans and counters."""

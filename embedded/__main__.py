@@ -1,0 +1,207 @@
+"""``python -m embedded``: the API on this machine.
+
+Environment: DECANT_HOST (127.0.0.1), DECANT_HTTP_PORT (8000), DECANT_MQTT_PORT (1883), DECANT_MQTTS_PORT (8883) with
+DECANT_MQTT_CERT and DECANT_MQTT_KEY, DECANT_DATA_DIR (data), DECANT_PROFILE_TOKEN and
+DECANT_DEVICE_TOKEN (the texts of the first tokens; random when not set), DECANT_SYNCHRONOUS (FULL or NORMAL), and what
+chalicelib/settings.py names.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from chalicelib import errors, settings, store
+from chalicelib.host import clock, dead_letters, events, log, mqtt, secret
+from chalicelib.services.devices import erasures
+from chalicelib.store import Entity
+from chalicelib.store.sqlite import SqliteStore
+from embedded import listeners, seed
+from embedded.events import Events
+from embedded.gateway import Gateway, GroupCommit, remember_content_types
+from embedded.mqtt.broker import Broker
+
+_DAY_S = 86_400
+_FLUSH_S = 0.2
+"""A system call a line would be a twentieth of what a request costs."""
+
+_WELCOME = """
+Decant is ready.
+
+  Base URL        {url}
+  Profile token   {profile}
+  Device token    {device}
+  MQTT            {host}:{mqtt}
+
+Send a point, and read it back:
+
+  curl -X POST {url}/data -H 'Device-Token: {device}' -H 'Content-Type: application/json' \\
+    -d '{{"variable": "temperature", "value": 21.5, "unit": "C"}}'
+  curl '{url}/data?query=last_value' -H 'Device-Token: {device}'
+
+The same over MQTT:
+
+  mosquitto_pub -h {host} -p {mqtt} -u Token -P {device} -q 1 -t tago/data/post \\
+    -m '{{"variable": "temperature", "value": 22}}'
+
+The official SDKs need two environment variables:
+
+  export TAGOIO_API={url}
+  export TAGOIO_SSE={url}/events
+"""
+_LETTERS_KEPT_S = 14 * _DAY_S
+
+
+class _Server(uvicorn.Server):
+    """A server that ends its loop on a signal; uvicorn's own raises the signal again, before anything is flushed."""
+
+    on_exit: tuple[Callable[[], None], ...] = ()
+    """What else is ended with it."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End what would go on for ever, then the server."""
+        for end in self.on_exit:
+            end()
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM while serving."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def _serve(here: SqliteStore, host: str, port: int, ports: listeners.MqttSettings, tokens: seed.Seed) -> int:
+    from app import app  # noqa: PLC0415 - after the settings are set
+
+    app.api.binary_types[:] = ["application/octet-stream"]
+    remember_content_types()
+    commits = GroupCommit(here, is_alone=lambda: requests() <= 1)
+    stream = Events(lambda then: commits.settle(then, is_alone=False))
+    mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)
+    events.watch(stream.stored, stream.seen)
+    mqtt.use(mqtt_broker)
+    config = uvicorn.Config(
+        Gateway(app, list(app.routes), commits, stream), host=host, port=port, http="httptools", ws="none",
+        lifespan="off", proxy_headers=False, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    server = _Server(config)
+    server.on_exit = (stream.close, mqtt_broker.close)
+
+    def requests() -> int:
+        return len(server.server_state.tasks) - stream.count
+
+    try:
+        mqtt_servers = await listeners.listen(mqtt_broker, host, ports)
+    except OSError as error:
+        print(f"Cannot start: MQTT on port {ports.port}: {error}; DECANT_MQTT_PORT names another", file=sys.stderr)
+        return 1
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        _welcome(host, server, mqtt_servers[0], tokens)
+    lines: list[str] = []
+    log.write = lines.append
+    # What was imported stays: it need not be looked at again and again for garbage.
+    gc.collect()
+    gc.freeze()
+    chores = [
+        asyncio.create_task(chore)
+        for chore in (_flush_often(lines), _purge_daily(here), listeners.sweep_often(mqtt_broker))
+    ]
+    await serving
+    for one in mqtt_servers:
+        one.close()
+    for running in chores:
+        running.cancel()
+    _flush(lines)
+    return 0
+
+
+def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tokens: seed.Seed) -> None:
+    bound = server.servers[0].sockets[0].getsockname()[1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
+    url = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
+    mqtt = mqtt_server.sockets[0].getsockname()[1]
+    text = _WELCOME.format(url=url, host=shown, mqtt=mqtt, profile=tokens.profile_token, device=tokens.device_token)
+    print(text, flush=True)
+
+
+def _keep_letter(reason: str, message: dict[str, Any]) -> None:
+    """Keep a message that could not be stored, for two weeks."""
+    now_ms = clock.now_ms()
+    doc = {"reason": reason, "message": message}
+    name = f"{now_ms:013d}-{secrets.token_hex(4)}"
+    store.current().put(Entity("dead-letters", name, doc, 1, now_ms // 1000 + _LETTERS_KEPT_S))
+
+
+async def _flush_often(lines: list[str]) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_S)
+        _flush(lines)
+
+
+def _flush(lines: list[str]) -> None:
+    sys.stdout.write("".join(lines))
+    sys.stdout.flush()
+    lines.clear()
+
+
+async def _purge_daily(here: SqliteStore) -> None:
+    while True:
+        with contextlib.suppress(errors.Unavailable):
+            here.purge()
+            erasures.resume()
+        await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status."""
+    directory = Path(os.environ.get("DECANT_DATA_DIR") or "data")
+    host = os.environ.get("DECANT_HOST") or "127.0.0.1"
+    try:
+        port = int(os.environ.get("DECANT_HTTP_PORT") or "8000")
+        ports = listeners.load()
+        held = seed.lock(directory)
+    except (ValueError, OSError, seed.InUse) as error:
+        print(f"Cannot start: {error}", file=sys.stderr)
+        return 1
+    os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
+    settings.use(settings.load())
+    secret.use(seed.read_secret(directory))
+    here = SqliteStore(directory / "decant.db", synchronous=os.environ.get("DECANT_SYNCHRONOUS") or "FULL")
+    store.use(here)
+    here.grouped = True
+    try:
+        tokens = seed.seed(
+            profile_token=os.environ.get("DECANT_PROFILE_TOKEN") or None,
+            device_token=os.environ.get("DECANT_DEVICE_TOKEN") or None,
+        )
+        if here.in_transaction:
+            here.commit()
+    except errors.ApiError as error:
+        print(f"Cannot start: {error.message}", file=sys.stderr)
+        return 1
+    dead_letters.use(_keep_letter)
+    listeners.raise_file_limit()
+    status = uvloop.run(_serve(here, host, port, ports, tokens))
+    here.close()
+    held.close()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

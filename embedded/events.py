@@ -1,0 +1,160 @@
+"""The event stream: what devices send and do, as it happens, to whoever listens on ``GET /events``.
+
+Source: TagoIO's clients: channels ``device_data.<id>`` and ``device_inspector.<id>``, a comment every five seconds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from chalicelib import errors, http
+from chalicelib.codec import keys, segments, times
+from chalicelib.codec.segments import Item
+from chalicelib.host import clock
+from chalicelib.services.access import callers
+from chalicelib.services.devices import devices
+
+CHANNELS = ("device_data", "device_inspector")
+PING_S = 5.0
+MAX_LISTENERS = 1_000
+MAX_CHANNELS = 100
+_MAX_WAITING = 1_000
+"""Events that wait for a listener; it misses what comes while there are more."""
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"access-control-allow-origin", b"*"),
+]
+_PING = b":\n\n"
+Queue = asyncio.Queue[bytes | None]
+Settle = Callable[[Callable[[bool], None]], None]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Events:
+    """All listeners.
+
+    Args:
+        settle: calls back when what was written so far is kept: nobody hears of what is undone.
+    """
+
+    def __init__(self, settle: Settle) -> None:
+        self._settle = settle
+        self._by_channel: dict[str, set[Queue]] = {}
+        self.count = 0
+        self._is_over = False
+
+    def stored(self, device: str, items: list[Item]) -> None:
+        """Tell that points were stored; see chalicelib.host.events."""
+        channel = f"device_data.{device}"
+        if channel in self._by_channel:
+            lines: list[str] = []
+            for item in items:
+                segment = segments.decode(item)
+                lines += segments.splice(segment, range(len(segment.offsets)), details=False)
+            if lines:
+                self._emit_kept(channel, f"[{','.join(lines)}]")
+
+    def seen(self, device: str, title: str, content: str) -> None:
+        """Tell what a device did; see chalicelib.host.events."""
+        channel = f"device_inspector.{device}"
+        if channel in self._by_channel:
+            entry = {
+                "connection_id": keys.new_id(),
+                "content": content,
+                "device_id": device,
+                "timestamp": times.to_iso(clock.now_ms()),
+                "title": title,
+            }
+            self._emit_kept(channel, orjson.dumps(entry).decode())
+
+    def _emit_kept(self, channel: str, payload: str) -> None:
+        data = f'data: {{"channel":"{channel}","payload":{payload}}}\n\n'.encode()
+        self._settle(lambda is_kept: self._emit(channel, data) if is_kept else None)
+
+    def _emit(self, channel: str, data: bytes) -> None:
+        for queue in self._by_channel.get(channel, ()):
+            if not queue.full():
+                queue.put_nowait(data)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._is_over = True
+        for queue in {queue for queues in self._by_channel.values() for queue in queues}:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    async def listen(self, query: bytes, receive: Receive, send: Send) -> dict[str, Any] | None:
+        """Serve one listener until it goes away; return a refusal to answer instead, or None."""
+        try:
+            channels = _channels(query)
+        except errors.ApiError as error:
+            refusal: dict[str, Any] = http.failed(error.message, error.status).to_dict()
+            return refusal
+        if self.count >= MAX_LISTENERS or self._is_over:
+            refusal = http.failed("Too many listeners, try again later", 503, {"Retry-After": "60"}).to_dict()
+            return refusal
+        queue: Queue = asyncio.Queue(_MAX_WAITING)
+        for channel in channels:
+            self._by_channel.setdefault(channel, set()).add(queue)
+        self.count += 1
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await _stream(queue, gone, send)
+        finally:
+            gone.cancel()
+            self.count -= 1
+            for channel in channels:
+                self._by_channel[channel].discard(queue)
+                if not self._by_channel[channel]:
+                    del self._by_channel[channel]
+        return None
+
+
+async def _stream(queue: Queue, gone: "asyncio.Future[None]", send: Send) -> None:
+    data: bytes | None = _PING
+    while data is not None and not gone.done():
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+        try:
+            data = await asyncio.wait_for(queue.get(), PING_S)
+        except TimeoutError:
+            data = _PING
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _channels(query: bytes) -> list[str]:
+    """Return the channels that are asked for, each one that the token may listen to.
+
+    Raises:
+        errors.Denied: no good token, or another profile's device.
+        errors.BadRequest: no channel, or one that does not exist here.
+    """
+    found = parse_qs(query.decode("latin-1"), max_num_fields=50)
+    grant = callers.resolve(text=found.get("token", [""])[-1])
+    if grant is None or grant.permission not in ("full", "read"):
+        raise errors.Denied
+    names = [name for part in ("channels", "channel") for text in found.get(part, ()) for name in text.split(",")]
+    if not 0 < len(names) <= MAX_CHANNELS:
+        raise errors.BadRequest(f"channels must name 1 to {MAX_CHANNELS} channels")
+    for name in names:
+        kind, _, device = name.partition(".")
+        if kind not in CHANNELS:
+            raise errors.BadRequest(f"channels must be device_data.<id> or device_inspector.<id>, not {name[:50]}")
+        if grant.device not in ("", device):
+            raise errors.Denied
+        try:
+            devices.get_or_raise(profile=grant.profile, device=device)
+        except errors.NotFound:
+            raise errors.Denied from None
+    return list(dict.fromkeys(names))

@@ -1,0 +1,257 @@
+"""A client's connection on asyncio: bytes to packets, packets to the broker, acknowledgements after the commit."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from chalicelib import errors
+from embedded.mqtt import answers, packets
+from embedded.mqtt.broker import MAX_PERSIST_S, Admission, Broker
+from embedded.mqtt.packets import Malformed, Message
+from embedded.mqtt.rates import next_minute_s
+from embedded.mqtt.session import Session
+
+MAX_PACKET_BYTES = 131_072 + 1_024
+"""128 KiB of payload, as on AWS, and room for topic and properties."""
+CONNECT_WITHIN_S = 10.0
+NO_KEEP_ALIVE_S = 60.0
+"""After how long without a packet a client is given up that named no keep-alive."""
+MAX_UNSENT_BYTES = 1_000_000
+"""QoS 0 messages are dropped for a client that does not read faster than this piles up."""
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    Args:
+        broker: what it talks to.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._acks = bytearray()
+        self._held: tuple[int, bytes] | None = None
+        self._version = 4
+        self._who: Admission | None = None
+        self._session: Session | None = None
+        self._will: Message | None = None
+        self._silence_s = CONNECT_WITHIN_S
+        self._heard_s = self._loop.time()
+        self._is_over = False
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for CONNECT."""
+        self._transport = transport
+        self._broker.opened.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the broker; a will that was not taken back is published."""
+        self._broker.opened.discard(self)
+        self._is_over = True
+        session, who, will = self._session, self._who, self._will
+        self._session = None
+        if session is None or who is None:
+            return
+        self._broker.leave(self, session, self._loop.time())
+        if will is not None and who.may_publish:
+            with contextlib.suppress(errors.Unavailable):
+                self._broker.accept(who, session, will)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle every whole packet, then let acknowledgements wait for the commit."""
+        if self._is_over:
+            return
+        self._heard_s = self._loop.time()
+        self._buffer += data
+        try:
+            if self._session is None and self._buffer and self._buffer[0] != packets.CONNECT << 4:
+                raise Malformed("the first packet is not CONNECT", packets.PROTOCOL_ERROR)
+            while self._held is None and not self._is_over:
+                packet = packets.split(self._buffer, MAX_PACKET_BYTES)
+                if packet is None:
+                    break
+                self._handle(*packet)
+        except Malformed as error:
+            self._broker.refuse(str(error))
+            self.close(error.reason)
+        except errors.Unavailable:
+            # Nothing is acknowledged, so the client sends it again.
+            self.close(packets.UNAVAILABLE)
+        if self._acks:
+            acks, self._acks, session = bytes(self._acks), bytearray(), self._session
+            self._broker.commits.settle(
+                lambda is_kept: self._settled(acks, session, is_kept), is_alone=self._broker.is_alone
+            )
+
+    def _settled(self, acks: bytes, session: Session | None, is_kept: bool) -> None:
+        if is_kept:
+            self._write(acks)
+            return
+        if session is not None:
+            session.forget_taken()
+        self.close(packets.UNAVAILABLE)
+
+    def _write(self, data: bytes) -> None:
+        if not self._is_over:
+            self._transport.write(data)
+
+    def _deliver(self, data: bytes) -> None:
+        """Send a message, unless it may be dropped and the client does not keep up."""
+        if data[0] & 6 or self._transport.get_write_buffer_size() < MAX_UNSENT_BYTES:
+            self._write(data)
+
+    def _handle(self, first: int, body: bytes) -> None:
+        kind = first >> 4
+        if self._session is None or self._who is None:
+            self._connect(body)
+        elif kind == packets.PUBLISH:
+            self._publish(first, body, self._who, self._session)
+        else:
+            handler = _HANDLERS.get(kind)
+            if handler is None:
+                raise Malformed(f"a client does not send packets of type {kind}", packets.PROTOCOL_ERROR)
+            handler(self, body, self._session)
+
+    def _connect(self, body: bytes) -> None:
+        sent = packets.read_connect(body)
+        self._version = sent.version
+        if not sent.client_id and not sent.is_clean and sent.version < packets.V5:
+            self._refuse(packets.BAD_CLIENT_ID, "no client id for a session that is to be kept")
+            return
+        who = self._broker.admit(sent)
+        if isinstance(who, int):
+            self._refuse(who, f"not admitted, reason {who:#x}")
+            return
+        self._silence_s = sent.keep_alive_s * 2.0 or NO_KEEP_ALIVE_S
+        self._will = sent.will
+        session, is_present = self._broker.open(self, who, sent)
+        self._who, self._session = who, session
+        assigned = "" if sent.client_id else session.client_id
+        answer = answers.connack(
+            sent.version, packets.NORMAL, is_present=is_present, assigned=assigned, expiry_s=session.expiry_s,
+            max_bytes=MAX_PACKET_BYTES,
+        )  # fmt: skip
+        self._broker.commits.settle(
+            lambda is_kept: self._welcome(answer, session, is_kept), is_alone=self._broker.is_alone
+        )
+
+    def _welcome(self, answer: bytes, session: Session, is_kept: bool) -> None:
+        self._settled(answer, session, is_kept)
+        if not self._is_over:
+            session.resume(self._deliver)
+
+    def _refuse(self, reason: int, text: str) -> None:
+        self._broker.refuse(text)
+        self._write(answers.connack(self._version, reason))
+        self._end()
+
+    def _publish(self, first: int, body: bytes, who: Admission, session: Session) -> None:
+        if not self._broker.rates.take(who.profile, "publish"):
+            self._hold(first, body)
+            return
+        sent = packets.read_publish(first, body, self._version)
+        message, packet_id = sent.message, sent.packet_id
+        if not who.may_publish:
+            self._forbid(message.qos, packet_id)
+            return
+        if message.qos == 2:
+            if packet_id not in session.received:
+                self._broker.accept(who, session, message)
+                session.received.add(packet_id)
+            self._acks += answers.ack(packets.PUBREC, packet_id, self._version)
+        elif message.qos == 1:
+            if not (sent.is_again and session.was_taken(packet_id, message)):
+                self._broker.accept(who, session, message)
+                session.note_taken(packet_id, message)
+            self._acks += answers.ack(packets.PUBACK, packet_id, self._version)
+        else:
+            self._broker.accept(who, session, message)
+
+    def _forbid(self, qos: int, packet_id: int) -> None:
+        if self._version != packets.V5 or qos == 0:
+            raise Malformed("the token may not publish", packets.NOT_AUTHORIZED)
+        kind = packets.PUBACK if qos == 1 else packets.PUBREC
+        self._write(answers.ack(kind, packet_id, self._version, packets.NOT_AUTHORIZED))
+
+    def _hold(self, first: int, body: bytes) -> None:
+        """Read no further until the minute is over: the client waits for its acknowledgement, and nothing is lost."""
+        self._held = first, body
+        self._transport.pause_reading()
+        self._loop.call_later(next_minute_s(), self._go_on)
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and not self._is_over:
+            self._transport.resume_reading()
+            try:
+                self._handle(*held)
+            except (Malformed, errors.Unavailable):
+                self.close(packets.UNAVAILABLE)
+            self.data_received(b"")
+
+    def _acknowledged(self, body: bytes, session: Session) -> None:
+        session.acknowledged(packets.read_ack(body))
+
+    def _release(self, body: bytes, session: Session) -> None:
+        packet_id = packets.read_ack(body)
+        session.received.discard(packet_id)
+        self._acks += answers.ack(packets.PUBCOMP, packet_id, self._version)
+
+    def _subscribe(self, body: bytes, session: Session) -> None:
+        sent = packets.read_subscribe(body, self._version)
+        may = self._who is not None and self._who.may_subscribe
+        reasons = [session.subscribe(*one) if may else packets.NOT_AUTHORIZED for one in sent.filters]
+        self._broker.note_subscriptions(session)
+        self._write(answers.suback(sent.packet_id, self._version, reasons))
+
+    def _unsubscribe(self, body: bytes, session: Session) -> None:
+        sent = packets.read_unsubscribe(body, self._version)
+        reasons = [session.unsubscribe(name) for name in sent.filters]
+        self._broker.note_subscriptions(session)
+        self._write(answers.unsuback(sent.packet_id, self._version, reasons))
+
+    def _ping(self, _body: bytes, _session: Session) -> None:
+        self._write(answers.PINGRESP)
+
+    def _disconnect(self, body: bytes, session: Session) -> None:
+        reason, properties = packets.read_disconnect(body, self._version)
+        if reason != packets.WITH_WILL:
+            self._will = None
+        kept = properties.get(packets.SESSION_EXPIRY)
+        if isinstance(kept, int) and session.expiry_s:
+            session.expiry_s = min(kept, MAX_PERSIST_S)
+        self._end()
+
+    def close(self, reason: int) -> None:
+        """End the connection, telling a client of version 5 why; see Client."""
+        if self._is_over:
+            return
+        if reason == packets.ADMINISTRATIVE:
+            self._will = None
+        if self._version == packets.V5 and self._session is not None:
+            self._write(answers.disconnect(reason, answers.REASONS.get(reason, "ended")))
+        self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._transport.close()
+
+    def check(self, now_s: float) -> None:
+        """Give up a client that has been silent for too long."""
+        if now_s - self._heard_s > self._silence_s and self._held is None:
+            self._broker.refuse("silent for too long")
+            self.close(packets.KEEP_ALIVE_TIMEOUT)
+
+
+_HANDLERS: dict[int, Callable[[Connection, bytes, Session], None]] = {
+    packets.PUBACK: Connection._acknowledged,
+    packets.PUBREL: Connection._release,
+    packets.SUBSCRIBE: Connection._subscribe,
+    packets.UNSUBSCRIBE: Connection._unsubscribe,
+    packets.PINGREQ: Connection._ping,
+    packets.DISCONNECT: Connection._disconnect,
+}

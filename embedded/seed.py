@@ -1,0 +1,94 @@
+"""What must be there before the first answer: a locked data directory, a secret, a profile and a first device."""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from chalicelib import errors, store
+from chalicelib.services.access import callers, tokens
+from chalicelib.services.accounts import profiles
+from chalicelib.services.devices import devices
+from chalicelib.store import Entity
+
+_OWNER, _NAME = "local", "seed"
+
+
+class Seed(NamedTuple):
+    """What to print at the start."""
+
+    profile_token: str
+    device_token: str
+
+
+class InUse(Exception):
+    """Another process serves this data directory."""
+
+
+def lock(directory: Path) -> IO[str]:
+    """Make the directory, for the owner only, and keep other processes out until the file returned is closed.
+
+    Raises:
+        InUse: another process has it.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = (directory / "lock").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise InUse(f"Another process serves {directory}") from None
+    return held
+
+
+def read_secret(directory: Path) -> bytes:
+    """Return the secret that tokens are derived from; the first call makes it, readable for the owner only."""
+    path = directory / "secret"
+    if not path.exists():
+        fresh = directory / "secret.new"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    return path.read_text().strip().encode()
+
+
+def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
+    """Make the first profile and device unless they exist, and see that the tokens asked for work.
+
+    Args:
+        profile_token: the text that the profile's token shall have; one more is made if it has others.
+        device_token: the same for the first device.
+
+    Raises:
+        errors.ApiError: a token has not the shape of one, or stands for something else.
+    """
+    here = store.current()
+    found = here.get(_OWNER, _NAME)
+    if found is None:
+        profile, first = profiles.create(name="Default", token=profile_token)
+        made = devices.create(profile=profile, sent={"name": "First device"}, token=device_token)
+        here.put(Entity(_OWNER, _NAME, {"profile": profile, "device": made["device_id"]}))
+        return Seed(first, made["token"])
+    profile, device = found.doc["profile"], found.doc["device"]
+    return Seed(
+        _token("profile", profile, "", profile_token),
+        _token("device", profile, device, device_token),
+    )
+
+
+def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
+    if wanted is None:
+        listed = tokens.list_all(owner=f"device#{device}" if device else f"profile#{profile}")
+        return str(listed[0]["token"]) if listed else "(none is left: make one with the profile token)"
+    grant = callers.resolve(text=wanted)
+    if grant is None:
+        made = tokens.create(
+            kind=kind, profile=profile, device=device, sent={"name": "Set", "permission": "full"}, chosen=wanted
+        )
+        return str(made["token"])
+    if (grant.kind, grant.profile, grant.device) != (kind, profile, device):
+        raise errors.BadRequest(f"The {kind} token that is set stands for something else")
+    return wanted
