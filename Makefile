@@ -3,16 +3,28 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 
-.PHONY: run test package deploy deploy-demo bench lock clean
+.PHONY: run lint fix test package deploy deploy-demo bench lock clean
 
 run: $(VENV)/.embedded
 	@exec $(BIN)/python -m embedded
 
-test: $(VENV)/.dev
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# `make test T=tests/api` runs these tests only. A T of the environment counts for nothing: CI must run all of them.
+ifeq ($(origin T),command line)
+test: $(VENV)/.dev
+	$(BIN)/pytest $(T)
+else
+test: lint
 	$(BIN)/pytest -n 2 --cov --cov-report=term
+endif
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
