@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 
-.PHONY: run lint fix test package deploy deploy-demo bench lock clean
+.PHONY: run lint fix test docs package deploy deploy-demo bench lock clean
 
 run: $(VENV)/.embedded
 	@exec $(BIN)/python -m embedded
@@ -25,6 +25,10 @@ else
 test: lint
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 endif
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m embedded.settings_page
+	$(BIN)/python -m deploy.cost
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)

@@ -16,21 +16,21 @@ class Settings:
     """Each field is the environment variable ``DECANT_<NAME>`` in upper case."""
 
     segments_table: str = "decant-segments"
-    """DynamoDB table of segments."""
+    """On AWS: DynamoDB table of the points."""
     entities_table: str = "decant-entities"
-    """DynamoDB table of profiles, devices, tokens, parameters and directories."""
+    """On AWS: DynamoDB table of profiles, devices, tokens, parameters and directories."""
     secret_parameter: str = "/decant/secret"  # noqa: S105 - a name
-    """SSM SecureString that holds the deployment's secret."""
+    """On AWS: SSM SecureString with the secret that tokens are derived from."""
     dead_letters_queue: str = "decant-dead-letters"
-    """SQS queue of the messages that could not be stored."""
+    """On AWS: SQS queue of the MQTT messages that could not be stored."""
     basic_ingest_rule: str = ""
-    """Topic rule that devices may publish to themselves, past the message broker and its charge."""
+    """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     dedupe: bool = True
     """Whether a repeated request, or the same point twice in one request, is stored once."""
     scalar_as_list: bool = False
     """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number."""
     profile_may_send: bool = False
-    """Whether a profile token may POST to /device/{id}/data."""
+    """Whether a profile token may POST to ``/device/{id}/data``. The embedded mode turns it on if it is not set."""
 
 
 def load() -> Settings:

@@ -1,9 +1,6 @@
 """``python -m embedded``: the API on this machine.
 
-Environment: DECANT_HOST (127.0.0.1), DECANT_HTTP_PORT (8000), DECANT_MQTT_PORT (1883), DECANT_MQTTS_PORT (8883) with
-DECANT_MQTT_CERT and DECANT_MQTT_KEY, DECANT_DATA_DIR (data), DECANT_PROFILE_TOKEN and
-DECANT_DEVICE_TOKEN (the texts of the first tokens; random when not set), DECANT_SYNCHRONOUS (FULL or NORMAL), and what
-chalicelib/settings.py names.
+docs/settings.md lists the environment variables.
 """
 
 import asyncio
@@ -14,7 +11,6 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -29,6 +25,7 @@ from embedded import listeners, seed
 from embedded.events import Events
 from embedded.gateway import Gateway, GroupCommit, remember_content_types
 from embedded.mqtt.broker import Broker
+from embedded.settings import EmbeddedSettings, load
 
 _DAY_S = 86_400
 _FLUSH_S = 0.2
@@ -82,7 +79,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(here: SqliteStore, host: str, port: int, ports: listeners.MqttSettings, tokens: seed.Seed) -> int:
+async def _serve(here: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed) -> int:
     from app import app  # noqa: PLC0415 - after the settings are set
 
     app.api.binary_types[:] = ["application/octet-stream"]
@@ -93,9 +90,9 @@ async def _serve(here: SqliteStore, host: str, port: int, ports: listeners.MqttS
     events.watch(stream.stored, stream.seen)
     mqtt.use(mqtt_broker)
     config = uvicorn.Config(
-        Gateway(app, list(app.routes), commits, stream), host=host, port=port, http="httptools", ws="none",
-        lifespan="off", proxy_headers=False, log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=5,
+        Gateway(app, list(app.routes), commits, stream), host=options.host, port=options.http_port,
+        http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
+        server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = _Server(config)
     server.on_exit = (stream.close, mqtt_broker.close)
@@ -104,15 +101,16 @@ async def _serve(here: SqliteStore, host: str, port: int, ports: listeners.MqttS
         return len(server.server_state.tasks) - stream.count
 
     try:
-        mqtt_servers = await listeners.listen(mqtt_broker, host, ports)
+        mqtt_servers = await listeners.listen(mqtt_broker, options)
     except OSError as error:
-        print(f"Cannot start: MQTT on port {ports.port}: {error}; DECANT_MQTT_PORT names another", file=sys.stderr)
+        text = f"MQTT on port {options.mqtt_port}: {error}; DECANT_MQTT_PORT names another"
+        print(f"Cannot start: {text}", file=sys.stderr)
         return 1
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     if server.started:
-        _welcome(host, server, mqtt_servers[0], tokens)
+        _welcome(options.host, server, mqtt_servers[0], tokens)
     lines: list[str] = []
     log.write = lines.append
     # What was imported stays: it need not be looked at again and again for garbage.
@@ -170,26 +168,20 @@ async def _purge_daily(here: SqliteStore) -> None:
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
-    directory = Path(os.environ.get("DECANT_DATA_DIR") or "data")
-    host = os.environ.get("DECANT_HOST") or "127.0.0.1"
     try:
-        port = int(os.environ.get("DECANT_HTTP_PORT") or "8000")
-        ports = listeners.load()
-        held = seed.lock(directory)
+        options = load()
+        held = seed.lock(options.data_dir)
     except (ValueError, OSError, seed.InUse) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         return 1
     os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
     settings.use(settings.load())
-    secret.use(seed.read_secret(directory))
-    here = SqliteStore(directory / "decant.db", synchronous=os.environ.get("DECANT_SYNCHRONOUS") or "FULL")
+    secret.use(seed.read_secret(options.data_dir))
+    here = SqliteStore(options.data_dir / "decant.db", synchronous=options.synchronous)
     store.use(here)
     here.grouped = True
     try:
-        tokens = seed.seed(
-            profile_token=os.environ.get("DECANT_PROFILE_TOKEN") or None,
-            device_token=os.environ.get("DECANT_DEVICE_TOKEN") or None,
-        )
+        tokens = seed.seed(profile_token=options.profile_token, device_token=options.device_token)
         if here.in_transaction:
             here.commit()
     except errors.ApiError as error:
@@ -197,7 +189,7 @@ def main() -> int:
         return 1
     dead_letters.use(_keep_letter)
     listeners.raise_file_limit()
-    status = uvloop.run(_serve(here, host, port, ports, tokens))
+    status = uvloop.run(_serve(here, options, tokens))
     here.close()
     held.close()
     return status

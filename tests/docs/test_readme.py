@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.settings import Settings
 from tests.program import fresh_environment
 
 ROOT = Path(__file__).parents[2]
@@ -78,14 +77,6 @@ def test_test_command_is_what_ci_runs():
     assert "make test" in [command for command, _ in STEPS]
     script = (ROOT / ".ci/run").read_text()
     assert script.splitlines()[-1] == "make test" and os.access(ROOT / ".ci/run", os.X_OK)
-
-
-def test_every_setting_is_in_the_table():
-    documented = set(re.findall(r"^\| `(DECANT_[A-Z_]+)` \|", README, re.MULTILINE))
-    sources = [*(ROOT / "embedded").glob("*.py"), ROOT / "chalicelib/settings.py"]
-    used = set(re.findall(r"DECANT_[A-Z_]+", " ".join(path.read_text() for path in sources)))
-    fields = {f"DECANT_{name.upper()}" for name in Settings.__dataclass_fields__}
-    assert documented == fields | {name for name in used if not name.endswith("_")}
 
 
 def test_bench_table_stands_in_the_readme():

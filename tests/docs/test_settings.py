@@ -1,0 +1,60 @@
+"""docs/settings.md is what the settings say, and no variable is read behind its back."""
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from chalicelib import settings
+from embedded import settings as embedded_settings
+from embedded import settings_page
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTED = set(re.findall(r"^\| `(DECANT_[A-Z_]+)` \|", settings_page.PATH.read_text(), re.MULTILINE))
+SOURCES = [ROOT / "app.py"]
+SOURCES += [path for part in ("chalicelib", "embedded", "deploy", "bench") for path in (ROOT / part).rglob("*.py")]
+MODELS = [(settings, settings.Settings), (embedded_settings, embedded_settings.EmbeddedSettings)]
+each_model = pytest.mark.parametrize(("module", "model"), MODELS, ids=["api", "embedded"])
+
+
+@dataclass
+class Silent:
+    name: str = ""
+
+
+def test_page_is_what_the_generator_writes():
+    assert settings_page.PATH.read_text() == settings_page.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_variable_that_is_named_in_the_code_is_documented(path):
+    assert set(re.findall(r"DECANT_[A-Z][A-Z_]*", path.read_text())) <= DOCUMENTED
+
+
+@each_model
+def test_every_field_is_read_from_its_variable(monkeypatch, module, model):
+    for field in fields(model):
+        kind = str if field.default is None else type(field.default)
+        text, value = ("0", False) if field.default is True else ("1", kind("1"))
+        with monkeypatch.context() as patch:
+            patch.setenv(f"DECANT_{field.name.upper()}", text)
+            assert getattr(module.load(), field.name) == value
+
+
+@each_model
+def test_defaults_are_those_of_the_model(monkeypatch, module, model):
+    for name in DOCUMENTED:
+        monkeypatch.delenv(name, raising=False)
+    assert module.load() == model()
+
+
+def test_empty_variables_of_the_embedded_mode_count_as_not_set(monkeypatch):
+    for field in fields(embedded_settings.EmbeddedSettings):
+        monkeypatch.setenv(f"DECANT_{field.name.upper()}", "")
+    assert embedded_settings.load() == embedded_settings.EmbeddedSettings()
+
+
+def test_a_field_without_a_docstring_is_refused():
+    with pytest.raises(ValueError, match=r"Silent\.name has no docstring"):
+        list(settings_page.rows(Silent))
