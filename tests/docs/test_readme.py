@@ -1,4 +1,4 @@
-"""The README's commands run and print what it says, and it leaves nothing out."""
+"""The commands of README.md and docs/mqtt.md run and print what the pages say; figures and links hold."""
 
 import os
 import re
@@ -13,6 +13,8 @@ from tests.program import fresh_environment
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+EXAMPLES = README + (ROOT / "docs/mqtt.md").read_text()
+FIGURES = (ROOT / "docs/figures.md").read_text()
 CONSOLE = "".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
 STEPS = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 
@@ -59,15 +61,15 @@ def test_start_prints_what_the_readme_says(start):
     assert plain(program.welcome, program.url, program.mqtt_port) == plain(output)
 
 
-def test_python_examples_print_what_the_readme_says(run):
-    examples = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+def test_python_examples_print_what_the_page_says(run):
+    examples = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", EXAMPLES, re.DOTALL)
     assert len(examples) == 2
     for code, output in examples:
         assert run([sys.executable, "-c", code]) == output.strip()
 
 
-def test_mqtt_commands_print_what_the_readme_says(run):
-    ((commands, output),) = re.findall(r"```shell\n(.*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+def test_mqtt_commands_print_what_the_page_says(run):
+    ((commands, output),) = re.findall(r"```shell\n(.*?)```\n\n```json\n(.*?)```", EXAMPLES, re.DOTALL)
     if shutil.which("mosquitto_pub") is None:
         pytest.skip("mosquitto_pub is not installed")
     assert run(["bash", "-c", commands]) == plain(output)
@@ -79,12 +81,27 @@ def test_test_command_is_what_ci_runs():
     assert script.splitlines()[-1] == "make test" and os.access(ROOT / ".ci/run", os.X_OK)
 
 
-def test_bench_table_stands_in_the_readme():
-    rows = re.findall(r"^\| (POST|GET) [^|]+\|(?:[^|]+\|){4} [\d.]+ × \|$", README, re.MULTILINE)
-    assert rows.count("POST") == 4 and rows.count("GET") == 15
+def test_bench_tables_are_whole():
+    rows = re.findall(r"^\| (POST|GET|MQTT) [^|]+\|(?:[^|]+\|){4} [\d.]+ × \|$", FIGURES, re.MULTILINE)
+    assert [rows.count(kind) for kind in ("POST", "GET", "MQTT")] == [4, 15, 3]
+
+
+def test_the_three_numbers_of_the_readme_are_measured_ones():
+    (section,) = re.findall(r"^## Figures\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    measured = {row: figure for row, figure in re.findall(r"^\| ([^|]+) \| ([\d,]+) \|", FIGURES, re.MULTILINE)}
+    named = ("POST 1, 16 connections", "GET last 15, 1,000 stored", "MQTT QoS 1, 200 connections")
+    assert re.findall(r"\d,\d{3}", section) == [measured[row] for row in named]
+
+
+def anchors(path):
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-        assert target.startswith("http") or (path.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        assert target.startswith("https://") or page.exists(), target
+        assert not anchor or anchor in anchors(page), target
