@@ -19,11 +19,15 @@ from chalicelib.host import cache, log, mqtt, secret
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
-from tests import kit
 from tests.cloud.deployment import is_named
+from tests.kit.clock import NOW_MS, Clock
+from tests.kit.faults import client, count_hooks
+from tests.kit.policies import record, take_violations
+from tests.kit.strict_dynamodb import be_strict
+from tests.kit.world import Recorder, World
 from tests.program import Program
 
-botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", kit.record))
+botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
 
 def pytest_collection_modifyitems(config, items):
@@ -35,42 +39,45 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def dynamodb():
+    """moto's DynamoDB with both tables, as strict as DynamoDB itself."""
     with mock_aws():
         for model in (SegmentModel, EntityModel):
             model.create_table(wait=True)
-        kit.client().meta.events.register("before-parameter-build.dynamodb", kit.be_strict)
+        client().meta.events.register("before-parameter-build.dynamodb", be_strict)
         yield
 
 
 @pytest.fixture(autouse=True)
-def clean():
+def clean_process():
+    """Reset what a process keeps, and check what the functions did against their policies."""
     log.write = len
     settings.use(settings.Settings())
     secret.use(b"a secret of the tests")
     cache.clear_all()
-    mqtt.use(kit.Recorder())
+    mqtt.use(Recorder())
     yield
     store.use(None)
-    forbidden = [*kit.FORBIDDEN]
-    kit.FORBIDDEN.clear()
-    assert not forbidden, "a function did what its policy does not allow"
+    violations = take_violations()
+    assert not violations, f"calls that no policy allows:\n{violations}"
 
 
 @pytest.fixture
 def sqlite(tmp_path):
-    here = SqliteStore(tmp_path / "decant.db", synchronous="NORMAL")
-    store.use(here)
-    yield here
-    here.close()
+    """An empty SQLite store."""
+    sqlite_store = SqliteStore(tmp_path / "decant.db", synchronous="NORMAL")
+    store.use(sqlite_store)
+    yield sqlite_store
+    sqlite_store.close()
 
 
 @pytest.fixture
-def dynamo(dynamodb, clean):
-    here = DynamoStore(sleep=lambda _seconds: None)
-    store.use(here)
-    hooks = kit.count_hooks()
-    yield here
-    assert kit.count_hooks() == hooks, "a fault outlived its test"
+def dynamo(dynamodb, clean_process):
+    """An empty DynamoDB store, which waits for nothing."""
+    dynamo_store = DynamoStore(sleep=lambda _seconds: None)
+    store.use(dynamo_store)
+    hooks = count_hooks()
+    yield dynamo_store
+    assert count_hooks() == hooks, "a fault outlived its test"
     for account in dynamodb_backends.values():
         for region in account.values():
             for table in region.tables.values():
@@ -78,29 +85,33 @@ def dynamo(dynamodb, clean):
 
 
 @pytest.fixture(params=["sqlite", "dynamo"])
-def here(request):
+def each_store(request):
     """Each of the two stores."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    return kit.Clock(kit.NOW_MS).install(monkeypatch)
+    """A clock that a test moves."""
+    return Clock(NOW_MS).install(monkeypatch)
 
 
 @pytest.fixture
-def world(here):
-    return kit.World()
+def world(each_store):
+    """A profile with a device, in each of the two stores."""
+    return World()
 
 
 @pytest.fixture
-def frozen(here):
-    """An immutable device that keeps two days beside the current one."""
-    return kit.World(type="immutable", chunk_period="day", chunk_retention=2)
+def immutable_world(each_store):
+    """An immutable device that keeps two days besides the current one."""
+    return World(type="immutable", chunk_period="day", chunk_retention=2)
 
 
 @pytest.fixture
 def configure():
+    """Change settings for the length of a test."""
+
     def change(**values):
         settings.use(dataclasses.replace(settings.current(), **values))
 
@@ -109,6 +120,7 @@ def configure():
 
 @pytest.fixture
 def start(tmp_path):
+    """Start the embedded mode as processes, all on one data directory."""
     started = []
 
     def do(**environment):

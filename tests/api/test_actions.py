@@ -8,7 +8,7 @@ from chalicelib import errors
 from chalicelib.host import log, mqtt
 from chalicelib.services.access import client_ids
 from tests.iot.test_iot import connect, publish
-from tests.kit import World, point
+from tests.kit.world import World, point
 
 TRIGGER = {"tag_key": "kind", "tag_value": "meter", "topic": "meters/#"}
 ACTION = {"name": "Keep meters", "type": "mqtt_topic", "trigger": [TRIGGER], "action": {"type": "insert_to_device"}}

@@ -1,4 +1,4 @@
-"""Who may call; reliability rows 35 to 41."""
+"""Who may call: tokens, their permissions, their expiry, and what a refusal says."""
 
 import json
 import statistics
@@ -9,8 +9,10 @@ import pytest
 from chalicelib.codec import tokens
 from chalicelib.host import cache
 from chalicelib.store.models import EntityModel, SegmentModel
-from tests import kit
-from tests.kit import Api, World, counting, point
+from tests.kit.api import Api
+from tests.kit.billing import counting
+from tests.kit.faults import client
+from tests.kit.world import World, point
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -179,14 +181,14 @@ def fingerprint(token):
     return tokens.fingerprint(tokens.bare(token))
 
 
-def test_tables_hold_no_token(here, tmp_path):
+def test_tables_hold_no_token(each_store, tmp_path):
     world = World()
     texts = [world.token, world.profile_token, new_token(world)]
     world.send(point("a"))
-    if hasattr(here, "_db"):
-        dump = "\n".join(here._db.iterdump()) + (tmp_path / "decant.db-wal").read_bytes().decode("latin-1")
+    if hasattr(each_store, "_db"):
+        dump = "\n".join(each_store._db.iterdump()) + (tmp_path / "decant.db-wal").read_bytes().decode("latin-1")
     else:
-        scans = [kit.client().scan(TableName=model.Meta.table_name) for model in (SegmentModel, EntityModel)]
+        scans = [client().scan(TableName=model.Meta.table_name) for model in (SegmentModel, EntityModel)]
         dump = json.dumps(scans, default=repr)
     for text in texts:
         bare = text.removeprefix("p-")

@@ -6,7 +6,9 @@ from chalicelib.codec import tokens
 from chalicelib.functions.authorizer import authorize
 from chalicelib.host import secret
 from chalicelib.services.access import callers
-from tests.kit import Api, World, counting, point
+from tests.kit.api import Api
+from tests.kit.billing import counting
+from tests.kit.world import World, point
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/api/POST/data"
 
@@ -45,7 +47,7 @@ def test_expiring_token_goes_through_the_context(clock, world):
     assert grant.permission == "read" and grant.expires_ms == clock.now_ms + 86_400_000
 
 
-def test_keys_of_profiles_differ(here):
+def test_keys_of_profiles_differ(each_store):
     one, two = World(), World()
     assert ask({"token": one.token})["usageIdentifierKey"] != ask({"token": two.token})["usageIdentifierKey"]
 

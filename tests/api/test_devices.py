@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from chalicelib.services.devices import networks
-from tests.kit import World, point
+from tests.kit.world import World, point
 
 CREATE = {"name": "A device"}
 
@@ -242,20 +242,23 @@ def test_edit_connector_only_after_the_tokens_are_gone(world):
     assert world.admin.get(f"/device/{world.device}").result["connector"] == "a" * 24
 
 
-def test_edit_retention_within_its_bounds(frozen):
-    assert frozen.admin.put(f"/device/{frozen.device}", {"chunk_retention": 31}).result == "Successfully Updated"
-    assert frozen.admin.put(f"/device/{frozen.device}", {"chunk_retention": 32}).status == 400
+def test_edit_retention_within_its_bounds(immutable_world):
+    assert (
+        immutable_world.admin.put(f"/device/{immutable_world.device}", {"chunk_retention": 31}).result
+        == "Successfully Updated"
+    )
+    assert immutable_world.admin.put(f"/device/{immutable_world.device}", {"chunk_retention": 32}).status == 400
 
 
-def test_delete_removes_the_device_and_all_it_has(world, here):
+def test_delete_removes_the_device_and_all_it_has(world, each_store):
     world.send(point("a"))
     world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
     assert world.admin.delete(f"/device/{world.device}").result == "Successfully Removed"
     assert world.api.get("/data").status == 401
     assert world.admin.get(f"/device/{world.device}").status == 404
     assert world.admin.delete(f"/device/{world.device}").status == 404
-    assert here.list(f"device#{world.device}", "") == []
-    assert list(here.scan_segments(world.device, "0", "g", newest_first=True, first_page=5)) == []
+    assert each_store.list(f"device#{world.device}", "") == []
+    assert list(each_store.scan_segments(world.device, "0", "g", newest_first=True, first_page=5)) == []
     assert world.admin.get("/device").result == []
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from chalicelib import store
-from tests.kit import counting, point, values
+from tests.kit.billing import counting
+from tests.kit.world import World, point, values
 
 
 @pytest.fixture
@@ -83,8 +84,6 @@ def test_edit_moved_point_again_and_delete_it(stored):
 
 
 def test_edit_found_in_at_most_two_reads(dynamo):
-    from tests.kit import World
-
     world = World()
     world.send(point("a", 1, time="2026-01-01T00:00:00Z"), point("a", 2, time="2026-01-01T00:01:00Z"))
     point_id = world.read()[0]["id"]
@@ -178,7 +177,7 @@ def test_delete_by_scalar_query_is_refused(stored, query):
     assert stored.read(query="count") == 10
 
 
-def test_delete_everything_leaves_no_segment(stored, here):
+def test_delete_everything_leaves_no_segment(stored, each_store):
     stored.api.delete("/data")
     found = store.current().scan_segments(stored.device, "0", "g", newest_first=True, first_page=10)
     assert list(found) == []

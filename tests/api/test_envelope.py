@@ -6,7 +6,8 @@ import pytest
 
 from app import app
 from chalicelib import http
-from tests.kit import Api, World, point
+from tests.kit.api import Api
+from tests.kit.world import World, point
 
 ROUTES = sorted((path, method) for path, methods in app.routes.items() for method in methods)
 
@@ -57,7 +58,7 @@ def test_answer_that_is_too_large_is_refused(world):
         http.ok("x" * 5_000_001)
 
 
-def test_two_tenants_alternating_never_mix(here):
+def test_two_tenants_alternating_never_mix(each_store):
     worlds = [World(), World()]
     for turn in range(20):
         for number, world in enumerate(worlds):

@@ -1,4 +1,4 @@
-from tests.kit import point
+from tests.kit.world import point
 
 
 def test_send_then_read(world):

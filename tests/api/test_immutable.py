@@ -1,15 +1,15 @@
-"""Immutable devices: their window, their refusals, and that what has expired is gone; reliability row 99."""
+"""Immutable devices: their window, their refusals, and that expired points are gone."""
 
 import pytest
 
 from chalicelib import store
 from chalicelib.codec import periods
-from tests.kit import World, point, values
+from tests.kit.world import World, point, values
 
 DAY_S = 86_400
 
 
-def test_immutable_refuses_times_outside_its_window(clock, here):
+def test_immutable_refuses_times_outside_its_window(clock, each_store):
     world = World(type="immutable", chunk_period="day", chunk_retention=2)
     for time in ("2026-09-18T23:59:59.999Z", "2026-09-23T00:00:00.000Z"):
         answer = world.api.post("/data", [point("a"), point("a", time=time)])
@@ -21,32 +21,32 @@ def test_immutable_refuses_times_outside_its_window(clock, here):
     ("period", "retention", "first"),
     [("day", 0, "2026-09-21"), ("week", 1, "2026-09-14"), ("month", 3, "2026-06-01"), ("quarter", 1, "2026-04-01")],
 )
-def test_immutable_window_by_period(clock, here, period, retention, first):
+def test_immutable_window_by_period(clock, each_store, period, retention, first):
     world = World(type="immutable", chunk_period=period, chunk_retention=retention)
     assert world.send(point("a", time=first)) == "1 Data Added"
     answer = world.api.post("/data", point("a", time="2020-01-01"))
     assert answer.message == f"Time must be between {first} and 2026-09-22"
 
 
-def test_immutable_refuses_edits_deletes_and_ids(frozen):
-    frozen.send(point("a"))
-    point_id = frozen.read()[0]["id"]
-    edit = frozen.api.put("/data", {"id": point_id, "value": 2})
+def test_immutable_refuses_edits_deletes_and_ids(immutable_world):
+    immutable_world.send(point("a"))
+    point_id = immutable_world.read()[0]["id"]
+    edit = immutable_world.api.put("/data", {"id": point_id, "value": 2})
     assert (edit.status, edit.message) == (400, "You cannot edit data on immutable device")
-    delete = frozen.api.delete("/data", query={"ids": point_id})
+    delete = immutable_world.api.delete("/data", query={"ids": point_id})
     assert (delete.status, delete.message) == (400, "Data in immutable devices cannot be deleted")
-    read = frozen.api.get("/data", query={"ids": point_id})
+    read = immutable_world.api.get("/data", query={"ids": point_id})
     assert (read.status, read.message) == (400, "Filter using ID(s) is not supported on Immutable Storage Type")
-    assert frozen.api.get("/data", query={"ids": point_id, "query": "count"}).status == 400
+    assert immutable_world.api.get("/data", query={"ids": point_id, "query": "count"}).status == 400
 
 
-def test_immutable_has_no_count_limit(frozen, monkeypatch):
+def test_immutable_has_no_count_limit(immutable_world, monkeypatch):
     monkeypatch.setattr("chalicelib.services.points.send.MAX_MUTABLE_POINTS", 1)
-    frozen.send(point("a"), point("b"))
-    assert frozen.send(point("a")) == "1 Data Added"
+    immutable_world.send(point("a"), point("b"))
+    assert immutable_world.send(point("a")) == "1 Data Added"
 
 
-def test_immutable_expired_points_are_invisible_to_every_query(clock, here):
+def test_immutable_expired_points_are_invisible_to_every_query(clock, each_store):
     world = World(type="immutable", chunk_period="day", chunk_retention=1)
     world.send(point("a", 1, time="2026-09-20T12:00:00Z"), point("a", 2, time="2026-09-21T12:00:00Z"))
     assert world.read(query="count") == 2
@@ -62,14 +62,14 @@ def test_immutable_expired_points_are_invisible_to_every_query(clock, here):
     assert world.read() == [] and world.read(query="last_value") == []
 
 
-def test_immutable_shorter_retention_takes_effect_at_once(clock, here):
+def test_immutable_shorter_retention_takes_effect_at_once(clock, each_store):
     world = World(type="immutable", chunk_period="day", chunk_retention=5)
     world.send(point("a", 1, time="2026-09-18"), point("a", 2, time="2026-09-21"))
     world.admin.put(f"/device/{world.device}", {"chunk_retention": 1})
     assert values(world.read(qty=10)) == [2] and world.read(query="count") == 1
 
 
-def test_immutable_segment_carries_its_expiry(clock, here):
+def test_immutable_segment_carries_its_expiry(clock, each_store):
     world = World(type="immutable", chunk_period="week", chunk_retention=1)
     world.send(point("a", 1, time="2026-09-16T12:00:00Z"))
     (item,) = store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
@@ -87,7 +87,7 @@ def test_purge_removes_what_has_expired(clock, sqlite):
     assert sqlite.purge() == 1 and sqlite.counters(world.profile, world.device).records == 0
 
 
-def test_chunks_are_listed_newest_first(clock, here):
+def test_chunks_are_listed_newest_first(clock, each_store):
     world = World(type="immutable", chunk_period="week", chunk_retention=3)
     for day, count in (("2026-09-21", 3), ("2026-09-20", 2), ("2026-09-14", 1), ("2026-09-01", 4)):
         world.send(*[point("a", number, time=f"{day}T12:00:0{number}Z") for number in range(count)])
@@ -108,8 +108,8 @@ def test_chunks_are_listed_newest_first(clock, here):
 @pytest.mark.parametrize(
     "chunk", ["", "x", "1789344000", "1789344001_1789948799", "1789344000_1789948798", "9" * 30, "_", "1_2_3", "-1_5"]
 )
-def test_chunk_that_is_none_is_404(frozen, chunk):
-    answer = frozen.admin.delete(f"/device/{frozen.device}/chunk/{chunk or '%20'}")
+def test_chunk_that_is_none_is_404(immutable_world, chunk):
+    answer = immutable_world.admin.delete(f"/device/{immutable_world.device}/chunk/{chunk or '%20'}")
     assert answer.status == 404 and answer.message == "Chunk not found"
 
 
@@ -152,11 +152,11 @@ def test_convert_refuses_bad_settings(world, sent):
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month", "quarter"])
-def test_nothing_is_stored_that_has_expired_or_that_expiry_would_pass_over(clock, here, period):
+def test_nothing_is_stored_that_has_expired_or_that_expiry_would_pass_over(clock, each_store, period):
     longest = {"day": 31, "week": 26, "month": 36, "quarter": 36}[period]
     world = World(type="immutable", chunk_period=period, chunk_retention=longest)
     start_ms, _ = periods.window(clock.now_ms, period, longest)
     assert world.api.post("/data", [point("a", time=start_ms - 1)]).status == 400
     world.send(point("a", time=start_ms))
-    (item,) = here.scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
+    (item,) = each_store.scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
     assert clock.now_ms // 1000 < item.expires_at, "DynamoDB would not remove what expired five years ago"

@@ -1,11 +1,13 @@
-"""GET /data: every kind of query and every parameter; reliability rows 23 to 34 and 74 to 77."""
+"""GET /data: every kind of query and every parameter."""
 
 import json
 import random
 
 import pytest
 
-from tests.kit import World, counting, hook, point, values
+from tests.kit.billing import counting
+from tests.kit.faults import hook
+from tests.kit.world import World, point, values
 
 HOUR = 3_600_000
 
@@ -380,7 +382,7 @@ def test_read_answer_over_five_megabytes_is_refused_naming_qty(world):
     assert len(world.read(qty=100)) == 100
 
 
-def test_read_what_another_order_of_sends_gives(world, here):
+def test_read_what_another_order_of_sends_gives(world, each_store):
     other = World()
     sent = [
         point(name, index, time=at(index * 13 % 400, 30 * (name == "a")), group="g")

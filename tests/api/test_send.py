@@ -1,4 +1,4 @@
-"""POST /data: every field, limit and rule; reliability rows 1 to 22, 62b and 71 to 76."""
+"""POST /data: every field, limit and rule."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.kit import World, point, values
+from tests.kit.world import World, point, values
 
 EMPTY = ["", "null", '""', "5", '"hello"', "true"]
 BROKEN = ['[{"variable": "a"', '[{"variable": "a"},]', "{", "[", '{"variable": "a"} x', "{'variable': 'a'}"]

@@ -12,7 +12,9 @@ from chalicelib.host import log
 from deploy import cost
 from deploy.__main__ import main
 from tests.iot.test_iot import connect, publish
-from tests.kit import NOW_MS, World, counting, point
+from tests.kit.billing import counting
+from tests.kit.clock import NOW_MS
+from tests.kit.world import World, point
 from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS

@@ -1,6 +1,8 @@
 """Least privilege, both ways: what the functions do is what their policies allow, no more and no less."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -11,10 +13,13 @@ from chalicelib.host import cache, dead_letters, mqtt, secret
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Grant
 from chalicelib.services.points import send
+from chalicelib.store import Entity
 from deploy import spec
-from tests import kit
 from tests.iot.test_iot import connect, publish
-from tests.kit import NOW_MS, Api, World, allowed, point
+from tests.kit.api import Api, authorized
+from tests.kit.clock import NOW_MS
+from tests.kit.policies import RECORDED, allowed, record, running, take_violations
+from tests.kit.world import World, point
 from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
 from tests.services.test_erasures import keep_house
 
@@ -48,7 +53,7 @@ def sessions(monkeypatch):
 
         def call(operation, parameters):
             if operation == "DeleteConnection":
-                kit.record(parameters, self._client.meta.service_model.operation_model(operation))
+                record(parameters, self._client.meta.service_model.operation_model(operation))
                 ended.append(parameters["clientId"])
                 return {}
             return made(operation, parameters)
@@ -68,7 +73,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     )
     queue_url = boto3.client("sqs").create_queue(QueueName="decant-dead-letters")["QueueUrl"]
     dead_letters.use(None)
-    kit.RECORDED.clear()
+    RECORDED.clear()
     world = World()
     secret._current.clear()
     world.admin.get("/status")
@@ -77,7 +82,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     a, b = world.read(qty=2)
     world.api.put("/data", {"id": a["id"], "value": 5})
     world.api.delete("/data", query={"ids": [a["id"], b["id"]]})
-    context = kit.authorized({"token": world.profile_token})
+    context = authorized({"token": world.profile_token})
     secret._current.clear()
     Api(context=context).get(f"/device/token/{world.device}")
     doc = world.doc
@@ -105,7 +110,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
         client_id="late", grant=Grant("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
     )
     keep_house(clock)
-    yield kit.RECORDED
+    yield RECORDED
     secret.use(b"a secret of the tests")
     dead_letters.use(None)
     boto3.client("sqs").delete_queue(QueueUrl=queue_url)
@@ -131,3 +136,21 @@ def test_no_policy_is_wide(stage):
             assert f"decant-{stage}" in resource or f"decant/{stage}" in resource
             assert "*" not in resource.removesuffix("/stream/*").removesuffix(":*")
         assert len(json.dumps(spec.policy(function, stage))) < 10_240
+
+
+def test_violation_names_its_call_and_the_line_that_made_it(dynamo):
+    with running("authorizer"):
+        dynamo.put(Entity("owner", "name", {}))
+    call = r"authorizer: dynamodb:PutItem on decant-dev-entities, at chalicelib/store/\w+\.py:\d+"
+    assert re.fullmatch(call, take_violations())
+    assert take_violations() == ""
+
+
+def test_violation_outside_the_program_names_the_line_of_the_test():
+    model = SimpleNamespace(name="SendMessage", service_model=SimpleNamespace(service_name="sqs"))
+    with running("http"):
+        record({"QueueUrl": "https://sqs/1/decant-failures"}, model)
+        record({"QueueUrl": "https://sqs/1/decant-others"}, model)
+    first, second = take_violations().splitlines()
+    assert re.fullmatch(r"http: sqs:SendMessage on decant-dev-failures, at tests/deploy/test_policies\.py:\d+", first)
+    assert re.fullmatch(r"http: sqs:SendMessage on decant-dev-others, at tests/deploy/test_policies\.py:\d+", second)

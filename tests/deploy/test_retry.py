@@ -12,9 +12,10 @@ from chalicelib import errors
 from chalicelib.functions import iot
 from deploy import retry
 from deploy.parts import Cloud
-from tests import kit
 from tests.iot.test_iot import SHARED, connected, letters  # noqa: F401 - fixtures
-from tests.kit import NOW_MS, point
+from tests.kit.clock import NOW_MS
+from tests.kit.policies import running
+from tests.kit.world import point
 
 OTHERS = f"device/{'0' * 24}/data/post"
 
@@ -25,7 +26,7 @@ class Functions:
     def invoke(self, FunctionName, Payload):
         assert FunctionName == "decant-dev-iot-ingest"
         try:
-            with kit.running("iot-ingest"):
+            with running("iot-ingest"):
                 iot.ingest(json.loads(Payload), None)
         except errors.Unavailable:
             return {"FunctionError": "Unhandled"}

@@ -93,8 +93,8 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         (found,) = [
             one for one in of_type(cloudformation, "AWS::ApiGateway::UsagePlan") if one["UsagePlanName"] == part.name
         ]
-        here = found["ApiStages"][0].get("Throttle", {})
-        assert {path: (one["BurstLimit"], one["RateLimit"]) for path, one in here.items()} == {
+        throttles = found["ApiStages"][0].get("Throttle", {})
+        assert {path: (one["BurstLimit"], one["RateLimit"]) for path, one in throttles.items()} == {
             path: (one["burstLimit"], one["rateLimit"]) for path, one in throttle.items()
         }
         there = terraform["resource"]["aws_api_gateway_usage_plan"][part.name.rpartition("-")[2]]

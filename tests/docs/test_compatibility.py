@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import app
-from tests.kit import Api
+from tests.kit.api import ROUTER, Api
 
 TEXT = (Path(__file__).parents[2] / "docs/compatibility.md").read_text()
 ROWS = re.findall(r"^\| `(GET|POST|PUT|DELETE) (/[^`]+)` \| (works|partly|not yet) \| (.*?) ?\|$", TEXT, re.MULTILINE)
@@ -25,8 +25,6 @@ def test_what_works_is_exactly_what_is_routed():
 
 @pytest.mark.parametrize(("method", "path"), [row[:2] for row in ROWS if row[2] == "not yet"])
 def test_what_is_not_yet_is_not_answered(sqlite, method, path):
-    from tests.kit import ROUTER
-
     found = ROUTER.find(path)
     if found is not None:
         answer = Api()(method, path)

@@ -7,7 +7,8 @@ import pytest
 
 from app import app
 from embedded.gateway import Gateway, GroupCommit, Router
-from tests.kit import World, asgi, point
+from tests.kit.asgi import asgi
+from tests.kit.world import World, point
 
 
 @pytest.fixture

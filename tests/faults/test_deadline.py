@@ -9,8 +9,10 @@ from chalicelib import errors
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping
 from chalicelib.host import deadline
-from tests import kit
-from tests.kit import NOW_MS, World, point
+from tests.kit import api
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import hook, unprocessed
+from tests.kit.world import SCHEDULED, World, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
@@ -28,8 +30,8 @@ def limited(monkeypatch, clock):
 
     def give(seconds):
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
-        monkeypatch.setattr(kit, "app", lambda event, _: app(event, context))
-        return kit.hook("before-call.dynamodb", lambda **_: clock.advance(0.5))
+        monkeypatch.setattr(api, "app", lambda event, _: app(event, context))
+        return hook("before-call.dynamodb", lambda **_: clock.advance(0.5))
 
     return give
 
@@ -68,9 +70,9 @@ def test_reading_stops_in_time(world, limited, clock):
 def test_housekeeping_that_has_no_time_left_raises_and_goes_on_the_next_time(world, clock):
     world.send(*[point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(60)])
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 3_200)
-    with kit.unprocessed(10**9, keep=0):
+    with unprocessed(10**9, keep=0):
         world.admin.delete(f"/device/{world.device}")
-    with kit.unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
-        housekeeping.keep_house(kit.SCHEDULED, context)
+    with unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
+        housekeeping.keep_house(SCHEDULED, context)
     clock.advance(3_600)
-    assert housekeeping.keep_house(kit.SCHEDULED, None) == {"erased": 1}
+    assert housekeeping.keep_house(SCHEDULED, None) == {"erased": 1}

@@ -10,8 +10,10 @@ from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, log
-from tests import kit
-from tests.kit import NOW_MS, World, point, values
+from tests.kit.billing import counting
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import Killed, answer_lost, answered, client, hook, killed_after, throttled, unprocessed
+from tests.kit.world import World, point, values
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
@@ -39,7 +41,7 @@ def fill(world, hours):
 @pytest.mark.parametrize("rounds", [1, 3, 12])
 def test_unprocessed_items_are_sent_again(world, rounds):
     fill(world, 60)
-    with kit.unprocessed(rounds):
+    with unprocessed(rounds):
         assert world.admin.post(f"/device/{world.device}/empty").status == 200
     assert world.read(query="count") == 0
 
@@ -47,7 +49,7 @@ def test_unprocessed_items_are_sent_again(world, rounds):
 def test_unprocessed_for_ever_ends_at_the_deadline_with_counts(world, slept):
     fill(world, 60)
     before_s = slept.elapsed_s
-    with kit.unprocessed(10**9, keep=0):
+    with unprocessed(10**9, keep=0):
         answer = world.admin.post(f"/device/{world.device}/empty")
     assert answer.status == 503 and answer.headers["retry-after"] == "1"
     assert "stored" in answer.message and "pending" in answer.message
@@ -57,7 +59,7 @@ def test_unprocessed_for_ever_ends_at_the_deadline_with_counts(world, slept):
 
 
 def test_throttled_three_times_is_stored(world):
-    with kit.throttled("PutItem", 3):
+    with throttled("PutItem", 3):
         assert world.send(point("a", 1)) == "1 Data Added"
     assert world.read(query="count") == 2
 
@@ -65,11 +67,11 @@ def test_throttled_three_times_is_stored(world):
 def test_throttled_for_ever_is_503_within_the_deadline(world, slept):
     fill(world, 2)
     before_s = slept.elapsed_s
-    with kit.throttled("PutItem"):
+    with throttled("PutItem"):
         answer = world.api.post("/data", [point("a", 1), point("a", 2, time=HOUR_START - keys.HOUR_MS)])
     assert answer.status == 503 and answer.headers["retry-after"] == "1" and "(0 stored, 2 pending)" in answer.message
     assert slept.elapsed_s - before_s < 20
-    with kit.throttled("Query"):
+    with throttled("Query"):
         assert world.api.get("/data").status == 503
     assert world.read(query="count") == 3
 
@@ -82,8 +84,8 @@ def test_throttled_for_ever_is_503_within_the_deadline(world, slept):
 def test_broken_answers_of_the_store_are_503(world, operation, status, body):
     tries = []
     with (
-        kit.hook(f"before-send.dynamodb.{operation}", lambda **_: tries.append(1), first=True),
-        kit.answered(operation, status, body),
+        hook(f"before-send.dynamodb.{operation}", lambda **_: tries.append(1), first=True),
+        answered(operation, status, body),
     ):
         answer = world.api.get("/data") if operation == "Query" else world.api.post("/data", point("a"))
     assert answer.status == 503 and len(tries) <= 4
@@ -94,7 +96,7 @@ def test_unreachable_store_is_503(world):
     def refuse(**_):
         raise EndpointConnectionError(endpoint_url="https://dynamodb")
 
-    with kit.hook("before-send.dynamodb", refuse, first=True):
+    with hook("before-send.dynamodb", refuse, first=True):
         assert world.api.post("/data", point("a")).status == 503
         assert world.api.get("/data").status == 503
         assert world.admin.get("/device").status == 503
@@ -105,14 +107,14 @@ def test_misconfiguration_is_503_and_the_log_names_it(world, monkeypatch, code):
     lines = []
     monkeypatch.setattr(log, "write", lines.append)
     refusal = {"__type": f"com.amazonaws.dynamodb#{code}", "message": "arn:aws:dynamodb:…"}
-    with kit.answered("PutItem", 400, refusal):
+    with answered("PutItem", 400, refusal):
         assert world.api.post("/data", point("a")).status == 503
     assert json.loads(lines[-1])["cause"] == code
 
 
 def test_answer_lost_after_the_write_then_repeated_is_stored_once(world):
     points = [point("a", number, time=HOUR_START + number) for number in range(25)]
-    with kit.answer_lost("PutItem"):
+    with answer_lost("PutItem"):
         assert world.api.post("/data", points).status == 503
     assert world.send(*points) == "25 Data Added"
     assert world.read(query="count") == 26
@@ -122,7 +124,7 @@ def test_answer_lost_without_times_is_told_by_the_idempotency_key(world, slept):
     key = {"idempotency-key": "once"}
     world.send(point("b", 0))
     for lost in (1, 2, 0):
-        with kit.answer_lost("PutItem", lost):
+        with answer_lost("PutItem", lost):
             answer = world.api.post("/data", point("b"), headers=key)
         assert answer.status == (503 if lost else 200)
         slept.advance(1)
@@ -133,7 +135,7 @@ def test_answer_lost_without_times_is_told_by_the_idempotency_key(world, slept):
 def test_killed_between_segments_then_repeated_is_complete(world):
     points = [point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(8)]
     world.send(point("a", -1, time=HOUR_START - 20 * keys.HOUR_MS), point("a", -1, time=HOUR_START))
-    with pytest.raises(kit.Killed), kit.killed_after("PutItem", 4):
+    with pytest.raises(Killed), killed_after("PutItem", 4):
         world.send(*points)
     cache.clear_all()
     assert world.send(*points) == "8 Data Added"
@@ -147,7 +149,7 @@ def test_pages_of_one_megabyte_are_followed(world):
     for hour in range(12):
         texts = ["".join(noise.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=5_900)) for _ in range(30)]
         world.send(*[point("a", text, time=HOUR_START - hour * keys.HOUR_MS) for text in texts])
-    with kit.counting() as calls:
+    with counting() as calls:
         assert len(world.read(qty=350)) == 350
     assert 2 <= calls["Query"] <= 4
     assert world.read(query="count") == 360
@@ -169,7 +171,7 @@ def test_strict_shim_refuses_what_dynamodb_refuses(dynamo):
     key = {"device": {"S": "d"}, "key": {"S": "k"}}
     twice = [{"DeleteRequest": {"Key": key}}] * 2
     table = SegmentModel.Meta.table_name
-    call = kit.client()._make_api_call
+    call = client()._make_api_call
     for operation, parameters in (
         ("BatchWriteItem", {"RequestItems": {table: twice}}),
         (
@@ -187,6 +189,6 @@ def test_strict_shim_refuses_what_dynamodb_refuses(dynamo):
 
 def test_segment_that_would_not_fit_is_refused_before_any_write(world, monkeypatch):
     monkeypatch.setattr(segments, "MAX_BODY_BYTES", 500)
-    with kit.counting() as calls:
+    with counting() as calls:
         answer = world.api.post("/data", [point("a", "x" * 600), point("a", 1, time=HOUR_START - keys.HOUR_MS)])
     assert answer.status == 413 and not calls

@@ -5,7 +5,8 @@ import pytest
 from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.services.points import rewrite
-from tests.kit import NOW_MS, World, point, values
+from tests.kit.clock import NOW_MS
+from tests.kit.world import World, point, values
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
@@ -15,8 +16,8 @@ def rival(world, monkeypatch):
     """Runs something else right before a write under a version condition, a number of times."""
 
     def install(method, times, act):
-        here, left = store.current(), [times]
-        original = getattr(here, method)
+        current, left = store.current(), [times]
+        original = getattr(current, method)
 
         def late(*args, **kwargs):
             if left[0] > 0:
@@ -24,7 +25,7 @@ def rival(world, monkeypatch):
                 act()
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(here, method, late)
+        monkeypatch.setattr(current, method, late)
 
     return install
 
@@ -90,14 +91,14 @@ def test_device_edited_by_two_at_once_keeps_both(world, rival):
 
 
 def test_device_edited_again_and_again_is_409(world, monkeypatch):
-    here, original = store.current(), store.current().put
+    current, original = store.current(), store.current().put
 
     def refuse(entity, expected=store.ANY):
         return (
             entity if entity.name.startswith(("device#", "directory", "param")) else original(entity, expected=expected)
         )
 
-    monkeypatch.setattr(here, "put", refuse)
+    monkeypatch.setattr(current, "put", refuse)
     assert world.admin.put(f"/device/{world.device}", {"name": "Renamed"}).status == 409
     assert world.api.post("/data", point("fresh")).status == 409
 
@@ -138,21 +139,21 @@ def test_too_many_requests_in_one_key_are_409(world):
 
 def test_move_to_a_taken_key_is_409(world, monkeypatch):
     (point_id,) = filled(world, 1)
-    here, standing = store.current(), store.current().get_segment(world.device, point_id[:20])
-    monkeypatch.setattr(here, "put_segments", lambda *_, **__: [standing])
+    current, standing = store.current(), store.current().get_segment(world.device, point_id[:20])
+    monkeypatch.setattr(current, "put_segments", lambda *_, **__: [standing])
     answer = world.api.put("/data", {"id": point_id, "time": HOUR_START - keys.HOUR_MS})
     assert answer.status == 409 and "millisecond" in answer.message
 
 
 def test_move_that_was_cut_short_is_completed_by_the_same_edit(world, monkeypatch):
     ids = filled(world)
-    here, original = store.current(), store.current().replace_segment
+    current, original = store.current(), store.current().replace_segment
     edit = {"id": ids[0], "time": HOUR_START - 5 * keys.HOUR_MS}
     with monkeypatch.context() as patch:
-        patch.setattr(here, "replace_segment", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(current, "replace_segment", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             rewrite.edit(device=world.doc, items=[edit])
-    assert here.replace_segment == original
+    assert current.replace_segment == original
     assert world.api.put("/data", edit).result == "1 item(s) updated"
     assert world.read(query="count") == 4 and [one["id"] for one in world.read()].count(ids[0]) == 1
     (moved,) = world.read(ids=ids[0])

@@ -10,7 +10,8 @@ from app import app
 from chalicelib import errors
 from chalicelib.store import ABSENT, Entity
 from embedded.gateway import Gateway, GroupCommit
-from tests.kit import World, asgi, point, values
+from tests.kit.asgi import asgi
+from tests.kit.world import World, point, values
 
 
 @pytest.fixture
@@ -182,11 +183,11 @@ def test_waiting_task_that_is_cancelled_leaves_the_commit_alone(world, sqlite):
 def test_commit_that_fails_at_closing_is_told(tmp_path):
     from chalicelib.store.sqlite import SqliteStore
 
-    here = SqliteStore(tmp_path / "other.db")
-    break_commit(here)
-    here._db.execute("BEGIN")
-    here._db.execute("INSERT INTO child VALUES (1)")
+    other = SqliteStore(tmp_path / "other.db")
+    break_commit(other)
+    other._db.execute("BEGIN")
+    other._db.execute("INSERT INTO child VALUES (1)")
     with pytest.raises(errors.Unavailable) as caught:
-        here.close()
+        other.close()
     assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
-    here.close()
+    other.close()

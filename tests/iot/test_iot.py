@@ -11,15 +11,18 @@ import pytest
 from chalicelib import errors, store
 from chalicelib.functions import iot
 from chalicelib.host import cache, dead_letters
-from tests import kit
-from tests.kit import NOW_MS, World, point
+from tests.kit.billing import counting
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import throttled
+from tests.kit.policies import running
+from tests.kit.world import World, point
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:decant-dev-iot-authorizer"
 SHARED = "tago/data/post"
 
 
 @pytest.fixture
-def letters(dynamodb, clean, configure):
+def letters(dynamodb, clean_process, configure):
     """The dead-letter queue: returns what came in."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="decant-dead-letters")["QueueUrl"]
@@ -38,7 +41,7 @@ def connect(password, client_id="thermo-1", **more):
     if isinstance(password, str):
         password = base64.b64encode(password.encode()).decode()
     mqtt = {"username": "Token", "password": password, "clientId": client_id} | more
-    with kit.running("iot-authorizer"):
+    with running("iot-authorizer"):
         return iot.authorize(
             {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
         )
@@ -53,7 +56,7 @@ def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid=
         "timestamp": timestamp,
         "uuid": uuid,
     }
-    with kit.running("iot-ingest"):
+    with running("iot-ingest"):
         return iot.ingest(event | {"principal": ""}, None)
 
 
@@ -123,7 +126,7 @@ def test_client_id_that_means_something_in_a_policy_is_refused(world, client_id)
     assert connect(world.token, client_id) == {"isAuthenticated": False}
 
 
-def test_client_id_belongs_to_one_device(clock, here):
+def test_client_id_belongs_to_one_device(clock, each_store):
     one, two = World(), World()
     assert connect(one.token)["isAuthenticated"]
     assert connect(two.token) == {"isAuthenticated": False}
@@ -137,7 +140,7 @@ def test_client_id_belongs_to_one_device(clock, here):
 def test_binding_is_renewed_before_it_could_end_within_a_session(clock, dynamo):
     world = World()
     connect(world.token)
-    with kit.counting() as calls:
+    with counting() as calls:
         connect(world.token)
     assert "PutItem" not in calls
     for _ in range(30):
@@ -261,7 +264,7 @@ def test_store_that_is_down_raises_so_that_the_message_comes_again(clock, dynamo
     world = World()
     connect(world.token)
     world.send(point("a", 0))
-    with kit.throttled("PutItem"), pytest.raises(errors.Unavailable):
+    with throttled("PutItem"), pytest.raises(errors.Unavailable):
         publish(point("a", 1))
     assert publish(point("a", 1)) == {"added": 1} and world.read(query="count") == 2
 

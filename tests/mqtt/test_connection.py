@@ -16,7 +16,7 @@ from embedded.gateway import GroupCommit
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
-from tests.kit import World, point
+from tests.kit.world import World, point
 from tests.mqtt.test_broker import STORED, _connect, _text
 
 
@@ -49,9 +49,9 @@ class Transport:
 class Bench:
     """A broker over SQLite, and clients of one device."""
 
-    def __init__(self, here, loop):
+    def __init__(self, sqlite, loop):
         self.world = World()
-        self.commits = GroupCommit(here)
+        self.commits = GroupCommit(sqlite)
         self.loop = loop
         self.broker = Broker(self.commits)
         services_broker.use(self.broker)

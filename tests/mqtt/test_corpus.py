@@ -7,7 +7,8 @@ import pytest
 from chalicelib import store
 from chalicelib.host import cache
 from tests.iot.test_iot import connect, letters, publish  # noqa: F401 - a fixture
-from tests.kit import NOW_MS, World, point
+from tests.kit.clock import NOW_MS
+from tests.kit.world import World, point
 from tests.mqtt.test_broker import STORED, _text
 from tests.mqtt.test_connection import run, settled  # noqa: F401 - a fixture
 

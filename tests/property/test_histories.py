@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from chalicelib.codec import keys
 from chalicelib.host import cache
-from tests import kit
-from tests.kit import NOW_MS, World, point
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import Killed, answer_lost, answered, killed_after, throttled
+from tests.kit.world import World, point
 
 QUERIES = (
     {"qty": 1000}, {"qty": 1000, "ordination": "ascending"}, {"qty": 3}, {"qty": 3, "skip": 2}, {"query": "last_value"},
@@ -56,7 +57,7 @@ def answers(world):
 
 @SLOW
 @given(SENDS, st.randoms(use_true_random=False))
-def test_any_order_of_the_same_sends_gives_the_same_answers(clock, here, sends, random):
+def test_any_order_of_the_same_sends_gives_the_same_answers(clock, each_store, sends, random):
     taken, distinct = set(), []
     for points in sends:  # one point a variable and time, or the answer depends on arrival rightly
         fresh = [one for one in points if (one["variable"], one["time"]) not in taken]
@@ -97,7 +98,7 @@ def test_history_with_faults_keeps_what_was_acknowledged_once(clock, dynamo, mon
             try:
                 if world.api.post("/data", points).status == 200:
                     acknowledged[number] |= {one["value"]: one for one in points}
-            except kit.Killed:
+            except Killed:
                 cache.clear_all()
     for number, world in enumerate(worlds):
         got = [one["value"] for one in world.read(qty=10_000)]
@@ -117,10 +118,10 @@ def fault(chance):
         return contextlib.nullcontext()
     return chance.choice(
         [
-            lambda: kit.throttled("PutItem", chance.randrange(1, 9)),
-            lambda: kit.answer_lost("PutItem", chance.randrange(1, 3)),
-            lambda: kit.killed_after("PutItem", chance.randrange(0, 3)),
-            lambda: kit.answered("PutItem", 500, {}),
-            lambda: kit.throttled("GetItem", 9),
+            lambda: throttled("PutItem", chance.randrange(1, 9)),
+            lambda: answer_lost("PutItem", chance.randrange(1, 3)),
+            lambda: killed_after("PutItem", chance.randrange(0, 3)),
+            lambda: answered("PutItem", 500, {}),
+            lambda: throttled("GetItem", 9),
         ]
     )()

@@ -3,7 +3,9 @@
 import pytest
 
 from chalicelib.codec import keys
-from tests.kit import NOW_MS, World, counting, point
+from tests.kit.billing import counting
+from tests.kit.clock import NOW_MS
+from tests.kit.world import World, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 

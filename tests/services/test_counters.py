@@ -11,8 +11,11 @@ from chalicelib.codec import keys
 from chalicelib.functions import counters as function
 from chalicelib.services.usage import counters
 from chalicelib.store.models import SegmentModel
-from tests import kit
-from tests.kit import NOW_MS, World, client, point
+from tests.kit.billing import counting
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import answered, client
+from tests.kit.policies import running
+from tests.kit.world import World, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
@@ -49,7 +52,7 @@ def as_event(record):
 
 
 def deliver(batch):
-    with kit.running("counters"):
+    with running("counters"):
         return function.count({"Records": batch}, None)["added"]
 
 
@@ -116,7 +119,7 @@ def test_a_batch_costs_one_update_a_device(clock, records):
     for number in range(20):
         world.send(point("a", number))
     batch = records()
-    with kit.counting() as calls:
+    with counting() as calls:
         assert deliver(batch) == 20
     assert dict(calls) == {"UpdateItem": 1}
 
@@ -125,7 +128,7 @@ def test_store_that_is_down_raises_so_that_the_batch_comes_again(clock, records)
     world = World()
     world.send(point("a"))
     batch = records()
-    with kit.answered("UpdateItem", 500, {}), pytest.raises(errors.Unavailable):
+    with answered("UpdateItem", 500, {}), pytest.raises(errors.Unavailable):
         deliver(batch)
     assert deliver(batch) == 1
 

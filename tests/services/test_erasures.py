@@ -8,8 +8,10 @@ from chalicelib.functions import housekeeping
 from chalicelib.host import cache
 from chalicelib.services.devices import devices, erasures
 from chalicelib.store.models import EntityModel, SegmentModel
-from tests import kit
-from tests.kit import NOW_MS, World, point
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import Killed, client, killed_after, unprocessed
+from tests.kit.policies import running
+from tests.kit.world import SCHEDULED, World, count_stream, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
@@ -22,30 +24,30 @@ def fill(world, hours=60):
     )
 
 
-def rows(here):
+def rows(backend):
     """Return everything in the store as text."""
-    if here.is_exclusive:
-        if here.in_transaction:
-            here.commit()
-        return "\n".join(here._db.iterdump())
-    return str([kit.client().scan(TableName=m.Meta.table_name)["Items"] for m in (SegmentModel, EntityModel)])
+    if backend.is_exclusive:
+        if backend.in_transaction:
+            backend.commit()
+        return "\n".join(backend._db.iterdump())
+    return str([client().scan(TableName=m.Meta.table_name)["Items"] for m in (SegmentModel, EntityModel)])
 
 
 def keep_house(clock):
     clock.advance(erasures.SETTLED_S)
-    with kit.running("housekeeping"):
-        return housekeeping.keep_house(kit.SCHEDULED, None)["erased"]
+    with running("housekeeping"):
+        return housekeeping.keep_house(SCHEDULED, None)["erased"]
 
 
-def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(clock, here):
+def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(clock, each_store):
     world, other = World(), World()
     fill(world)
     fill(other, 2)
-    before = here.counters(world.profile)
+    before = each_store.counters(world.profile)
     world.admin.delete(f"/device/{world.device}")
     keep_house(clock)
-    assert world.device not in rows(here) and other.device in rows(here)
-    assert here.counters(world.profile).points_in == before.points_in
+    assert world.device not in rows(each_store) and other.device in rows(each_store)
+    assert each_store.counters(world.profile).points_in == before.points_in
     assert other.read(query="count") == 2
     assert keep_house(clock) == 0
 
@@ -53,7 +55,7 @@ def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(cloc
 def test_what_the_stream_counted_stays_with_the_profile(clock, dynamo):
     world = World()
     world.send(point("a"))
-    kit.count_stream(world, points_in=7, records=3)
+    count_stream(world, points_in=7, records=3)
     world.admin.delete(f"/device/{world.device}")
     assert keep_house(clock) == 1
     assert dynamo.counters(world.profile).points_in == 7 and world.device not in rows(dynamo)
@@ -65,9 +67,9 @@ def test_killed_anywhere_is_finished_by_the_next_run(clock, dynamo, operation, c
     world = World()
     fill(world)
     try:
-        with kit.killed_after(operation, calls):
+        with killed_after(operation, calls):
             world.admin.delete(f"/device/{world.device}")
-    except kit.Killed:
+    except Killed:
         pass
     cache.clear_all()
     if world.admin.get(f"/device/{world.device}").status == 200 and not dynamo.list("erasures", ""):
@@ -82,7 +84,7 @@ def test_store_that_fails_half_way_hides_the_device_and_the_next_run_goes_on(clo
     dynamo._sleep = clock.advance
     world = World()
     fill(world)
-    with kit.unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
+    with unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
         devices.delete(profile=world.profile, device=world.device)
     assert world.admin.delete(f"/device/{world.device}").result == "Successfully Removed"
     assert world.api.get("/data").status == 401 and world.admin.get("/device").result == []

@@ -13,8 +13,10 @@ import pytest
 from chalicelib.codec import keys
 from chalicelib.services.access import callers, client_ids
 from chalicelib.store.models import EntityModel, SegmentModel
-from tests import kit
-from tests.kit import NOW_MS, Api, World, point
+from tests.kit.api import Api
+from tests.kit.clock import NOW_MS
+from tests.kit.faults import client
+from tests.kit.world import World, point
 
 FOLDER = Path(__file__).parents[1] / "rows"
 VERSIONS = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -75,18 +77,16 @@ def decode(item):
 
 
 def rows_of_dynamodb():
-    return {
-        name: [encode(item) for item in kit.client().scan(TableName=table)["Items"]] for name, table in TABLES.items()
-    }
+    return {name: [encode(item) for item in client().scan(TableName=table)["Items"]] for name, table in TABLES.items()}
 
 
 def freeze(sqlite, dynamo, use):
     """Return rows and answers of the present version, on either store."""
     found = {}
-    for kind, here in (("sqlite", sqlite), ("dynamodb", dynamo)):
-        use(here)
+    for kind, backend in (("sqlite", sqlite), ("dynamodb", dynamo)):
+        use(backend)
         tokens = fill()
-        rows = rows_of_dynamodb() if here is dynamo else list(sqlite._db.iterdump())
+        rows = rows_of_dynamodb() if backend is dynamo else list(sqlite._db.iterdump())
         found[kind] = {"tokens": tokens, "rows": rows, "answers": answers(tokens)}
     return found
 
@@ -96,23 +96,23 @@ def test_freeze(clock, sqlite, dynamo):
     from chalicelib import store
     from chalicelib.host import cache
 
-    def use(here):
+    def use(backend):
         cache.clear_all()
-        store.use(here)
+        store.use(backend)
 
     (FOLDER / f"{os.environ['FREEZE']}.json").write_text(json.dumps(freeze(sqlite, dynamo, use), indent=1) + "\n")
 
 
-def frozen(version, kind):
+def kept(version, kind):
     return json.loads((FOLDER / f"{version}.json").read_text())[kind]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_of_a_release_are_read_from_dynamodb(clock, dynamo, version):
-    found = frozen(version, "dynamodb")
+    found = kept(version, "dynamodb")
     for name, items in found["rows"].items():
         for item in items:
-            kit.client().put_item(TableName=TABLES[name], Item=decode(item))
+            client().put_item(TableName=TABLES[name], Item=decode(item))
     assert answers(found["tokens"]) == found["answers"]
     assert client_ids.device_of(client_id="thermo") is not None
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
@@ -120,7 +120,7 @@ def test_rows_of_a_release_are_read_from_dynamodb(clock, dynamo, version):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_of_a_release_are_read_from_sqlite(clock, sqlite, version):
-    found = frozen(version, "sqlite")
+    found = kept(version, "sqlite")
     for table in ("segments", "entities", "counters"):
         sqlite._db.execute(f"DROP TABLE {table}")
     sqlite._db.executescript("\n".join(line for line in found["rows"] if line not in ("BEGIN TRANSACTION;", "COMMIT;")))

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.codec import keys
 from chalicelib.codec.segments import Item
 from chalicelib.store import ABSENT, Entity
-from tests.kit import NOW_MS
+from tests.kit.clock import NOW_MS
 
 DEVICE, PROFILE = "d" * 24, "p" * 24
 
@@ -15,123 +15,123 @@ def item(at_s, suffix=0, body=b"{}", **changes):
     return Item(DEVICE, key, body, b"digest", 2, 1, None)._replace(**changes)
 
 
-def put(here, *items):
-    return here.put_segments(items, profile=PROFILE, now_ms=NOW_MS)
+def put(store, *items):
+    return store.put_segments(items, profile=PROFILE, now_ms=NOW_MS)
 
 
-def scan(here, low="0", high="g", newest_first=True, first_page=4):
-    return list(here.scan_segments(DEVICE, low, high, newest_first=newest_first, first_page=first_page))
+def scan(store, low="0", high="g", newest_first=True, first_page=4):
+    return list(store.scan_segments(DEVICE, low, high, newest_first=newest_first, first_page=first_page))
 
 
-def test_put_segments_of_free_keys_then_get(here):
+def test_put_segments_of_free_keys_then_get(each_store):
     one, two = item(1), item(2)
-    assert put(here, one, two) == [None, None]
-    assert here.get_segment(DEVICE, one.key) == one and here.get_segment(DEVICE, two.key) == two
-    assert here.get_segment("e" * 24, one.key) is None
+    assert put(each_store, one, two) == [None, None]
+    assert each_store.get_segment(DEVICE, one.key) == one and each_store.get_segment(DEVICE, two.key) == two
+    assert each_store.get_segment("e" * 24, one.key) is None
 
 
-def test_put_segments_on_a_taken_key_returns_what_stands_there(here):
+def test_put_segments_on_a_taken_key_returns_what_stands_there(each_store):
     one = item(1)
-    put(here, one)
+    put(each_store, one)
     other = one._replace(body=b"other", digest=b"another")
-    assert put(here, other, item(2)) == [one, None]
-    assert here.get_segment(DEVICE, one.key) == one
-    assert here.counters(PROFILE, DEVICE).records == 4
+    assert put(each_store, other, item(2)) == [one, None]
+    assert each_store.get_segment(DEVICE, one.key) == one
+    assert each_store.counters(PROFILE, DEVICE).records == 4
 
 
-def test_put_segments_of_others_in_the_way_of_an_expired_one(here, clock):
+def test_put_segments_of_others_in_the_way_of_an_expired_one(each_store, clock):
     gone = item(1, expires_at=NOW_MS // 1000 - 1)
-    put(here, gone)
-    assert here.get_segment(DEVICE, gone.key) is None
-    assert put(here, item(1)) == [gone]
+    put(each_store, gone)
+    assert each_store.get_segment(DEVICE, gone.key) is None
+    assert put(each_store, item(1)) == [gone]
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
 @pytest.mark.parametrize("first_page", [1, 2, 5, 100])
-def test_scan_segments_in_order_across_pages(here, newest_first, first_page):
+def test_scan_segments_in_order_across_pages(each_store, newest_first, first_page):
     items = [item(at) for at in range(-20, 20)]
-    put(here, *items)
+    put(each_store, *items)
     low, high = keys.segment_key(-15_000, 0), keys.segment_key(14_000, 0)
     expected = items[5:35]
-    assert scan(here, low, high, newest_first, first_page) == (expected[::-1] if newest_first else expected)
+    assert scan(each_store, low, high, newest_first, first_page) == (expected[::-1] if newest_first else expected)
 
 
-def test_scan_segments_leaves_out_what_has_expired(here, clock):
-    put(here, item(1), item(2, expires_at=NOW_MS // 1000), item(3, expires_at=NOW_MS // 1000 + 1))
-    assert [one.key for one in scan(here)] == [item(3).key, item(1).key]
+def test_scan_segments_leaves_out_what_has_expired(each_store, clock):
+    put(each_store, item(1), item(2, expires_at=NOW_MS // 1000), item(3, expires_at=NOW_MS // 1000 + 1))
+    assert [one.key for one in scan(each_store)] == [item(3).key, item(1).key]
 
 
-def test_scan_segments_reads_no_further_than_it_is_asked(here):
-    put(here, *[item(at) for at in range(300)])
-    found = here.scan_segments(DEVICE, "0", "g", newest_first=True, first_page=4)
+def test_scan_segments_reads_no_further_than_it_is_asked(each_store):
+    put(each_store, *[item(at) for at in range(300)])
+    found = each_store.scan_segments(DEVICE, "0", "g", newest_first=True, first_page=4)
     assert next(found).key == item(299).key
-    put(here, item(300), item(5, suffix=1))
+    put(each_store, item(300), item(5, suffix=1))
     assert sum(1 for _ in found) in (299, 300)
 
 
-def test_replace_segment_only_over_the_version_before(here):
+def test_replace_segment_only_over_the_version_before(each_store):
     one = item(1)
-    put(here, one)
+    put(each_store, one)
     second = one._replace(version=2, body=b"second", points=5)
-    assert here.replace_segment(second, profile=PROFILE)
-    assert not here.replace_segment(second, profile=PROFILE)
-    assert not here.replace_segment(item(9, version=2), profile=PROFILE)
-    assert here.get_segment(DEVICE, one.key) == second and here.counters(PROFILE, DEVICE).records == 5
+    assert each_store.replace_segment(second, profile=PROFILE)
+    assert not each_store.replace_segment(second, profile=PROFILE)
+    assert not each_store.replace_segment(item(9, version=2), profile=PROFILE)
+    assert each_store.get_segment(DEVICE, one.key) == second and each_store.counters(PROFILE, DEVICE).records == 5
 
 
-def test_delete_segment_only_of_its_version(here):
+def test_delete_segment_only_of_its_version(each_store):
     one = item(1)
-    put(here, one)
-    assert not here.delete_segment(one._replace(version=2), profile=PROFILE)
-    assert here.delete_segment(one, profile=PROFILE)
-    assert not here.delete_segment(one, profile=PROFILE)
-    assert here.get_segment(DEVICE, one.key) is None and here.counters(PROFILE, DEVICE).records == 0
+    put(each_store, one)
+    assert not each_store.delete_segment(one._replace(version=2), profile=PROFILE)
+    assert each_store.delete_segment(one, profile=PROFILE)
+    assert not each_store.delete_segment(one, profile=PROFILE)
+    assert each_store.get_segment(DEVICE, one.key) is None and each_store.counters(PROFILE, DEVICE).records == 0
 
 
-def test_drop_segments_of_a_range_only(here):
-    put(here, *[item(at) for at in range(60)])
+def test_drop_segments_of_a_range_only(each_store):
+    put(each_store, *[item(at) for at in range(60)])
     low, high = keys.segment_key(10_000, 0), keys.segment_key(49_000, 0)
-    assert here.drop_segments(DEVICE, low, high, profile=PROFILE) == 80
-    assert here.drop_segments(DEVICE, low, high, profile=PROFILE) == 0
-    assert len(scan(here)) == 20 and here.counters(PROFILE, DEVICE).records == 40
+    assert each_store.drop_segments(DEVICE, low, high, profile=PROFILE) == 80
+    assert each_store.drop_segments(DEVICE, low, high, profile=PROFILE) == 0
+    assert len(scan(each_store)) == 20 and each_store.counters(PROFILE, DEVICE).records == 40
 
 
-def test_put_entity_by_version(here):
+def test_put_entity_by_version(each_store):
     first = Entity("owner", "name", {"a": [1, None, "ü"]})
-    assert here.put(first, expected=ABSENT) is None
-    assert here.put(first, expected=ABSENT) == first
+    assert each_store.put(first, expected=ABSENT) is None
+    assert each_store.put(first, expected=ABSENT) == first
     second = first._replace(doc={"b": 2}, version=2)
-    assert here.put(second, expected=5) == first
-    assert here.put(second, expected=1) is None
-    assert here.get("owner", "name") == second
-    assert here.put(first._replace(name="none"), expected=3) is not None
-    assert here.get("owner", "none") is None
-    assert here.put(first) is None and here.get("owner", "name") == first
+    assert each_store.put(second, expected=5) == first
+    assert each_store.put(second, expected=1) is None
+    assert each_store.get("owner", "name") == second
+    assert each_store.put(first._replace(name="none"), expected=3) is not None
+    assert each_store.get("owner", "none") is None
+    assert each_store.put(first) is None and each_store.get("owner", "name") == first
 
 
-def test_expired_entity_does_not_exist(here, clock):
+def test_expired_entity_does_not_exist(each_store, clock):
     gone = Entity("owner", "name", {}, 1, NOW_MS // 1000)
-    here.put(gone)
-    assert here.get("owner", "name") is None and here.list("owner", "") == []
+    each_store.put(gone)
+    assert each_store.get("owner", "name") is None and each_store.list("owner", "") == []
     fresh = gone._replace(doc={"is": "new"}, expires_at=None)
-    assert here.put(fresh, expected=ABSENT) is None
-    assert here.get("owner", "name") == fresh
+    assert each_store.put(fresh, expected=ABSENT) is None
+    assert each_store.get("owner", "name") == fresh
 
 
-def test_list_entities_by_prefix_in_order(here):
+def test_list_entities_by_prefix_in_order(each_store):
     for owner, name in (("one", "b#2"), ("one", "b#1"), ("one", "a#1"), ("one", "c"), ("two", "b#3")):
-        here.put(Entity(owner, name, {}))
-    assert [one.name for one in here.list("one", "b#")] == ["b#1", "b#2"]
-    assert [one.name for one in here.list("one", "")] == ["a#1", "b#1", "b#2", "c"]
-    assert here.list("three", "") == []
+        each_store.put(Entity(owner, name, {}))
+    assert [one.name for one in each_store.list("one", "b#")] == ["b#1", "b#2"]
+    assert [one.name for one in each_store.list("one", "")] == ["a#1", "b#1", "b#2", "c"]
+    assert each_store.list("three", "") == []
 
 
-def test_delete_entities_with_absent_and_repeated_names(here):
+def test_delete_entities_with_absent_and_repeated_names(each_store):
     for number in range(60):
-        here.put(Entity("one", f"{number:02d}", {}))
-    here.delete("one", [*(f"{number:02d}" for number in range(55)), "00", "absent"])
-    assert [one.name for one in here.list("one", "")] == ["55", "56", "57", "58", "59"]
-    here.delete("one", [])
+        each_store.put(Entity("one", f"{number:02d}", {}))
+    each_store.delete("one", [*(f"{number:02d}" for number in range(55)), "00", "absent"])
+    assert [one.name for one in each_store.list("one", "")] == ["55", "56", "57", "58", "59"]
+    each_store.delete("one", [])
 
 
 def test_sqlite_touch_notes_the_last_input(sqlite):

@@ -132,7 +132,7 @@ secret.use(b"s")
 with mock_aws():
     for model in (SegmentModel, EntityModel):
         model.create_table()
-    from tests.kit import World, point
+    from tests.kit.world import World, point
     world = World()
     world.send(point("a"))
     world.read(query="last_value")

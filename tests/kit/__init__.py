@@ -1,0 +1,11 @@
+"""What tests share.
+
+api: calls the app with API Gateway events and reads its answers.
+asgi: calls an ASGI application with one request.
+billing: counts DynamoDB calls and the units they are billed as.
+clock: replaces the clock by one that a test moves.
+faults: lets DynamoDB refuse, time out, lose answers, or end the process.
+policies: checks every AWS call of a function against the function's policy.
+strict_dynamodb: refuses what DynamoDB refuses and moto accepts.
+world: makes a profile with a device, and points to send.
+"""

@@ -1,0 +1,129 @@
+"""Calls the app with API Gateway proxy events, behind its authorizer, and checks the envelope of each answer."""
+
+import json
+from urllib.parse import parse_qsl, urlencode
+
+from app import app
+from chalicelib import store
+from chalicelib.functions import authorizer
+from deploy import document
+from embedded.gateway import Router
+from tests.kit.policies import running
+
+ROUTER = Router(app.routes)
+"""Finds the resource of a path, as API Gateway does."""
+
+
+def authorized(headers):
+    """Return the context from the authorizer, or the name of the gateway response if it allows nothing."""
+    event = {
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:us-east-1:123456789012:api/api/GET/",
+        "headers": headers,
+    }
+    with running("authorizer"):
+        try:
+            return authorizer.authorize(event, None)["context"]
+        except Exception as error:
+            return "UNAUTHORIZED" if str(error) == "Unauthorized" else "AUTHORIZER_FAILURE"
+
+
+def answer_of_the_gateway(name):
+    """Return the answer that API Gateway gives without calling the app, as the API's document defines it."""
+    response = document.gateway_responses()[name]
+    headers = {
+        name.removeprefix("gatewayresponse.header."): value.strip("'")
+        for name, value in response["responseParameters"].items()
+    }
+    return {
+        "statusCode": int(response["statusCode"]),
+        "headers": headers,
+        "body": response["responseTemplates"]["application/json"],
+    }
+
+
+class Answer:
+    """An answer of the app, with its envelope checked; ``result`` and ``message`` read the envelope."""
+
+    def __init__(self, raw):
+        self.status = raw["statusCode"]
+        self.headers = {name.lower(): value for name, value in raw["headers"].items()}
+        self.text = raw["body"]
+        self.body = json.loads(raw["body"])
+        assert self.headers["content-type"] == "application/json"
+        assert self.headers["access-control-allow-origin"] == "*"
+        if self.status < 400:
+            assert self.body["status"] is True and "result" in self.body, self.body
+        else:
+            assert self.body["status"] is False and isinstance(self.body["message"], str), self.body
+
+    @property
+    def result(self):
+        """The result of a request that succeeded."""
+        assert self.status < 400, (self.status, self.text)
+        return self.body["result"]
+
+    @property
+    def message(self):
+        """The message of a request that was refused."""
+        assert self.status >= 400, (self.status, self.text)
+        return self.body["message"]
+
+
+class Api:
+    """Calls the real app with the events that API Gateway sends; over DynamoDB, the authorizer runs first.
+
+    Args:
+        token: the caller's.
+        context: the authorizer context to send; if None, the authorizer makes it.
+    """
+
+    def __init__(self, token=None, context=None):
+        self.token = token
+        self.context = context
+
+    def __call__(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
+        path, _, text = path.partition("?")
+        resource, parameters = ROUTER.find(path)
+        parsed = {}
+        pairs = parse_qsl(text, keep_blank_values=True)
+        for name, value in [*pairs, *parse_qsl(urlencode(query or {}, doseq=True), keep_blank_values=True)]:
+            parsed.setdefault(name, []).append(value)
+        token = token or self.token
+        sent = {"content-type": "application/json"} if json_body is not None else {}
+        sent |= {"token": token} if token else {}
+        sent |= headers or {}
+        event = {
+            "requestContext": {"resourcePath": resource, "httpMethod": method, "requestId": "test"},
+            "multiValueQueryStringParameters": parsed or None,
+            "headers": {name: value for name, value in sent.items() if value is not None},
+            "pathParameters": parameters,
+            "stageVariables": None,
+            "body": json.dumps(json_body) if json_body is not None else raw,
+            "isBase64Encoded": base64,
+        }
+        if self.context is not None:
+            event["requestContext"]["authorizer"] = self.context
+        elif not store.current().is_exclusive and resource not in document.OPEN:
+            context = authorized(event["headers"])
+            if isinstance(context, str):
+                return Answer(answer_of_the_gateway(context))
+            event["requestContext"]["authorizer"] = context
+        with running("http"):
+            return Answer(app(event, None))
+
+    def get(self, path, **kwargs):
+        """Send a GET request."""
+        return self("GET", path, **kwargs)
+
+    def post(self, path, json_body=None, **kwargs):
+        """Send a POST request."""
+        return self("POST", path, json_body=json_body, **kwargs)
+
+    def put(self, path, json_body=None, **kwargs):
+        """Send a PUT request."""
+        return self("PUT", path, json_body=json_body, **kwargs)
+
+    def delete(self, path, **kwargs):
+        """Send a DELETE request."""
+        return self("DELETE", path, **kwargs)

@@ -1,0 +1,38 @@
+"""Calls an ASGI application with one request."""
+
+from tests.kit.api import Answer
+
+
+async def asgi(gateway, method, path, headers=None, body=b"", state="open", query=b""):
+    """Call an ASGI application with one request; in the state ``closed`` the client disconnects before the answer."""
+    sent = []
+    messages = [
+        {"type": "http.request", "body": body[at : at + 65_536], "more_body": True}
+        for at in range(0, len(body), 65_536)
+    ]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        if state == "closed":
+            raise ConnectionError
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "headers": [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()],
+    }
+    await gateway(scope, receive, send)
+    start, *rest = sent
+    answered = {name.decode(): text.decode() for name, text in start["headers"]}
+    content = b"".join(message["body"] for message in rest)
+    if method == "HEAD":
+        assert content == b"" and int(answered["content-length"]) > 0
+        content = b'{"status":true,"result":null}'
+    return Answer({"statusCode": start["status"], "headers": answered, "body": content.decode()})

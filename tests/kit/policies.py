@@ -1,0 +1,102 @@
+"""Checks every AWS call of a function against the function's policy."""
+
+import contextlib
+import sys
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy import spec
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ("app.py", "chalicelib", "deploy", "embedded")
+"""Where the program's own source is, as against the tests' and the libraries'."""
+FUNCTIONS = []
+"""The functions that are running, the innermost last."""
+RECORDED = set()
+"""Every (function, action, resource) that was recorded."""
+FORBIDDEN = []
+"""Every violation: a call that the policy of its function does not allow."""
+PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+"""The action that each part of a transaction needs."""
+
+
+class Violation(NamedTuple):
+    """A call that a function's policy does not allow."""
+
+    function: str
+    action: str
+    resource: str
+    place: str
+
+    def __str__(self):
+        return f"{self.function}: {self.action} on {self.resource}, at {self.place}"
+
+
+@contextlib.contextmanager
+def running(function):
+    """Hold a function responsible for every AWS call in the block."""
+    FUNCTIONS.append(function)
+    try:
+        yield
+    finally:
+        FUNCTIONS.pop()
+
+
+def allowed(function):
+    """Return the (action, resource) pairs of a function's policy; a resource is the last part of its ARN."""
+    return {
+        (action, statement["Resource"].rpartition(":")[2].removeprefix("table/").removeprefix("parameter"))
+        for statement in spec.policy(function, "dev")["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+
+def record(params, model, **_):
+    """Note each AWS call of a function, and a violation if its policy does not allow it.
+
+    A botocore handler of before-parameter-build; conftest registers it for all clients.
+    """
+    if not FUNCTIONS:
+        return
+    service, function = model.service_model.service_name, FUNCTIONS[-1]
+    if model.name == "TransactWriteItems":
+        parts = [(PARTS[kind], what["TableName"]) for item in params["TransactItems"] for kind, what in item.items()]
+    elif model.name == "BatchWriteItem":
+        parts = [(model.name, table) for table in params["RequestItems"]]
+    else:
+        parts = [(model.name, _resource(service, params))]
+    service = service.removesuffix("-data")
+    for operation, name in parts:
+        action = f"{service}:{operation}"
+        resource = name.replace("decant-", "decant-dev-").replace("/decant/", "/decant/dev/")
+        RECORDED.add((function, action, resource))
+        if (action, resource) not in allowed(function):
+            FORBIDDEN.append(Violation(function, action, resource, _place()))
+
+
+def take_violations():
+    """Forget the violations and return them as text, one a line; empty if there are none."""
+    text = "\n".join(map(str, FORBIDDEN))
+    FORBIDDEN.clear()
+    return text
+
+
+def _resource(service, params):
+    """Return the resource of a call, as its policy names it."""
+    if service == "iot-data":
+        return "topic/device/*" if params.get("topic", "").startswith("device/") else "client/*"
+    if service == "sqs":
+        return (params.get("QueueName") or params["QueueUrl"]).rpartition("/")[2]
+    return params.get("TableName") or params["Name"]
+
+
+def _place():
+    """Return file and line of the innermost frame in the program; outside of it, in the tests."""
+    lines = {}
+    for frame, line in traceback.walk_stack(sys._getframe()):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(ROOT) and path != Path(__file__):
+            name = path.relative_to(ROOT)
+            lines.setdefault(name.parts[0], f"{name}:{line}")
+    return next((lines[part] for part in lines if part in PROGRAM), lines.get("tests", "an unknown place"))

@@ -1,0 +1,52 @@
+"""Refuses what DynamoDB refuses and moto accepts: empty keys, repeated keys, and items or numbers that are too large."""
+
+import json
+
+from botocore.exceptions import ClientError
+
+KEY_NAMES = ("device", "key", "owner", "name")
+"""The key attributes of both tables."""
+
+
+def be_strict(params, model, **_):
+    """Refuse a call that DynamoDB would refuse. A botocore handler of before-parameter-build."""
+    if model.name == "BatchWriteItem":
+        for table, requests in params["RequestItems"].items():
+            keys = [json.dumps(_key(request), sort_keys=True, default=str) for request in requests]
+            if len(keys) != len(set(keys)):
+                raise _invalid("Provided list of item keys contains duplicates", model.name)
+            if not 1 <= len(requests) <= 25:
+                raise _invalid(f"Too many items in {table}", model.name)
+            for request in requests:
+                _check_item(request.get("PutRequest", {}).get("Item", {}), model.name)
+    _check_item(params.get("Item", {}), model.name)
+    _check_item(params.get("Key", {}), model.name, is_key=True)
+    for attribute in params.get("ExpressionAttributeValues", {}).values():
+        if attribute.get("S") == "":
+            raise _invalid("One or more parameter values are not valid: an empty key value", model.name)
+
+
+def _key(request):
+    """Return the key of one request of a batch."""
+    attributes = request.get("DeleteRequest", {}).get("Key") or request["PutRequest"]["Item"]
+    return {name: attributes[name] for name in KEY_NAMES if name in attributes}
+
+
+def _check_item(item, operation, is_key=False):
+    """Refuse an item with an empty key, a number of more than 38 digits, or more than 400 kB."""
+    size_bytes = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        content = value if isinstance(value, bytes) else str(value).encode()
+        size_bytes += len(name.encode()) + len(content)
+        if (is_key or name in KEY_NAMES) and kind == "S" and not value:
+            raise _invalid(f"The key attribute {name} is empty", operation)
+        if kind == "N" and len(value.strip("-0").replace(".", "")) > 38:
+            raise _invalid("Attempting to store more than 38 significant digits in a Number", operation)
+    if size_bytes > 409_600:
+        raise _invalid("Item size has exceeded the maximum allowed size", operation)
+
+
+def _invalid(message, operation):
+    """Return DynamoDB's error for a call that is not valid."""
+    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)

@@ -1,0 +1,69 @@
+"""Makes a profile with a device and a caller for each, points to send, and the hosts around the app."""
+
+from chalicelib.services.accounts import profiles
+from chalicelib.services.devices import devices
+from chalicelib.store import Sum
+from chalicelib.store.counting import add_sum
+from tests.kit.api import Api
+from tests.kit.clock import NOW_MS
+
+SCHEDULED = {
+    "version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "Scheduled Event", "source": "aws.events",
+    "time": "2026-09-21T14:00:00Z", "id": "1", "resources": [],
+}  # fmt: skip
+"""The event that starts the housekeeping."""
+
+
+class World:
+    """A profile with a device, and a caller for each."""
+
+    def __init__(self, **sent):
+        self.profile, self.profile_token = profiles.create(name="Test")
+        self.admin = Api(self.profile_token)
+        made = devices.create(profile=self.profile, sent={"name": "Device", **sent})
+        self.device, self.token = made["device_id"], made["token"]
+        self.api = Api(self.token)
+
+    @property
+    def doc(self):
+        """The device's document, as stored."""
+        return devices.get_or_raise(profile=self.profile, device=self.device)
+
+    def send(self, *points, **kwargs):
+        """Send points as the device; return the result."""
+        return self.api.post("/data", list(points), **kwargs).result
+
+    def read(self, **query):
+        """Read points as the device; return the result."""
+        return self.api.get("/data", query=query).result
+
+
+def point(variable="temperature", value=1, **fields):
+    """Return a point to send."""
+    return {"variable": variable, "value": value, **fields}
+
+
+def values(points):
+    """Return the value of each point, None for a point without."""
+    return [one.get("value") for one in points]
+
+
+def count_stream(world, points_in, records):
+    """Add these counts to a device's counters, as the stream's function does."""
+    added = Sum(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
+    assert add_sum(added) is None
+
+
+class Recorder:
+    """An MQTT host that notes what it is asked to do."""
+
+    def __init__(self):
+        self.published, self.ended = [], []
+
+    def publish(self, **message):
+        """Note a message to publish."""
+        self.published.append(message)
+
+    def disconnect(self, *, client_id):
+        """Note a session to end."""
+        self.ended.append(client_id)
