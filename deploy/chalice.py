@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import spec
+from deploy.names import APP
 from deploy.parts import Cloud, absent_is_none
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def recover(cloud: Cloud) -> bool:
 
 def _found_function(cloud: Cloud, key: str, function: spec.Function) -> list[dict[str, Any]]:
     name = function.name or "api_handler"
-    role = f"{spec.APP}-{cloud.stage}-{name}"
+    role = f"{APP}-{cloud.stage}-{name}"
     found: list[dict[str, Any]] = []
     if absent_is_none(lambda: dict(cloud.client("iam").get_role(RoleName=role))):
         named = {"name": f"{name}_role", "resource_type": "iam_role"}
@@ -108,7 +109,7 @@ def _find_api(cloud: Cloud) -> str | None:
     client, function = cloud.client("apigateway"), cloud.function_arn("http")
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
-            if api["name"] == spec.APP and function in str(_methods(client, api["id"])):
+            if api["name"] == APP and function in str(_methods(client, api["id"])):
                 return str(api["id"])
     return None
 

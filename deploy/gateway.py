@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from chalicelib.services.usage import plans
 from chalicelib.services.usage.plans import Plan
 from deploy import spec
+from deploy.names import APP
 from deploy.parts import Cloud, Part, State, absent_is_none
 
 
@@ -84,7 +85,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], value: Callable[[str], str]) 
         wanted: the id of each profile to its price plan.
         value: returns a profile's key, which is derived and stands nowhere but there.
     """
-    client, prefix = cloud.client("apigateway"), f"{spec.APP}-{cloud.stage}-"
+    client, prefix = cloud.client("apigateway"), f"{APP}-{cloud.stage}-"
     name = f"{prefix}<profile>"
 
     def keys() -> dict[str, _Key]:

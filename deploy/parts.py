@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy import spec
+from deploy.names import Names
 
 State = dict[str, Any]
 _ABSENT = (
@@ -81,9 +82,9 @@ class Cloud:
         return self.clients[service]
 
     @property
-    def names(self) -> spec.Names:
+    def names(self) -> Names:
         """The names of the stage's parts."""
-        return spec.Names(self.stage)
+        return Names(self.stage)
 
     @property
     def region(self) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.services.usage.plans import Plan
+from deploy.names import APP, Names
 
-APP = "decant"
 API_STAGE = "api"
 """Of API Gateway; each stage of the deployment has an API of its own."""
 LOG_RETENTION_DAYS = 30
@@ -63,33 +63,6 @@ FUNCTIONS = {
 RESERVED = sum(function.concurrency or 0 for function in FUNCTIONS.values())
 UNRESERVED_MINIMUM = 100
 """What Lambda does not let an account reserve."""
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names of a stage's parts."""
-
-    stage: str
-
-    def __getattr__(self, name: str) -> str:
-        """Return ``decant-<stage>-<name>``, with hyphens for underscores."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return f"{APP}-{self.stage}-{name.replace('_', '-')}"
-
-    def usage_plan(self, plan: str) -> str:
-        """Of a price plan."""
-        return f"{APP}-{self.stage}-{plan}"
-
-    @property
-    def secret_parameter(self) -> str:
-        """Of SSM."""
-        return f"/{APP}/{self.stage}/secret"
-
-    @property
-    def api(self) -> str:
-        """As Chalice names it: after the app, whatever the stage."""
-        return APP
 
 
 def tables(stage: str) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.services.usage import plans
 from deploy import spec
+from deploy.names import APP, Names
 
 Resource = dict[str, Any]
 LOGICAL = {key: re.sub(r"\W", "", (function.name or "API-handler").title()) for key, function in spec.FUNCTIONS.items()}
@@ -32,7 +33,7 @@ def extras(stage: str, routes: list[str]) -> dict[str, Any]:
 
 def _name(text: str) -> str:
     """Return a logical name: letters and digits only."""
-    return "".join(part.title() for part in re.split(r"\W|_", text.removeprefix(f"{spec.APP}-")))
+    return "".join(part.title() for part in re.split(r"\W|_", text.removeprefix(f"{APP}-")))
 
 
 def _function(key: str, attribute: str | None = None) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _tables(stage: str) -> dict[str, Resource]:
 
 
 def _queues(stage: str) -> dict[str, Resource]:
-    names = spec.Names(stage)
+    names = Names(stage)
     properties = {
         "MessageRetentionPeriod": int(spec.QUEUE["MessageRetentionPeriod"]),
         "SqsManagedSseEnabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
@@ -80,7 +81,7 @@ def _queues(stage: str) -> dict[str, Resource]:
 
 
 def _functions(stage: str) -> dict[str, Resource]:
-    names = spec.Names(stage)
+    names = Names(stage)
     found: dict[str, Resource] = {}
     for key, function in spec.FUNCTIONS.items():
         full = function.full_name(stage)
@@ -132,7 +133,7 @@ def _permission(key: str, source: Any) -> Resource:
 
 
 def _iot(stage: str) -> dict[str, Resource]:
-    names = spec.Names(stage)
+    names = Names(stage)
     queue = _name(names.failures)
     role = _name(names.rule_errors)
     trust, permissions = spec.rule_errors_role({"Fn::GetAtt": [queue, "Arn"]})
@@ -198,7 +199,7 @@ def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
         throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
         if throttles:
             api["Throttle"] = {name: _upper(throttle) for name, throttle in throttles.items()}
-        properties: dict[str, Any] = {"UsagePlanName": spec.Names(stage).usage_plan(plan.name), "ApiStages": [api]}
+        properties: dict[str, Any] = {"UsagePlanName": Names(stage).usage_plan(plan.name), "ApiStages": [api]}
         if quota:
             properties["Quota"] = _upper(quota)
         found[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}

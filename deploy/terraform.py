@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.services.usage import plans
 from deploy import spec
+from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
 NAMED = {key: function.name or "api_handler" for key, function in spec.FUNCTIONS.items()}
@@ -42,7 +43,7 @@ def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[st
         for kind, found in parts.items():
             _merge(resources.setdefault(kind, {}), found)
     for name, rule in resources["aws_cloudwatch_event_rule"].items():
-        rule["name"] = f"{spec.APP}-{stage}-{name}"
+        rule["name"] = f"{APP}-{stage}-{name}"
     api = resources["aws_api_gateway_deployment"]["rest_api"]
     del api["stage_name"]
     api["triggers"] = {"document": api.pop("stage_description")}
@@ -91,7 +92,7 @@ def _tables(stage: str) -> Resources:
 
 
 def _queues(stage: str) -> Resources:
-    names = spec.Names(stage)
+    names = Names(stage)
     properties = {
         "message_retention_seconds": int(spec.QUEUE["MessageRetentionPeriod"]),
         "sqs_managed_sse_enabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
@@ -101,7 +102,7 @@ def _queues(stage: str) -> Resources:
 
 
 def _functions(stage: str) -> Resources:
-    names = spec.Names(stage)
+    names = Names(stage)
     groups, functions = {}, {}
     for key, function in spec.FUNCTIONS.items():
         groups[NAMED[key]] = {
@@ -152,7 +153,7 @@ def _permission(key: str, source: str) -> dict[str, str]:
 
 
 def _iot(stage: str) -> Resources:
-    names = spec.Names(stage)
+    names = Names(stage)
     role, queue = _id(names.rule_errors), _id(names.failures)
     trust, permissions = spec.rule_errors_role(f"${{aws_sqs_queue.{queue}.arn}}")
     rules, allowed = {}, {}
@@ -241,7 +242,7 @@ def _gateway(stage: str, routes: list[str]) -> Resources:
             for path, limit in spec.plan_throttles(plan, routes).items()
         ]
         usage_plans[plan.name] = {
-            "name": spec.Names(stage).usage_plan(plan.name),
+            "name": Names(stage).usage_plan(plan.name),
             "api_stages": {"api_id": api, "stage": stages, **({"throttle": throttles} if throttles else {})},
         }
         quota = spec.plan_quota(plan)

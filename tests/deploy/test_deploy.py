@@ -11,10 +11,11 @@ import pytest
 from chalicelib.codec import tokens
 from chalicelib.services.usage import plans
 from deploy import document, spec
+from deploy.names import Names
 from tests.deploy.conftest import copy
 
 DONE = re.compile(r"^(created|repaired|removed|kept|wrote|recovered) +(.+)$", re.MULTILINE)
-NAMES = spec.Names("dev")
+NAMES = Names("dev")
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""The names of a stage's parts in AWS."""
+
+from dataclasses import dataclass
+
+APP = "decant"
+"""The first word of every name."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one stage's parts. A name that is not listed here raises AttributeError."""
+
+    stage: str
+
+    @property
+    def segments(self) -> str:
+        """The table of points."""
+        return self._named("segments")
+
+    @property
+    def entities(self) -> str:
+        """The table of everything else."""
+        return self._named("entities")
+
+    @property
+    def dead_letters(self) -> str:
+        """The queue of messages that break a rule, so they cannot be stored."""
+        return self._named("dead-letters")
+
+    @property
+    def failures(self) -> str:
+        """The queue of calls and messages that failed although nothing is known to be wrong with them."""
+        return self._named("failures")
+
+    @property
+    def mqtt(self) -> str:
+        """The authorizer of MQTT clients, and their endpoint."""
+        return self._named("mqtt")
+
+    @property
+    def rule_errors(self) -> str:
+        """The role with which IoT Core writes to the queue of failures, and its one policy."""
+        return self._named("rule-errors")
+
+    @property
+    def secret_parameter(self) -> str:
+        """The SSM parameter that holds the secret."""
+        return f"/{APP}/{self.stage}/secret"
+
+    def usage_plan(self, plan: str) -> str:
+        """Return the name of a price plan's usage plan."""
+        return self._named(plan)
+
+    def _named(self, part: str) -> str:
+        return f"{APP}-{self.stage}-{part}"
