@@ -43,6 +43,16 @@ def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
     return changed
 
 
+def reserves(stage: str) -> bool:
+    """Return False if ``up`` wrote the stage's configuration for an account with too little concurrency to reserve any.
+
+    True if the stage is not in the configuration yet.
+    """
+    stages = json.loads((FOLDER / "config.json").read_text())["stages"]
+    functions = stages.get(stage, {}).get("lambda_functions")
+    return functions is None or any("reserved_concurrency" in function for function in functions.values())
+
+
 def routes() -> list[str]:
     """Return every ``METHOD /resource`` of the API."""
     from app import app  # noqa: PLC0415 - only where it is asked for

@@ -14,9 +14,12 @@ ZIP_BYTES = 30_000_000
 def package(folder: Path, stage: str) -> None:
     """Write ``deployment.zip``, ``sam.json`` and ``terraform/`` into a folder, which is made anew.
 
+    Chalice reads the stage's part of ``.chalice/config.json`` and its policies, so both are written first.
+
     Raises:
         RuntimeError: the zip is too large.
     """
+    chalice.write_config(stage, may_reserve=chalice.reserves(stage))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     extras = folder / "extras.json"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -296,7 +297,7 @@ def test_account_without_concurrency_to_reserve_is_warned_and_deployed(open_acco
     assert re.search(r"^warn +concurrency", account.run("check"), re.MULTILINE)
 
 
-def test_two_stages_in_one_account_do_not_meet(account):
+def test_two_stages_in_one_account_do_not_meet(account, packaged):
     account.run("up", "--stage", "dev")
     account.run("up", "--stage", "prod")
     assert "0 faults" in account.run("check", "--stage", "dev") and "0 faults" in account.run(
@@ -304,5 +305,9 @@ def test_two_stages_in_one_account_do_not_meet(account):
     )
     table = account.client("dynamodb").describe_table(TableName="decant-prod-segments")["Table"]
     assert table["DeletionProtectionEnabled"] is True
+    shutil.rmtree(account.folder / ".chalice")
+    copy(packaged, account.folder)  # a fresh clone: neither the record nor the configuration of stage prod
     account.run("down", "--stage", "prod", "--data")
+    left = inventory(account)
+    assert not [name for name in left["functions"] + left["roles"] + left["tables"] if "prod" in name]
     assert "0 faults" in account.run("check", "--stage", "dev")

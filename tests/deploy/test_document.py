@@ -1,6 +1,7 @@
 """The API document as ``chalice`` makes it: authorizer, API keys, the gateway's own answers, preflights."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -78,12 +79,50 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
     assert not {name.partition("/")[0] for name in names} & {"deploy", "embedded", "tests", "bench", "moto", "uvicorn"}
 
 
-def test_committed_configuration_is_what_the_spec_says(tmp_path):
+def test_committed_configuration_is_what_the_spec_says():
+    folder = ROOT / ".chalice"
+    assert json.loads((folder / "config.json").read_text())["stages"]["dev"] == spec.stage_config("dev")
+    for key in spec.FUNCTIONS:
+        assert json.loads((folder / f"policy-{key}-dev.json").read_text()) == spec.policy(key, "dev")
+
+
+def test_configuration_of_another_stage_is_written_beside_dev(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / ".chalice", tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(chalice, "FOLDER", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["stages"].pop("prod", None)  # a deployer of stage prod has it
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    chalice.write_config("prod")
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == config | {"stages": config["stages"] | {"prod": spec.stage_config("prod")}}
+    for key in spec.FUNCTIONS:
+        assert json.loads((tmp_path / f"policy-{key}-prod.json").read_text()) == spec.policy(key, "prod")
+
+
+def test_git_ignores_the_policies_of_every_stage_but_dev(tmp_path, monkeypatch):
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed")
+    subprocess.run([git, "init", "--quiet", str(tmp_path)], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    monkeypatch.setattr(chalice, "FOLDER", tmp_path / ".chalice")
+    chalice.FOLDER.mkdir()
+    (chalice.FOLDER / "config.json").write_text('{"stages": {}}')
     for stage in ("dev", "prod"):
-        folder = ROOT / ".chalice"
-        assert json.loads((folder / "config.json").read_text())["stages"][stage] == spec.stage_config(stage)
-        for key in spec.FUNCTIONS:
-            assert json.loads((folder / f"policy-{key}-{stage}.json").read_text()) == spec.policy(key, stage)
+        chalice.write_config(stage)
+    command = [git, "-C", str(tmp_path), "ls-files", "--others", "--exclude-standard", ".chalice"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    policies = [f".chalice/policy-{key}-dev.json" for key in spec.FUNCTIONS]
+    assert sorted(listed) == sorted([".chalice/config.json", *policies])
+
+
+def test_reservation_is_known_from_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.setattr(chalice, "FOLDER", tmp_path)
+    (tmp_path / "config.json").write_text('{"stages": {"new": {"api_gateway_custom_domain": {}}}}')
+    assert chalice.reserves("unknown") and chalice.reserves("new")
+    for may_reserve in (False, True):
+        chalice.write_config("new", may_reserve=may_reserve)
+        assert chalice.reserves("new") is may_reserve
 
 
 def test_what_a_deployer_adds_to_the_configuration_stays(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The templates say what ``up`` makes, and pass the checkers of CloudFormation and Terraform."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from deploy import spec
 from deploy.__main__ import foundation, surroundings
 from deploy.parts import Cloud
+from tests.deploy.conftest import CREDENTIALS, copy
 
 NAMED = {
     "table": ("AWS::DynamoDB::Table", "TableName", "aws_dynamodb_table", "name"),
@@ -121,6 +123,26 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         for one in of_type(cloudformation, "AWS::IAM::Role")
     }
     assert {json.dumps(spec.policy(key, "dev"), sort_keys=True) for key in spec.FUNCTIONS} <= policies
+
+
+def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first(packaged, tmp_path):
+    copy(packaged, tmp_path)
+    for path in (tmp_path / ".chalice").glob("policy-*-prod.json"):
+        path.unlink()
+    config = json.loads((tmp_path / ".chalice/config.json").read_text())
+    config["stages"].pop("prod", None)
+    (tmp_path / ".chalice/config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "deploy.package", "out", "--stage", "prod"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | CREDENTIALS, check=True, capture_output=True)
+    resources = json.loads((tmp_path / "out/sam.json").read_text())["Resources"]
+    assert {one["FunctionName"] for one in of_type(resources, "AWS::Serverless::Function")} == {
+        function.full_name("prod") for function in spec.FUNCTIONS.values()
+    }
+    roles = [one["Policies"][0]["PolicyDocument"] for one in of_type(resources, "AWS::IAM::Role") if "Policies" in one]
+    assert all(spec.policy(key, "prod") in roles for key in spec.FUNCTIONS)
+    assert all(one["DeletionProtectionEnabled"] for one in of_type(resources, "AWS::DynamoDB::Table"))
+    terraform = (tmp_path / "out/terraform/chalice.tf.json").read_text()
+    assert "decant-prod-segments" in terraform and "decant-dev" not in terraform
 
 
 def test_tables_are_kept_and_protected(cloudformation, terraform):
