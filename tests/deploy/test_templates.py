@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from deploy import spec
-from deploy.__main__ import foundation, surroundings
+from deploy.inventory import foundation, surroundings
 from deploy.parts import Cloud
 from tests.deploy.conftest import CREDENTIALS, copy
 

@@ -1,0 +1,89 @@
+"""``python -m deploy``: each command takes its own options, says what it does, and is in docs/deploy.md."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from deploy.__main__ import main
+from tests.deploy.conftest import ROOT
+
+OPTIONS = {
+    "up": {"--stage"},
+    "down": {"--stage", "--data"},
+    "check": {"--stage"},
+    "diff": {"--stage"},
+    "retry": {"--stage", "--dead-letters"},
+    "config": {"--stage"},
+    "cost": {"--points", "--batch", "--path", "--every", "--basic-ingest", "--read"},
+}
+VALUES = {
+    "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
+}  # fmt: skip
+PAGE = (ROOT / "docs/deploy.md").read_text()
+
+
+@pytest.fixture
+def help_of(capsys):
+    def do(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([*arguments, "--help"])
+        assert exit_.value.code == 0
+        return capsys.readouterr().out
+
+    return do
+
+
+def options_in(text):
+    return set(re.findall(r"--[a-z][a-z-]*", text))
+
+
+def test_help_lists_the_commands_and_each_says_what_it_does(help_of):
+    assert set(re.search(r"\{(.+?)\}", help_of())[1].split(",")) == set(OPTIONS)
+    for command, options in OPTIONS.items():
+        text = help_of(command)
+        usage, sentence = text.split("\n\n")[:2]
+        assert options_in(usage) == options and f"python -m deploy {command}" in usage
+        assert re.match(r"[A-Z][a-z]+ .+\.", sentence, re.DOTALL), command
+        for option in options:
+            assert re.search(rf"^  {option}( \S+)?\s+\w", text, re.MULTILINE), f"{command} explains {option}"
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_command_refuses_the_options_of_the_others(command, capsys):
+    for option in set().union(*OPTIONS.values()) - OPTIONS[command]:
+        with pytest.raises(SystemExit) as exit_:
+            main([command, option, *([VALUES[option]] if option in VALUES else [])])
+        told = capsys.readouterr().err
+        assert exit_.value.code == 2, option
+        assert told.startswith(f"usage: python -m deploy {command} ") and f"unrecognized arguments: {option}" in told
+
+
+@pytest.mark.parametrize("arguments", [[], ["deploy"], ["cost", "--batch", "7"], ["cost", "--read", "all"]])
+def test_unknown_commands_and_values_are_refused_with_a_usage_line(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2 and capsys.readouterr().err.startswith("usage: python -m deploy")
+
+
+def test_page_names_each_command_with_its_options():
+    rows = re.findall(r"^\| `python -m deploy (\w+)` \|(.+)\|(.+)\|$", PAGE, re.MULTILINE)
+    assert {command: options_in(options) for command, _, options in rows} == OPTIONS
+    for command, does, _ in rows:
+        assert options_in(does) <= OPTIONS[command]
+
+
+def test_page_names_no_command_and_no_option_that_the_parser_does_not_know():
+    assert set(re.findall(r"python -m deploy (\w+)", PAGE)) <= set(OPTIONS)
+    used = re.findall(rf"`(?:python -m deploy )?({'|'.join(OPTIONS)})((?: --[a-z-]+)+)", PAGE)
+    assert used
+    for command, options in used:
+        assert options_in(options) <= OPTIONS[command], command
+
+
+@pytest.mark.parametrize("module", ["deploy", "deploy.package"])
+def test_modules_run_as_programs(module):
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: python -m {module} ")
