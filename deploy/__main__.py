@@ -82,7 +82,7 @@ def _add_stage_commands(parsers: Any) -> None:
     retry = _add(
         parsers,
         "retry",
-        lambda options: commands.retry_all(_cloud(options), with_letters=options.dead_letters),
+        lambda options: commands.retry_queues(_cloud(options), with_dead_letters=options.dead_letters),
         "Deliver the MQTT messages again that failed while the store was down",
     )
     retry.add_argument("--dead-letters", action="store_true", help="also deliver those that could not be stored")
@@ -119,7 +119,7 @@ def _add_cost(parsers: Any) -> None:
 
 
 def _run_cost(options: Options) -> int:
-    return commands.bill(
+    return commands.print_costs(
         points=options.points,
         batch=options.batch,
         path=options.path,

@@ -30,11 +30,11 @@ def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
 
     What a deployer has added there, such as a domain or a variable of the environment, stays.
     """
-    found = json.loads((FOLDER / "config.json").read_text())
-    wanted, old = spec.stage_config(stage, may_reserve=may_reserve), found["stages"].get(stage, {})
-    wanted["environment_variables"] = old.get("environment_variables", {}) | wanted["environment_variables"]
-    found["stages"][stage] = old | wanted
-    documents = {FOLDER / "config.json": found}
+    config = json.loads((FOLDER / "config.json").read_text())
+    wanted, existing = spec.stage_config(stage, may_reserve=may_reserve), config["stages"].get(stage, {})
+    wanted["environment_variables"] = existing.get("environment_variables", {}) | wanted["environment_variables"]
+    config["stages"][stage] = existing | wanted
+    documents = {FOLDER / "config.json": config}
     documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, stage) for key in spec.FUNCTIONS}
     texts = {path: json.dumps(document, indent=2) + "\n" for path, document in documents.items()}
     changed = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
@@ -68,11 +68,13 @@ def may_reserve(cloud: Cloud) -> bool:
 
 def deployed(stage: str) -> dict[str, dict[str, Any]]:
     """Return what the record says is deployed, by name; empty when there is no record."""
-    path = _record(stage)
-    return {one["name"]: one for one in json.loads(path.read_text())["resources"]} if path.exists() else {}
+    path = _record_path(stage)
+    return (
+        {resource["name"]: resource for resource in json.loads(path.read_text())["resources"]} if path.exists() else {}
+    )
 
 
-def _record(stage: str) -> Path:
+def _record_path(stage: str) -> Path:
     return FOLDER / "deployed" / f"{stage}.json"
 
 
@@ -86,44 +88,44 @@ def recover(cloud: Cloud) -> bool:
         return False
     resources: list[dict[str, Any]] = []
     for key, function in spec.FUNCTIONS.items():
-        resources += _found_function(cloud, key, function)
+        resources += _resources_of(cloud, key, function)
     api_id = _find_api(cloud)
     if api_id is not None:
         url = f"https://{api_id}.execute-api.{cloud.region}.amazonaws.com/api/"
         resources.append({"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api_id, "rest_api_url": url})
     if resources:
-        path = _record(cloud.stage)
+        path = _record_path(cloud.stage)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"resources": resources, "schema_version": "2.0", "backend": "api"}, indent=2))
     return bool(resources)
 
 
-def _found_function(cloud: Cloud, key: str, function: spec.Function) -> list[dict[str, Any]]:
+def _resources_of(cloud: Cloud, key: str, function: spec.Function) -> list[dict[str, Any]]:
     name = function.name or "api_handler"
     role = f"{APP}-{cloud.stage}-{name}"
-    found: list[dict[str, Any]] = []
+    resources: list[dict[str, Any]] = []
     if absent_is_none(lambda: dict(cloud.client("iam").get_role(RoleName=role))):
-        named = {"name": f"{name}_role", "resource_type": "iam_role"}
-        found.append(named | {"role_arn": cloud.role_arn(role), "role_name": role})
-    full = function.full_name(cloud.stage)
-    if absent_is_none(lambda: dict(cloud.client("lambda").get_function(FunctionName=full))):
-        found.append({"name": name, "resource_type": "lambda_function", "lambda_arn": cloud.function_arn(key)})
-    rule = f"{full}-event"
+        role_resource = {"name": f"{name}_role", "resource_type": "iam_role"}
+        resources.append(role_resource | {"role_arn": cloud.role_arn(role), "role_name": role})
+    full_name = function.full_name(cloud.stage)
+    if absent_is_none(lambda: dict(cloud.client("lambda").get_function(FunctionName=full_name))):
+        resources.append({"name": name, "resource_type": "lambda_function", "lambda_arn": cloud.function_arn(key)})
+    rule = f"{full_name}-event"
     if absent_is_none(lambda: dict(cloud.client("events").describe_rule(Name=rule))):
-        found.append({"name": f"{name}-event", "resource_type": "cloudwatch_event", "rule_name": rule})
-    return found
+        resources.append({"name": f"{name}-event", "resource_type": "cloudwatch_event", "rule_name": rule})
+    return resources
 
 
 def _find_api(cloud: Cloud) -> str | None:
     """Return the id of the API that calls the stage's HTTP handler: its name says nothing of the stage."""
-    client, function = cloud.client("apigateway"), cloud.function_arn("http")
+    client, handler_arn = cloud.client("apigateway"), cloud.function_arn("http")
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
-            if api["name"] == APP and function in str(_methods(client, api["id"])):
+            if api["name"] == APP and handler_arn in str(_resources_of_api(client, api["id"])):
                 return str(api["id"])
     return None
 
 
-def _methods(client: Any, api_id: str) -> list[Any]:
+def _resources_of_api(client: Any, api_id: str) -> list[Any]:
     pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
     return [resource for page in pages for resource in page["items"]]

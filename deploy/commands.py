@@ -6,33 +6,35 @@ again, and a second run changes nothing.
 
 from chalicelib.services import profiles
 from deploy import chalice, cost, retry, spec
-from deploy.inventory import everything, foundation, keys, surroundings, use_store
+from deploy.inventory import all_parts, api_keys, parts_after_functions, parts_before_functions, use_deployed_store
 from deploy.parts import Cloud, Part
 
-_LOW = f"Lambda's concurrency is too low to reserve any: ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
+_CONCURRENCY_TOO_LOW = (
+    f"Lambda's concurrency is too low to reserve any: ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
+)
 
 
 def up(cloud: Cloud) -> int:
     """Make or mend everything."""
-    for part in foundation(cloud):
-        tell(part, part.ensure())
+    for part in parts_before_functions(cloud):
+        report(part, part.ensure())
     if chalice.recover(cloud):
         print("recovered   Chalice's record of what it deployed")
     may_reserve = chalice.may_reserve(cloud)
     if not may_reserve:
-        print(f"warning     {_LOW}")
+        print(f"warning     {_CONCURRENCY_TOO_LOW}")
     for path in chalice.write_config(cloud.stage, may_reserve=may_reserve):
         print(f"wrote       {path.relative_to(chalice.ROOT)}")
     chalice.run("deploy", "--stage", cloud.stage)
     api = chalice.deployed(cloud.stage)["rest_api"]
-    for part in surroundings(cloud, api["rest_api_id"]):
-        tell(part, part.ensure())
-    use_store(cloud)
+    for part in parts_after_functions(cloud, api["rest_api_id"]):
+        report(part, part.ensure())
+    use_deployed_store(cloud)
     token = None
     if not profiles.list_all():
         _, token = profiles.create(name="Default")
-    part = keys(cloud)
-    tell(part, part.ensure())
+    keys = api_keys(cloud)
+    report(keys, keys.ensure())
     print(f"\nBase URL        {api['rest_api_url'].rstrip('/')}")
     if token is not None:
         print(f"Profile token   {token}   (shown this once)")
@@ -49,7 +51,7 @@ def up(cloud: Cloud) -> int:
     return 0
 
 
-def tell(part: Part, done: str) -> None:
+def report(part: Part, done: str) -> None:
     """Say what was done."""
     print(f"{done:<11} {part.kind} {part.name}", flush=True)
 
@@ -57,24 +59,24 @@ def tell(part: Part, done: str) -> None:
 def check(cloud: Cloud) -> int:
     """Print each part with what is wrong with it; return 1 if anything is."""
     chalice.recover(cloud)
-    wrong = 0
-    for part in everything(cloud):
+    faults = 0
+    for part in all_parts(cloud):
         difference = part.difference()
-        wrong += difference is not None
+        faults += difference is not None
         print(f"{'fault' if difference else 'ok':<6} {part.kind:<15} {part.name:<48} {difference or ''}".rstrip())
     if "rest_api" not in chalice.deployed(cloud.stage):
-        wrong += 1
+        faults += 1
         print(f"fault  API             not deployed: run `python -m deploy up --stage {cloud.stage}`")
     if not chalice.may_reserve(cloud):
-        print(f"warn   concurrency     {_LOW}")
-    print(f"{wrong} faults" + (f": `python -m deploy up --stage {cloud.stage}` mends them" if wrong else ""))
-    return 1 if wrong else 0
+        print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
+    print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` mends them" if faults else ""))
+    return 1 if faults else 0
 
 
 def diff(cloud: Cloud) -> int:
     """Print what ``up`` would change."""
     chalice.recover(cloud)
-    for part in everything(cloud):
+    for part in all_parts(cloud):
         difference = part.difference()
         if difference is not None:
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
@@ -86,14 +88,14 @@ def diff(cloud: Cloud) -> int:
 def down(cloud: Cloud, *, with_data: bool) -> int:
     """Remove what ``up`` made, the last first; tables and secret only when told to."""
     chalice.recover(cloud)
-    for part in reversed(list(everything(cloud))):
+    for part in reversed(list(all_parts(cloud))):
         if part.holds_data and not with_data:
-            tell(part, "kept")
+            report(part, "kept")
         elif part.kind != "log group":
             remove(part)
     if chalice.deployed(cloud.stage):
         chalice.run("delete", "--stage", cloud.stage)
-    for part in foundation(cloud):
+    for part in parts_before_functions(cloud):
         if part.kind == "log group":
             remove(part)
     return 0
@@ -103,18 +105,18 @@ def remove(part: Part) -> None:
     """Remove a part that is there and does not go by itself."""
     if part.drop is not None and part.look() is not None:
         part.drop()
-        tell(part, "removed")
+        report(part, "removed")
 
 
-def retry_all(cloud: Cloud, *, with_letters: bool) -> int:
-    """Deliver again what failed while the store was down, and with ``with_letters`` what could not be stored."""
-    for queue in (cloud.names.failures, *((cloud.names.dead_letters,) if with_letters else ())):
-        delivered, left = retry.retry(cloud, queue)
-        print(f"{queue}: {delivered} delivered again, {left} left")
+def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
+    """Deliver again what failed while the store was down, and with ``with_dead_letters`` what could not be stored."""
+    for queue in (cloud.names.failures, *((cloud.names.dead_letters,) if with_dead_letters else ())):
+        delivered, kept = retry.retry(cloud, queue)
+        print(f"{queue}: {delivered} delivered again, {kept} left")
     return 0
 
 
-def bill(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool, access: str | None) -> int:
+def print_costs(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool, access: str | None) -> int:
     """Print what points cost, at list prices."""
     priced = cost.prices()
     print(f"List prices of {priced['region']}, {priced['date']}; free tiers left out; one of a device's requests every")

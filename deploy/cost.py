@@ -32,15 +32,15 @@ class Component(NamedTuple):
 @lru_cache(maxsize=1)
 def prices() -> dict[str, Any]:
     """Return the price table."""
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
-    return found
+    price_table: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
+    return price_table
 
 
 @lru_cache(maxsize=1)
 def measured() -> dict[str, Any]:
     """Return what a test has counted, by access."""
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text())
-    return found
+    figures: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text())
+    return figures
 
 
 def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool = False) -> list[Component]:
@@ -55,17 +55,17 @@ def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: 
     """
     requests = points / batch
     counted = measured()[f"{path}_{batch}"]
-    ways = {"http": _http, "mqtt": _mqtt}
-    found = [*ways[path](requests, every_s, counted)]
+    components_of = {"http": _http, "mqtt": _mqtt}
+    transport = [*components_of[path](requests, every_s, counted)]
     if basic_ingest:
-        found = [one for one in found if one.name != "IoT Core messages"]
+        transport = [component for component in transport if component.name != "IoT Core messages"]
     new_hours = requests * min(1.0, every_s / HOUR_S)
     batches = requests * min(1.0, every_s / spec.COUNTING_S)
     lookups = requests * min(1.0, every_s / CACHE_S)
     reads = new_hours * measured()["new_hour"]["read_units"] + lookups * measured()[f"{path}_lookups"]["read_units"]
     writes = requests * counted["write_units"] + new_hours * measured()["new_hour"]["write_units"]
     return [
-        *found,
+        *transport,
         _priced("DynamoDB writes", writes, "write_unit"),
         _priced("DynamoDB writes of counters", batches * measured()["counted"]["write_units"], "write_unit"),
         _priced("DynamoDB reads", reads, "read_unit"),
@@ -121,25 +121,23 @@ def idle(*, free: bool = True) -> list[Component]:
         free: whether the alarms that every account has for nothing are not in use elsewhere.
     """
     alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
-    return [_priced("Alarms", max(0, alarms), "alarm_month"), *_function("housekeeping", 730, milliseconds=50)]
+    return [_priced("Alarms", max(0, alarms), "alarm_month"), *_function("housekeeping", 730, duration_ms=50)]
 
 
 def total(components: list[Component]) -> float:
     """Add up the dollars."""
-    return sum(one.dollars for one in components)
+    return sum(component.dollars for component in components)
 
 
 def _priced(name: str, quantity: float, price: str) -> Component:
     return Component(name, quantity, quantity * prices()["dollars"][price])
 
 
-def _function(
-    key: str, handled: float, calls: float | None = None, milliseconds: float | None = None
-) -> list[Component]:
+def _function(key: str, work: float, calls: float | None = None, duration_ms: float | None = None) -> list[Component]:
     """Price a function that handles so many requests or changes, in so many calls if that differs."""
-    calls = handled if calls is None else calls
-    each_ms = prices()["assumed_ms"][key] if milliseconds is None else milliseconds
-    gb_s = handled * each_ms / 1000 * spec.FUNCTIONS[key].memory_mb / 1024
+    calls = work if calls is None else calls
+    duration_ms = prices()["assumed_ms"][key] if duration_ms is None else duration_ms
+    gb_s = work * duration_ms / 1000 * spec.FUNCTIONS[key].memory_mb / 1024
     return [
         _priced(f"Lambda calls of {key}", calls, "lambda_request"),
         _priced(f"Lambda GB-seconds of {key}", gb_s, "lambda_gb_s"),
@@ -152,7 +150,7 @@ def _logs(requests: float, counted: dict[str, Any]) -> Component:
 
 def table(components: list[Component]) -> str:
     """Return the bill as text."""
-    lines = [f"{one.name:<34}{one.quantity:>16,.3f}{one.dollars:>12.4f}" for one in components]
+    lines = [f"{name:<34}{quantity:>16,.3f}{dollars:>12.4f}" for name, quantity, dollars in components]
     return "\n".join([f"{'':<34}{'quantity':>16}{'dollars':>12}", *lines, f"{'total':<50}{total(components):>12.4f}"])
 
 
@@ -160,7 +158,7 @@ def page() -> str:
     """Return docs/cost.md: what the common accesses cost, a million each, and where each dollar goes."""
     priced = prices()
     million = 1e6
-    bills = {
+    components_by_title = {
         "A million points over HTTP, one a request": send(points=million, batch=1, path="http", every_s=10),
         "A million points over HTTP, 100 a request": send(points=million, batch=100, path="http", every_s=10),
         "A million points over MQTT, one a message": send(points=million, batch=1, path="mqtt", every_s=10),
@@ -180,9 +178,11 @@ def page() -> str:
         "A month in which nothing happens, with the alarms that every account has for nothing": idle(),
         "A month in which nothing happens, with all alarms paid": idle(free=False),
     }
-    summary = "\n".join(f"| {title} | {total(bill):.2f} |" for title, bill in bills.items())
-    details = "\n\n".join(f"## {title}\n\n```text\n{table(bill)}\n```" for title, bill in bills.items())
-    assumed = ", ".join(f"{name} {each:g}" for name, each in priced["assumed_ms"].items())
+    summary = "\n".join(f"| {title} | {total(components):.2f} |" for title, components in components_by_title.items())
+    details = "\n\n".join(
+        f"## {title}\n\n```text\n{table(components)}\n```" for title, components in components_by_title.items()
+    )
+    assumed = ", ".join(f"{name} {duration_ms:g}" for name, duration_ms in priced["assumed_ms"].items())
     return _PAGE.format(**priced, assumed=assumed, summary=summary, details=details)
 
 

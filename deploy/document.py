@@ -20,9 +20,9 @@ _CORS = {
     "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
     "gatewayresponse.header.Access-Control-Expose-Headers": "'Retry-After'",
 }
-_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
-_RETRY = {"gatewayresponse.header.Retry-After": "'60'"}
-_TOO_MANY = "Too many requests (Retry-After: 60)"
+_CONTENT_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
+_RETRY_AFTER = {"gatewayresponse.header.Retry-After": "'60'"}
+_TOO_MANY_REQUESTS = "Too many requests (Retry-After: 60)"
 
 GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "UNAUTHORIZED": (401, "Authorization Denied"),
@@ -32,7 +32,7 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "RESOURCE_NOT_FOUND": (404, "Route Not Found"),
     "REQUEST_TOO_LARGE": (413, "The body is over 200000 bytes"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
-    "THROTTLED": (429, _TOO_MANY),
+    "THROTTLED": (429, _TOO_MANY_REQUESTS),
     "QUOTA_EXCEEDED": (429, "You have exceeded the maximum limit of requests of this month"),
     "AUTHORIZER_FAILURE": (503, "The store is not available, try again"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal error; the log holds the details under this request's id"),
@@ -72,11 +72,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     document["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
     document["x-amazon-apigateway-gateway-responses"] = gateway_responses()
     for definition in document.get("securityDefinitions", {}).values():
-        found = definition.get("x-amazon-apigateway-authorizer")
-        if found is not None:
+        gateway_authorizer = definition.get("x-amazon-apigateway-authorizer")
+        if gateway_authorizer is not None:
             # With several headers to look at there is no identity source, so nothing may be cached.
             definition["name"] = "Unused"
-            found.update(type="request", authorizerResultTtlInSeconds=0)
+            gateway_authorizer.update(type="request", authorizerResultTtlInSeconds=0)
     for methods in document["paths"].values():
         methods["options"] = _preflight(methods)
     return document
@@ -87,7 +87,7 @@ def gateway_responses() -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for name, (status, message) in GATEWAY_RESPONSES.items():
         text = json.dumps({"status": False, "message": message}, separators=(",", ":"))
-        headers = _CORS | _TYPE | (_RETRY if status in (429, 503) else {})
+        headers = _CORS | _CONTENT_TYPE | (_RETRY_AFTER if status in (429, 503) else {})
         answers[name] = {"responseParameters": headers, "responseTemplates": {"application/json": text}}
         if status is not None:
             answers[name]["statusCode"] = str(status)
@@ -96,8 +96,8 @@ def gateway_responses() -> dict[str, Any]:
 
 def _preflight(methods: dict[str, Any]) -> dict[str, Any]:
     headers = {"Access-Control-Allow-Origin": "*", **PREFLIGHT}
-    parameters = [one for method in methods.values() for one in method.get("parameters", ())]
-    unique = {one["name"]: one for one in parameters}
+    parameters = [parameter for method in methods.values() for parameter in method.get("parameters", ())]
+    parameter_by_name = {parameter["name"]: parameter for parameter in parameters}
     answer: dict[str, Any] = {
         "consumes": ["application/json"],
         "produces": ["application/json"],
@@ -119,6 +119,6 @@ def _preflight(methods: dict[str, Any]) -> dict[str, Any]:
             },
         },
     }
-    if unique:
-        answer["parameters"] = list(unique.values())
+    if parameter_by_name:
+        answer["parameters"] = list(parameter_by_name.values())
     return answer

@@ -12,12 +12,12 @@ def permission(cloud: Cloud, key: str, statement: str, principal: str, source: s
     wanted = {"source": source, "account": cloud.account}
 
     def look() -> State | None:
-        found = absent_is_none(lambda: {"policy": client.get_policy(FunctionName=function)["Policy"]})
-        statements = json.loads(found["policy"])["Statement"] if found else []
-        mine = [one for one in statements if one["Sid"] == statement]
-        if not mine:
+        answer = absent_is_none(lambda: {"policy": client.get_policy(FunctionName=function)["Policy"]})
+        statements = json.loads(answer["policy"])["Statement"] if answer else []
+        matching = [existing for existing in statements if existing["Sid"] == statement]
+        if not matching:
             return None
-        condition = mine[0].get("Condition", {})
+        condition = matching[0].get("Condition", {})
         source_account = condition.get("StringEquals", {})
         return {
             "source": condition.get("ArnLike", {}).get("AWS:SourceArn"),
@@ -52,9 +52,9 @@ def stream_mapping(cloud: Cloud) -> Part:
     wanted: State = {**spec.STREAM_MAPPING, "EventSourceArn": table.get("LatestStreamArn")}
 
     def look() -> State | None:
-        found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-        mine = [one for one in found if f":table/{name}/" in one["EventSourceArn"]]
-        return mine[0] if mine else None
+        mappings = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        matching = [mapping for mapping in mappings if f":table/{name}/" in mapping["EventSourceArn"]]
+        return matching[0] if matching else None
 
     def make() -> None:
         client.create_event_source_mapping(
@@ -63,33 +63,33 @@ def stream_mapping(cloud: Cloud) -> Part:
             **wanted,
         )
 
-    def mend(found: State) -> None:
-        if found["EventSourceArn"] == wanted["EventSourceArn"]:
-            client.update_event_source_mapping(UUID=found["UUID"], **spec.STREAM_MAPPING)
+    def mend(actual: State) -> None:
+        if actual["EventSourceArn"] == wanted["EventSourceArn"]:
+            client.update_event_source_mapping(UUID=actual["UUID"], **spec.STREAM_MAPPING)
         else:
-            client.delete_event_source_mapping(UUID=found["UUID"])
+            client.delete_event_source_mapping(UUID=actual["UUID"])
             make()
 
     def drop() -> None:
-        found = look()
-        if found is not None:
-            client.delete_event_source_mapping(UUID=found["UUID"])
+        actual = look()
+        if actual is not None:
+            client.delete_event_source_mapping(UUID=actual["UUID"])
 
     return Part("stream mapping", f"{name} → {function}", wanted, look, make, mend, drop)
 
 
-def failures(cloud: Cloud, key: str) -> Part:
+def retries(cloud: Cloud, key: str) -> Part:
     """Where a call goes that a function has failed on within its retries."""
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
     destination = cloud.queue_arn(cloud.names.failures)
     wanted: State = {"age_s": spec.RETRY_FOR_S, "retries": spec.RETRIES, "destination": destination}
 
     def look() -> State:
-        found = client.get_function_event_invoke_config(FunctionName=function)
+        config = client.get_function_event_invoke_config(FunctionName=function)
         return {
-            "age_s": found.get("MaximumEventAgeInSeconds"),
-            "retries": found.get("MaximumRetryAttempts"),
-            "destination": found.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+            "age_s": config.get("MaximumEventAgeInSeconds"),
+            "retries": config.get("MaximumRetryAttempts"),
+            "destination": config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
         }
 
     def make() -> None:
@@ -112,8 +112,8 @@ def logging(cloud: Cloud, key: str) -> Part:
     wanted: State = dict(spec.LOGGING)
 
     def look() -> State:
-        found = client.get_function_configuration(FunctionName=function)
-        return dict(found.get("LoggingConfig", {}))
+        config = client.get_function_configuration(FunctionName=function)
+        return dict(config.get("LoggingConfig", {}))
 
     def make() -> None:
         client.update_function_configuration(FunctionName=function, LoggingConfig=wanted)

@@ -24,51 +24,52 @@ def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part
     wanted: State = {"apiStages": [stage], "quota": quota}
 
     def look() -> State | None:
-        found = next((one for one in _pages(client, "get_usage_plans") if one["name"] == name), None)
-        return {**found, "quota": found.get("quota")} if found else None
+        plans_of_account = _pages(client, "get_usage_plans")
+        actual = next((usage_plan for usage_plan in plans_of_account if usage_plan["name"] == name), None)
+        return {**actual, "quota": actual.get("quota")} if actual else None
 
     def create() -> str:
-        made: State = client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
-        return str(made["id"])
+        created: State = client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
+        return str(created["id"])
 
     def make() -> None:
         create()
 
-    def mend(found: State) -> None:
+    def mend(actual: State) -> None:
         client.update_usage_plan(
-            usagePlanId=found["id"], patchOperations=[{"op": "replace", "path": "/name", "value": f"{name}-old"}]
+            usagePlanId=actual["id"], patchOperations=[{"op": "replace", "path": "/name", "value": f"{name}-old"}]
         )
-        fresh = create()
-        for key in _pages(client, "get_usage_plan_keys", usagePlanId=found["id"]):
-            _move_key(client, key["id"], found["id"], fresh)
-        _remove_plan(client, found)
+        new_plan_id = create()
+        for key in _pages(client, "get_usage_plan_keys", usagePlanId=actual["id"]):
+            _move_key(client, key["id"], actual["id"], new_plan_id)
+        _remove_plan(client, actual)
 
     def drop() -> None:
-        found = look()
-        if found is not None:
-            _remove_plan(client, found)
+        actual = look()
+        if actual is not None:
+            _remove_plan(client, actual)
 
     return Part("usage plan", name, wanted, look, make, mend, drop)
 
 
-def _remove_plan(client: Any, found: State) -> None:
+def _remove_plan(client: Any, usage_plan: State) -> None:
     """Remove a usage plan; its keys stay, and their own part puts them into the next one."""
-    for key in _pages(client, "get_usage_plan_keys", usagePlanId=found["id"]):
-        client.delete_usage_plan_key(usagePlanId=found["id"], keyId=key["id"])
+    for key in _pages(client, "get_usage_plan_keys", usagePlanId=usage_plan["id"]):
+        client.delete_usage_plan_key(usagePlanId=usage_plan["id"], keyId=key["id"])
     operations = [
-        {"op": "remove", "path": "/apiStages", "value": f"{one['apiId']}:{one['stage']}"}
-        for one in found.get("apiStages", ())
+        {"op": "remove", "path": "/apiStages", "value": f"{stage['apiId']}:{stage['stage']}"}
+        for stage in usage_plan.get("apiStages", ())
     ]
     if operations:
-        client.update_usage_plan(usagePlanId=found["id"], patchOperations=operations)
-    client.delete_usage_plan(usagePlanId=found["id"])
+        client.update_usage_plan(usagePlanId=usage_plan["id"], patchOperations=operations)
+    client.delete_usage_plan(usagePlanId=usage_plan["id"])
 
 
-def _move_key(client: Any, key_id: str, old_plan: str | None, new_plan: str) -> None:
+def _move_key(client: Any, key_id: str, old_plan_id: str | None, new_plan_id: str) -> None:
     """Put a key into another plan: it cannot be in two plans of one stage, so it is in none for a moment."""
-    if old_plan is not None:
-        client.delete_usage_plan_key(usagePlanId=old_plan, keyId=key_id)
-    client.create_usage_plan_key(usagePlanId=new_plan, keyId=key_id, keyType="API_KEY")
+    if old_plan_id is not None:
+        client.delete_usage_plan_key(usagePlanId=old_plan_id, keyId=key_id)
+    client.create_usage_plan_key(usagePlanId=new_plan_id, keyId=key_id, keyType="API_KEY")
 
 
 class _Key(NamedTuple):
@@ -77,18 +78,18 @@ class _Key(NamedTuple):
     plan_id: str | None
 
 
-def api_keys(cloud: Cloud, wanted: dict[str, str], value: Callable[[str], str]) -> Part:
+def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str]) -> Part:
     """The key of each profile, in the usage plan of its price plan; a key whose profile is gone goes too.
 
     Args:
         cloud: where.
         wanted: the id of each profile to its price plan.
-        value: returns a profile's key, which is derived and stands nowhere but there.
+        key_text: returns a profile's key, which is derived and stands nowhere but there.
     """
     client, prefix = cloud.client("apigateway"), f"{APP}-{cloud.stage}-"
     name = f"{prefix}<profile>"
 
-    def keys() -> dict[str, _Key]:
+    def existing_keys() -> dict[str, _Key]:
         plan_of = {
             key["id"]: (plan["name"].removeprefix(prefix), plan["id"])
             for plan in _pages(client, "get_usage_plans")
@@ -101,24 +102,24 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], value: Callable[[str], str]) 
         }
 
     def look() -> State | None:
-        found = {profile: key.plan for profile, key in keys().items()}
-        return found if found or not wanted else None
+        plan_by_profile = {profile: key.plan for profile, key in existing_keys().items()}
+        return plan_by_profile if plan_by_profile or not wanted else None
 
     def mend(_: State) -> None:
         plan_ids = {plan["name"].removeprefix(prefix): plan["id"] for plan in _pages(client, "get_usage_plans")}
-        found = keys()
+        unwanted = existing_keys()
         for profile, plan in wanted.items():
-            key = found.pop(profile, None)
+            key = unwanted.pop(profile, None)
             if key is None:
-                made = client.create_api_key(name=prefix + profile, value=value(profile), enabled=True)
-                key = _Key(made["id"], None, None)
+                created = client.create_api_key(name=prefix + profile, value=key_text(profile), enabled=True)
+                key = _Key(created["id"], None, None)
             if key.plan != plan:
                 _move_key(client, key.id, key.plan_id, plan_ids[plan])
-        for key in found.values():
+        for key in unwanted.values():
             client.delete_api_key(apiKey=key.id)
 
     def drop() -> None:
-        for key in keys().values():
+        for key in existing_keys().values():
             client.delete_api_key(apiKey=key.id)
 
     return Part("API keys", name, dict(wanted), look, lambda: mend({}), mend, drop, is_whole=True)
@@ -127,17 +128,17 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], value: Callable[[str], str]) 
 def throttling(cloud: Cloud, api_id: str) -> Part:
     """What the stage lets through at all, so that a flood cannot run up a bill without end."""
     client = cloud.client("apigateway")
-    wanted: State = {"throttlingRateLimit": float(spec.PER_SECOND), "throttlingBurstLimit": spec.BURST}
+    wanted: State = {"throttlingRateLimit": float(spec.REQUESTS_PER_SECOND), "throttlingBurstLimit": spec.REQUEST_BURST}
 
     def look() -> State | None:
         stage = absent_is_none(lambda: client.get_stage(restApiId=api_id, stageName=spec.API_STAGE))
-        found = (stage or {}).get("methodSettings", {}).get("*/*")
-        return {name: type(wanted[name])(found.get(name, 0)) for name in wanted} if found else None
+        limits = (stage or {}).get("methodSettings", {}).get("*/*")
+        return {name: type(wanted[name])(limits.get(name, 0)) for name in wanted} if limits else None
 
     def make() -> None:
         operations = [
             {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
-            for name, value in (("rateLimit", spec.PER_SECOND), ("burstLimit", spec.BURST))
+            for name, value in (("rateLimit", spec.REQUESTS_PER_SECOND), ("burstLimit", spec.REQUEST_BURST))
         ]
         client.update_stage(restApiId=api_id, stageName=spec.API_STAGE, patchOperations=operations)
 

@@ -12,7 +12,7 @@ from deploy import chalice, functions, gateway, mqtt, spec, storage
 from deploy.parts import Cloud, Part
 
 
-def foundation(cloud: Cloud) -> list[Part]:
+def parts_before_functions(cloud: Cloud) -> list[Part]:
     """Return what must be there before the functions are."""
     names = cloud.names
     return [
@@ -23,55 +23,55 @@ def foundation(cloud: Cloud) -> list[Part]:
     ]
 
 
-def surroundings(cloud: Cloud, api_id: str) -> list[Part]:
+def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
     """Return what needs the functions and the API."""
-    iot, base = spec.IOT, f"arn:aws:iot:{cloud.region}:{cloud.account}"
+    iot, arn = spec.IOT_PRINCIPAL, f"arn:aws:iot:{cloud.region}:{cloud.account}"
     rules = spec.topic_rules(cloud.stage)
     return [
         gateway.throttling(cloud, api_id),
         *gateway.usage_plans(cloud, api_id, chalice.routes()),
         functions.stream_mapping(cloud),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
-        *(functions.failures(cloud, key) for key in spec.ASYNCHRONOUS),
+        *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
         mqtt.rule_errors_role(cloud),
-        *(functions.permission(cloud, "iot-ingest", name, iot, f"{base}:rule/{name}") for name in rules),
+        *(functions.permission(cloud, "iot-ingest", name, iot, f"{arn}:rule/{name}") for name in rules),
         *(mqtt.topic_rule(cloud, name, sql) for name, sql in rules.items()),
-        functions.permission(cloud, "iot-authorizer", "authorizer", iot, f"{base}:authorizer/{cloud.names.mqtt}"),
+        functions.permission(cloud, "iot-authorizer", "authorizer", iot, f"{arn}:authorizer/{cloud.names.mqtt}"),
         mqtt.iot_authorizer(cloud),
         mqtt.mqtt_endpoint(cloud),
         *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
     ]
 
 
-def keys(cloud: Cloud) -> Part:
+def api_keys(cloud: Cloud) -> Part:
     """Return the API keys of the profiles that there are."""
-    wanted = {one["id"]: one.get("plan") or plans.DEFAULT for one in profiles.list_all()}
-    return gateway.api_keys(cloud, wanted, lambda profile: tokens.api_key(secret.current(), profile))
+    wanted = {profile["id"]: profile.get("plan") or plans.DEFAULT for profile in profiles.list_all()}
+    return gateway.api_keys(cloud, wanted, lambda profile_id: tokens.api_key(secret.current(), profile_id))
 
 
-def use_store(cloud: Cloud) -> None:
+def use_deployed_store(cloud: Cloud) -> None:
     """Let the services work on the deployment's tables and secret."""
-    found = replace(
+    stage_settings = replace(
         settings.current(),
         segments_table=cloud.names.segments,
         entities_table=cloud.names.entities,
         secret_parameter=cloud.names.secret_parameter,
     )
-    settings.use(found)
-    models.SegmentModel.Meta.table_name = found.segments_table
-    models.EntityModel.Meta.table_name = found.entities_table
+    settings.use(stage_settings)
+    models.SegmentModel.Meta.table_name = stage_settings.segments_table
+    models.EntityModel.Meta.table_name = stage_settings.entities_table
     models.forget_client()
     store.use(DynamoStore())
-    parameter = cloud.client("ssm").get_parameter(Name=found.secret_parameter, WithDecryption=True)
+    parameter = cloud.client("ssm").get_parameter(Name=stage_settings.secret_parameter, WithDecryption=True)
     secret.use(parameter["Parameter"]["Value"].encode())
 
 
-def everything(cloud: Cloud) -> Iterator[Part]:
+def all_parts(cloud: Cloud) -> Iterator[Part]:
     """Yield every part that can be looked at now."""
-    yield from foundation(cloud)
+    yield from parts_before_functions(cloud)
     api = chalice.deployed(cloud.stage).get("rest_api")
     if api is not None:
-        yield from surroundings(cloud, api["rest_api_id"])
+        yield from parts_after_functions(cloud, api["rest_api_id"])
         if storage.secret(cloud).look() is not None:
-            use_store(cloud)
-            yield keys(cloud)
+            use_deployed_store(cloud)
+            yield api_keys(cloud)

@@ -22,10 +22,10 @@ def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
 
     def look() -> State:
         rule = client.get_topic_rule(ruleName=name)["rule"]
-        actions = [one["lambda"]["functionArn"] for one in rule["actions"] if "lambda" in one]
+        function_arns = [action["lambda"]["functionArn"] for action in rule["actions"] if "lambda" in action]
         return {
             "sql": rule["sql"],
-            "functionArn": actions[0] if actions else None,
+            "functionArn": function_arns[0] if function_arns else None,
             "errors": rule.get("errorAction", {}).get("sqs", {}).get("queueUrl"),
             "ruleDisabled": rule.get("ruleDisabled", False),
         }
@@ -49,9 +49,9 @@ def rule_errors_role(cloud: Cloud) -> Part:
     wanted = {"trust": trust, "permissions": permissions}
 
     def look() -> State:
-        found = client.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-        inline = absent_is_none(lambda: dict(client.get_role_policy(RoleName=name, PolicyName=name)))
-        return {"trust": found, "permissions": inline["PolicyDocument"] if inline else None}
+        trust_policy = client.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+        inline_policy = absent_is_none(lambda: dict(client.get_role_policy(RoleName=name, PolicyName=name)))
+        return {"trust": trust_policy, "permissions": inline_policy["PolicyDocument"] if inline_policy else None}
 
     def mend(_: State) -> None:
         client.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
@@ -72,17 +72,17 @@ def rule_errors_role(cloud: Cloud) -> Part:
 def iot_authorizer(cloud: Cloud) -> Part:
     """The custom authorizer of MQTT clients."""
     client, name = cloud.client("iot"), cloud.names.mqtt
-    wanted: State = spec.authorizer(cloud.function_arn("iot-authorizer"))
+    wanted: State = spec.mqtt_authorizer(cloud.function_arn("iot-authorizer"))
 
     def look() -> State:
-        found: State = client.describe_authorizer(authorizerName=name)["authorizerDescription"]
-        return found
+        description: State = client.describe_authorizer(authorizerName=name)["authorizerDescription"]
+        return description
 
     def make() -> None:
         client.create_authorizer(authorizerName=name, **wanted)
 
-    def mend(found: State) -> None:
-        if found.get("signingDisabled") is not True:
+    def mend(actual: State) -> None:
+        if actual.get("signingDisabled") is not True:
             raise RuntimeError(f"The authorizer {name} asks for signatures, which cannot be changed: remove it first")
         arn = wanted["authorizerFunctionArn"]
         client.update_authorizer(authorizerName=name, authorizerFunctionArn=arn, status="ACTIVE")
@@ -97,12 +97,12 @@ def iot_authorizer(cloud: Cloud) -> Part:
 def mqtt_endpoint(cloud: Cloud) -> Part:
     """The endpoint where plain MQTT clients reach the authorizer by user name and password, on port 8883."""
     client, name = cloud.client("iot"), cloud.names.mqtt
-    wanted: State = spec.endpoint(cloud.stage)
+    wanted: State = spec.mqtt_endpoint(cloud.stage)
     settings = {key: value for key, value in wanted.items() if key != "domainConfigurationStatus"}
 
     def look() -> State:
-        found: State = client.describe_domain_configuration(domainConfigurationName=name)
-        return found
+        description: State = client.describe_domain_configuration(domainConfigurationName=name)
+        return description
 
     def make() -> None:
         client.create_domain_configuration(domainConfigurationName=name, serviceType="DATA", **settings)

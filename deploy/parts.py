@@ -44,25 +44,25 @@ class Part:
 
     def difference(self) -> str | None:
         """Say what is not as wanted, or return None."""
-        found = self.look()
-        return "missing" if found is None else "; ".join(self._wrong(found)) or None
+        actual = self.look()
+        return "missing" if actual is None else "; ".join(self._differences(actual)) or None
 
-    def _wrong(self, found: State) -> list[str]:
-        names = {**self.wanted, **found} if self.is_whole else self.wanted
+    def _differences(self, actual: State) -> list[str]:
+        names = {**self.wanted, **actual} if self.is_whole else self.wanted
         return [
-            f"{name}: {found.get(name)} → {self.wanted.get(name)}"
+            f"{name}: {actual.get(name)} → {self.wanted.get(name)}"
             for name in names
-            if found.get(name) != self.wanted.get(name)
+            if actual.get(name) != self.wanted.get(name)
         ]
 
     def ensure(self) -> str:
         """Make it if it is not there, mend what differs; say what was done."""
-        found = self.look()
-        if found is None:
+        actual = self.look()
+        if actual is None:
             self.make()
             return "created"
-        if self._wrong(found):
-            self.mend(found)
+        if self._differences(actual):
+            self.mend(actual)
             return "repaired"
         return "unchanged"
 
@@ -98,9 +98,8 @@ class Cloud:
 
     def queue_url(self, name: str) -> str:
         """Return the address of a queue, whether it is there or not."""
-        host = f"https://sqs.{self.region}.amazonaws.com"
-        found = absent_is_none(lambda: dict(self.client("sqs").get_queue_url(QueueName=name)))
-        return str(found["QueueUrl"]) if found else f"{host}/{self.account}/{name}"
+        answer = absent_is_none(lambda: dict(self.client("sqs").get_queue_url(QueueName=name)))
+        return str(answer["QueueUrl"]) if answer else f"https://sqs.{self.region}.amazonaws.com/{self.account}/{name}"
 
     def queue_arn(self, name: str) -> str:
         """Return the ARN of a queue."""

@@ -21,20 +21,20 @@ def event_of(body: str, sent_ms: int) -> dict[str, Any] | None:
         sent_ms: when it came into the queue: the time of a message that carries none.
     """
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return None
-    if "base64OriginalPayload" in found:
+    if "base64OriginalPayload" in document:
         return {
-            "payload": found["base64OriginalPayload"],
-            "topic": found.get("topic"),
-            "clientid": found.get("clientId"),
-            "principal": found.get("principal", ""),
+            "payload": document["base64OriginalPayload"],
+            "topic": document.get("topic"),
+            "clientid": document.get("clientId"),
+            "principal": document.get("principal", ""),
             "timestamp": sent_ms,
         }
-    event = found.get("requestPayload", found.get("message"))
+    event = document.get("requestPayload", document.get("message"))
     return event if isinstance(event, dict) and "payload" in event else None
 
 
@@ -47,11 +47,11 @@ def retry(cloud: Cloud, queue: str) -> tuple[int, int]:
     client, url = cloud.client("sqs"), cloud.queue_url(queue)
     attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     waiting = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
-    delivered = left = 0
-    while delivered + left < waiting:
+    delivered = kept = 0
+    while delivered + kept < waiting:
         page = client.receive_message(
             QueueUrl=url,
-            MaxNumberOfMessages=min(_PAGE, waiting - delivered - left),
+            MaxNumberOfMessages=min(_PAGE, waiting - delivered - kept),
             AttributeNames=["SentTimestamp"],
             VisibilityTimeout=120,
         ).get("Messages", [])
@@ -63,8 +63,8 @@ def retry(cloud: Cloud, queue: str) -> tuple[int, int]:
                 client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 delivered += 1
             else:
-                left += 1
-    return delivered, left
+                kept += 1
+    return delivered, kept
 
 
 def _deliver(cloud: Cloud, event: dict[str, Any]) -> bool:

@@ -17,19 +17,19 @@ STREAM_MAPPING = {
     "MaximumBatchingWindowInSeconds": COUNTING_S,
     "BisectBatchOnFunctionError": True,
 }
-QUEUE = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
+QUEUE_ATTRIBUTES = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
 """Attributes of a queue: what is in it is kept for two weeks, encrypted."""
-EXPIRY = "expires_at"
+EXPIRY_ATTRIBUTE = "expires_at"
 """Attribute by which DynamoDB removes what has expired."""
 ASYNCHRONOUS = ("iot-ingest", "housekeeping")
 """Functions that are called without anybody waiting for the answer."""
 SQL_VERSION = "2016-03-23"
-IOT = "iot.amazonaws.com"
+IOT_PRINCIPAL = "iot.amazonaws.com"
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 """Without Lambda's own three lines a call, which would cost more than the function does."""
 RETRIES, RETRY_FOR_S = 2, 21_600
 """How often and for how long Lambda tries again what a rule handed over."""
-PER_SECOND, BURST = 2_000, 4_000
+REQUESTS_PER_SECOND, REQUEST_BURST = 2_000, 4_000
 """What a stage lets through at all, whoever asks."""
 
 
@@ -72,15 +72,15 @@ def tables(stage: str) -> dict[str, dict[str, Any]]:
     common["DeletionProtectionEnabled"] = stage == "prod"
     return {
         names.segments: {
-            **_keys("device", "key"),
+            **_key_schema("device", "key"),
             **common,
             "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         },
-        names.entities: {**_keys("owner", "name"), **common},
+        names.entities: {**_key_schema("owner", "name"), **common},
     }
 
 
-def _keys(first: str, second: str) -> dict[str, Any]:
+def _key_schema(first: str, second: str) -> dict[str, Any]:
     return {
         "KeySchema": [
             {"AttributeName": first, "KeyType": "HASH"},
@@ -105,28 +105,28 @@ def policy(function: str, stage: str) -> dict[str, Any]:
     names = Names(stage)
     segments, entities = (f"arn:aws:dynamodb:*:*:table/{name}" for name in (names.segments, names.entities))
     secret = ("ssm:GetParameter", f"arn:aws:ssm:*:*:parameter{names.secret_parameter}")
-    letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], f"arn:aws:sqs:*:*:{names.dead_letters}")
+    dead_letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], f"arn:aws:sqs:*:*:{names.dead_letters}")
     failures = (LAMBDA_SENDS, f"arn:aws:sqs:*:*:{names.failures}")
     by_function: dict[str, list[tuple[str | list[str], str]]] = {
         "http": [
-            (_db("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
-            (_db("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
+            (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
+            (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
             ("iot:Publish", "arn:aws:iot:*:*:topic/device/*"),
             END_SESSION,
         ],
-        "authorizer": [(_db("GetItem"), entities), secret],
+        "authorizer": [(_dynamodb_actions("GetItem"), entities), secret],
         "iot-ingest": [
-            (_db("PutItem", "Query"), segments),
-            (_db("GetItem", "PutItem", "Query", "UpdateItem"), entities),
-            letters,
+            (_dynamodb_actions("PutItem", "Query"), segments),
+            (_dynamodb_actions("GetItem", "PutItem", "Query", "UpdateItem"), entities),
+            dead_letters,
             failures,
         ],
-        "iot-authorizer": [(_db("GetItem", "PutItem"), entities)],
-        "counters": [(_db("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
+        "iot-authorizer": [(_dynamodb_actions("GetItem", "PutItem"), entities)],
+        "counters": [(_dynamodb_actions("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
         "housekeeping": [
-            (_db("BatchWriteItem", "Query"), segments),
-            (_db("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem"), entities),
+            (_dynamodb_actions("BatchWriteItem", "Query"), segments),
+            (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem"), entities),
             END_SESSION,
             failures,
         ],
@@ -137,7 +137,7 @@ def policy(function: str, stage: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _db(*operations: str) -> list[str]:
+def _dynamodb_actions(*operations: str) -> list[str]:
     return [f"dynamodb:{operation}" for operation in operations]
 
 
@@ -196,12 +196,12 @@ def _rule(stage: str, name: str) -> str:
     return f"{APP}_{stage}_{name}"
 
 
-def authorizer(function_arn: Any) -> dict[str, Any]:
+def mqtt_authorizer(function_arn: Any) -> dict[str, Any]:
     """Return the authorizer of MQTT clients: a user name and password carry no signature, so none is asked for."""
     return {"authorizerFunctionArn": function_arn, "status": "ACTIVE", "signingDisabled": True}
 
 
-def endpoint(stage: str) -> dict[str, Any]:
+def mqtt_endpoint(stage: str) -> dict[str, Any]:
     """Return the endpoint where plain MQTT clients reach the authorizer, on port 8883."""
     return {
         "authenticationType": "CUSTOM_AUTH",
@@ -236,9 +236,9 @@ def plan_quota(plan: Plan) -> dict[str, Any] | None:
 
 def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return who may take the role by which IoT Core keeps what a rule could not hand over, and what that may do."""
-    trusted = {"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trusted = {"Effect": "Allow", "Principal": {"Service": IOT_PRINCIPAL}, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}
-    trust, permissions = ({"Version": "2012-10-17", "Statement": [one]} for one in (trusted, allowed))
+    trust, permissions = ({"Version": "2012-10-17", "Statement": [statement]} for statement in (trusted, allowed))
     return trust, permissions
 
 
@@ -248,21 +248,23 @@ def alarms(stage: str) -> dict[str, dict[str, Any]]:
     The housekeeping's failures come to the queue of failures, and so do those of a throttled ingest.
     """
     names = Names(stage)
-    full = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}
-    found: dict[str, dict[str, Any]] = {}
+    full_names = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}
+    alarm_by_name: dict[str, dict[str, Any]] = {}
     for key in ("http", "authorizer", "iot-ingest", "iot-authorizer", "counters"):
-        found[f"{full[key]}-errors"] = _alarm("AWS/Lambda", "Errors", "FunctionName", full[key], 0)
+        alarm_by_name[f"{full_names[key]}-errors"] = _alarm("AWS/Lambda", "Errors", "FunctionName", full_names[key], 0)
     for key in ("http", "iot-authorizer"):
-        found[f"{full[key]}-throttles"] = _alarm("AWS/Lambda", "Throttles", "FunctionName", full[key], 0)
+        alarm_by_name[f"{full_names[key]}-throttles"] = _alarm(
+            "AWS/Lambda", "Throttles", "FunctionName", full_names[key], 0
+        )
     for name in (names.dead_letters, names.failures):
-        found[f"{name}-depth"] = _alarm(
+        alarm_by_name[f"{name}-depth"] = _alarm(
             "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, 0, "Maximum"
         )
     age_ms = (COUNTING_S + 300) * 1000
-    found[f"{full['counters']}-age"] = _alarm(
-        "AWS/Lambda", "IteratorAge", "FunctionName", full["counters"], age_ms, "Maximum"
+    alarm_by_name[f"{full_names['counters']}-age"] = _alarm(
+        "AWS/Lambda", "IteratorAge", "FunctionName", full_names["counters"], age_ms, "Maximum"
     )
-    return found
+    return alarm_by_name
 
 
 def _alarm(

@@ -12,26 +12,26 @@ def table(cloud: Cloud, name: str) -> Part:
     wanted = {
         "deletion_protection": shape["DeletionProtectionEnabled"],
         "encrypted": True,
-        "expiry": spec.EXPIRY,
+        "expiry": spec.EXPIRY_ATTRIBUTE,
         "recovery": True,
         "stream": shape.get("StreamSpecification", {}).get("StreamViewType"),
     }
 
     def look() -> State:
-        found = client.describe_table(TableName=name)["Table"]
+        description = client.describe_table(TableName=name)["Table"]
         expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
         backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
         is_expiring = expiry["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
         return {
-            "deletion_protection": found.get("DeletionProtectionEnabled", False),
-            "encrypted": found.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
+            "deletion_protection": description.get("DeletionProtectionEnabled", False),
+            "encrypted": description.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
             "expiry": expiry.get("AttributeName") if is_expiring else None,
             "recovery": recovery == "ENABLED",
-            "stream": found.get("StreamSpecification", {}).get("StreamViewType"),
+            "stream": description.get("StreamSpecification", {}).get("StreamViewType"),
         }
 
-    def mend(found: State) -> None:
+    def mend(actual: State) -> None:
         client.get_waiter("table_exists").wait(TableName=name)
         changes = {
             "deletion_protection": {"DeletionProtectionEnabled": wanted["deletion_protection"]},
@@ -39,16 +39,16 @@ def table(cloud: Cloud, name: str) -> Part:
             "stream": {"StreamSpecification": shape.get("StreamSpecification", {"StreamEnabled": False})},
         }
         for part, change in changes.items():
-            if found.get(part) != wanted[part]:
+            if actual.get(part) != wanted[part]:
                 client.update_table(TableName=name, **change)
                 client.get_waiter("table_exists").wait(TableName=name)
-        if not found.get("recovery"):
+        if not actual.get("recovery"):
             client.update_continuous_backups(
                 TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
-        if not found.get("expiry"):
+        if not actual.get("expiry"):
             client.update_time_to_live(
-                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY}
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
             )
 
     def make() -> None:
@@ -72,8 +72,8 @@ def secret(cloud: Cloud) -> Part:
     def make() -> None:
         client.put_parameter(Name=name, Type="SecureString", Value=secrets.token_hex(32), Overwrite=False)
 
-    def mend(found: State) -> None:
-        raise RuntimeError(f"{name} is a {found['type']}, not a SecureString: move it away, its tokens are lost")
+    def mend(actual: State) -> None:
+        raise RuntimeError(f"{name} is a {actual['type']}, not a SecureString: move it away, its tokens are lost")
 
     def drop() -> None:
         client.delete_parameter(Name=name)
@@ -85,18 +85,18 @@ def secret(cloud: Cloud) -> Part:
 def queue(cloud: Cloud, name: str) -> Part:
     """A queue that keeps what failed for two weeks, encrypted."""
     client = cloud.client("sqs")
-    wanted = spec.QUEUE
+    wanted = spec.QUEUE_ATTRIBUTES
 
     def look() -> State:
         url = client.get_queue_url(QueueName=name)["QueueUrl"]
-        found: State = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return {"url": url, **{key: found.get(key) for key in wanted}}
+        attributes: State = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return {"url": url, **{key: attributes.get(key) for key in wanted}}
 
     def make() -> None:
         client.create_queue(QueueName=name, Attributes=wanted)
 
-    def mend(found: State) -> None:
-        client.set_queue_attributes(QueueUrl=found["url"], Attributes=wanted)
+    def mend(actual: State) -> None:
+        client.set_queue_attributes(QueueUrl=actual["url"], Attributes=wanted)
 
     def drop() -> None:
         client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])
@@ -110,9 +110,9 @@ def log_group(cloud: Cloud, key: str) -> Part:
     wanted = {"retention_days": spec.LOG_RETENTION_DAYS}
 
     def look() -> State | None:
-        found = client.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-        mine = [one for one in found if one["logGroupName"] == name]
-        return {"retention_days": mine[0].get("retentionInDays")} if mine else None
+        groups = client.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        matching = [group for group in groups if group["logGroupName"] == name]
+        return {"retention_days": matching[0].get("retentionInDays")} if matching else None
 
     def mend(_: State) -> None:
         client.put_retention_policy(logGroupName=name, retentionInDays=spec.LOG_RETENTION_DAYS)
@@ -129,8 +129,8 @@ def alarm(cloud: Cloud, name: str, wanted: State) -> Part:
     client = cloud.client("cloudwatch")
 
     def look() -> State | None:
-        found = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
-        return found[0] if found else None
+        alarms = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        return alarms[0] if alarms else None
 
     def make() -> None:
         client.put_metric_alarm(AlarmName=name, **wanted)

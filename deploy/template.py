@@ -12,8 +12,10 @@ from deploy import spec
 from deploy.names import APP, Names
 
 Resource = dict[str, Any]
-LOGICAL = {key: re.sub(r"\W", "", (function.name or "API-handler").title()) for key, function in spec.FUNCTIONS.items()}
-LOGICAL["http"] = "APIHandler"
+LOGICAL_NAMES = {
+    key: re.sub(r"\W", "", (function.name or "API-handler").title()) for key, function in spec.FUNCTIONS.items()
+}
+LOGICAL_NAMES["http"] = "APIHandler"
 """Functions by the names that Chalice gives them in its template."""
 
 
@@ -25,52 +27,52 @@ def extras(stage: str, routes: list[str]) -> dict[str, Any]:
         routes: every ``METHOD /resource`` of the API.
     """
     resources: dict[str, Resource] = {}
-    for part in (_tables, _queues, _functions, _iot, _alarms):
-        resources |= part(stage)
+    for resources_of in (_tables, _queues, _functions, _iot, _alarms):
+        resources |= resources_of(stage)
     resources |= _gateway(stage, routes)
     return {"Resources": resources}
 
 
-def _name(text: str) -> str:
+def _logical_name(text: str) -> str:
     """Return a logical name: letters and digits only."""
     return "".join(part.title() for part in re.split(r"\W|_", text.removeprefix(f"{APP}-")))
 
 
 def _function(key: str, attribute: str | None = None) -> dict[str, Any]:
-    return {"Fn::GetAtt": [LOGICAL[key], attribute]} if attribute else {"Ref": LOGICAL[key]}
+    return {"Fn::GetAtt": [LOGICAL_NAMES[key], attribute]} if attribute else {"Ref": LOGICAL_NAMES[key]}
 
 
-def _upper(shape: Any) -> Any:
+def _capitalized(shape: Any) -> Any:
     """Return a shape of an API as CloudFormation spells it: names begin with a capital."""
     if isinstance(shape, dict):
-        return {name[:1].upper() + name[1:]: _upper(value) for name, value in shape.items()}
-    return [_upper(one) for one in shape] if isinstance(shape, list) else shape
+        return {name[:1].upper() + name[1:]: _capitalized(value) for name, value in shape.items()}
+    return [_capitalized(item) for item in shape] if isinstance(shape, list) else shape
 
 
 def _tables(stage: str) -> dict[str, Resource]:
-    found = {}
+    tables = {}
     for name, shape in spec.tables(stage).items():
         properties = shape | {
             "TableName": name,
             "SSESpecification": {"SSEEnabled": shape["SSESpecification"]["Enabled"]},
-            "TimeToLiveSpecification": {"Enabled": True, "AttributeName": spec.EXPIRY},
+            "TimeToLiveSpecification": {"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE},
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         }
         if "StreamSpecification" in shape:
             properties["StreamSpecification"] = {"StreamViewType": shape["StreamSpecification"]["StreamViewType"]}
-        kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-        found[_name(name)] = {"Type": "AWS::DynamoDB::Table", **kept, "Properties": properties}
-    return found
+        retained = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+        tables[_logical_name(name)] = {"Type": "AWS::DynamoDB::Table", **retained, "Properties": properties}
+    return tables
 
 
 def _queues(stage: str) -> dict[str, Resource]:
     names = Names(stage)
     properties = {
-        "MessageRetentionPeriod": int(spec.QUEUE["MessageRetentionPeriod"]),
-        "SqsManagedSseEnabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
+        "MessageRetentionPeriod": int(spec.QUEUE_ATTRIBUTES["MessageRetentionPeriod"]),
+        "SqsManagedSseEnabled": spec.QUEUE_ATTRIBUTES["SqsManagedSseEnabled"] == "true",
     }
     return {
-        _name(name): {
+        _logical_name(name): {
             "Type": "AWS::SQS::Queue",
             "DeletionPolicy": "Delete",
             "UpdateReplacePolicy": "Delete",
@@ -82,41 +84,43 @@ def _queues(stage: str) -> dict[str, Resource]:
 
 def _functions(stage: str) -> dict[str, Resource]:
     names = Names(stage)
-    found: dict[str, Resource] = {}
+    resources: dict[str, Resource] = {}
     for key, function in spec.FUNCTIONS.items():
-        full = function.full_name(stage)
-        group = f"{LOGICAL[key]}Log"
-        found[LOGICAL[key]] = {
+        full_name = function.full_name(stage)
+        group = f"{LOGICAL_NAMES[key]}Log"
+        resources[LOGICAL_NAMES[key]] = {
             "DependsOn": [group],
-            "Properties": {"FunctionName": full, "LoggingConfig": spec.LOGGING},
+            "Properties": {"FunctionName": full_name, "LoggingConfig": spec.LOGGING},
         }
-        found[group] = {
+        resources[group] = {
             "Type": "AWS::Logs::LogGroup",
             "DeletionPolicy": "Delete",
             "UpdateReplacePolicy": "Delete",
-            "Properties": {"LogGroupName": f"/aws/lambda/{full}", "RetentionInDays": spec.LOG_RETENTION_DAYS},
+            "Properties": {"LogGroupName": f"/aws/lambda/{full_name}", "RetentionInDays": spec.LOG_RETENTION_DAYS},
         }
     for key in spec.ASYNCHRONOUS:
-        found[f"{LOGICAL[key]}Retries"] = {
+        resources[f"{LOGICAL_NAMES[key]}Retries"] = {
             "Type": "AWS::Lambda::EventInvokeConfig",
             "Properties": {
                 "FunctionName": _function(key),
                 "Qualifier": "$LATEST",
                 "MaximumEventAgeInSeconds": spec.RETRY_FOR_S,
                 "MaximumRetryAttempts": spec.RETRIES,
-                "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": [_name(names.failures), "Arn"]}}},
+                "DestinationConfig": {
+                    "OnFailure": {"Destination": {"Fn::GetAtt": [_logical_name(names.failures), "Arn"]}}
+                },
             },
         }
-    found["CountersMapping"] = {
+    resources["CountersMapping"] = {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {
             "FunctionName": _function("counters"),
-            "EventSourceArn": {"Fn::GetAtt": [_name(names.segments), "StreamArn"]},
+            "EventSourceArn": {"Fn::GetAtt": [_logical_name(names.segments), "StreamArn"]},
             "StartingPosition": "TRIM_HORIZON",
             **spec.STREAM_MAPPING,
         },
     }
-    return found
+    return resources
 
 
 def _permission(key: str, source: Any) -> Resource:
@@ -125,7 +129,7 @@ def _permission(key: str, source: Any) -> Resource:
         "Properties": {
             "FunctionName": _function(key),
             "Action": "lambda:InvokeFunction",
-            "Principal": spec.IOT,
+            "Principal": spec.IOT_PRINCIPAL,
             "SourceAccount": {"Ref": "AWS::AccountId"},
             "SourceArn": source,
         },
@@ -134,10 +138,10 @@ def _permission(key: str, source: Any) -> Resource:
 
 def _iot(stage: str) -> dict[str, Resource]:
     names = Names(stage)
-    queue = _name(names.failures)
-    role = _name(names.rule_errors)
+    queue = _logical_name(names.failures)
+    role = _logical_name(names.rule_errors)
     trust, permissions = spec.rule_errors_role({"Fn::GetAtt": [queue, "Arn"]})
-    found: dict[str, Resource] = {
+    resources: dict[str, Resource] = {
         role: {
             "Type": "AWS::IAM::Role",
             "Properties": {
@@ -148,21 +152,23 @@ def _iot(stage: str) -> dict[str, Resource]:
         },
         "MqttAuthorizer": {
             "Type": "AWS::IoT::Authorizer",
-            "Properties": {"AuthorizerName": names.mqtt, **_upper(spec.authorizer(_function("iot-authorizer", "Arn")))},
+            "Properties": {
+                "AuthorizerName": names.mqtt, **_capitalized(spec.mqtt_authorizer(_function("iot-authorizer", "Arn"))),
+            },
         },
         "MqttAuthorizerPermission": _permission("iot-authorizer", {"Fn::GetAtt": ["MqttAuthorizer", "Arn"]}),
         "MqttEndpoint": {
             "Type": "AWS::IoT::DomainConfiguration",
             "DependsOn": ["MqttAuthorizer"],
             "Properties": {
-                "DomainConfigurationName": names.mqtt, "ServiceType": "DATA", **_upper(spec.endpoint(stage)),
+                "DomainConfigurationName": names.mqtt, "ServiceType": "DATA", **_capitalized(spec.mqtt_endpoint(stage)),
             },
         },
     }  # fmt: skip
     errors = {"RoleArn": {"Fn::GetAtt": [role, "Arn"]}, "QueueUrl": {"Ref": queue}, "UseBase64": False}
     for name, sql in spec.topic_rules(stage).items():
-        logical = _name(name)
-        found[logical] = {
+        logical = _logical_name(name)
+        resources[logical] = {
             "Type": "AWS::IoT::TopicRule",
             "Properties": {
                 "RuleName": name,
@@ -175,32 +181,32 @@ def _iot(stage: str) -> dict[str, Resource]:
                 },
             },
         }
-        found[f"{logical}Permission"] = _permission("iot-ingest", {"Fn::GetAtt": [logical, "Arn"]})
-    return found
+        resources[f"{logical}Permission"] = _permission("iot-ingest", {"Fn::GetAtt": [logical, "Arn"]})
+    return resources
 
 
 def _alarms(stage: str) -> dict[str, Resource]:
     return {
-        f"{_name(name)}Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": name, **alarm}}
+        f"{_logical_name(name)}Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": name, **alarm}}
         for name, alarm in spec.alarms(stage).items()
     }
 
 
 def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
-    everything = {
+    all_methods = {
         "ResourcePath": "/*",
         "HttpMethod": "*",
-        "ThrottlingRateLimit": spec.PER_SECOND,
-        "ThrottlingBurstLimit": spec.BURST,
+        "ThrottlingRateLimit": spec.REQUESTS_PER_SECOND,
+        "ThrottlingBurstLimit": spec.REQUEST_BURST,
     }
-    found: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": [everything]}}}
+    resources: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": [all_methods]}}}
     for plan in plans.load().values():
         api: dict[str, Any] = {"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": f"RestAPI{spec.API_STAGE}Stage"}}
         throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
         if throttles:
-            api["Throttle"] = {name: _upper(throttle) for name, throttle in throttles.items()}
+            api["Throttle"] = {name: _capitalized(throttle) for name, throttle in throttles.items()}
         properties: dict[str, Any] = {"UsagePlanName": Names(stage).usage_plan(plan.name), "ApiStages": [api]}
         if quota:
-            properties["Quota"] = _upper(quota)
-        found[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}
-    return found
+            properties["Quota"] = _capitalized(quota)
+        resources[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}
+    return resources

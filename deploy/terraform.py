@@ -12,7 +12,7 @@ from deploy import spec
 from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
-NAMED = {key: function.name or "api_handler" for key, function in spec.FUNCTIONS.items()}
+RESOURCE_NAMES = {key: function.name or "api_handler" for key, function in spec.FUNCTIONS.items()}
 """Functions by the names that Chalice gives them in its file."""
 VERSIONS = {
     "required_version": ">= 1.5",
@@ -32,7 +32,7 @@ def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[st
     document["terraform"] = VERSIONS
     document["data"].pop("null_data_source", None)
     resources: Resources = document["resource"]
-    for parts in (
+    for resources_by_kind in (
         _tables(stage),
         _queues(stage),
         _functions(stage),
@@ -40,8 +40,8 @@ def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[st
         _alarms(stage),
         _gateway(stage, routes),
     ):
-        for kind, found in parts.items():
-            _merge(resources.setdefault(kind, {}), found)
+        for kind, added in resources_by_kind.items():
+            _merge(resources.setdefault(kind, {}), added)
     for name, rule in resources["aws_cloudwatch_event_rule"].items():
         rule["name"] = f"{APP}-{stage}-{name}"
     api = resources["aws_api_gateway_deployment"]["rest_api"]
@@ -51,9 +51,9 @@ def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[st
     return document
 
 
-def _merge(into: dict[str, Any], found: dict[str, Any]) -> None:
-    for name, properties in found.items():
-        into.setdefault(name, {}).update(properties)
+def _merge(existing: dict[str, Any], added: dict[str, Any]) -> None:
+    for name, properties in added.items():
+        existing.setdefault(name, {}).update(properties)
 
 
 def _id(text: str) -> str:
@@ -62,24 +62,25 @@ def _id(text: str) -> str:
 
 
 def _function(key: str, attribute: str = "arn") -> str:
-    return f"${{aws_lambda_function.{NAMED[key]}.{attribute}}}"
+    return f"${{aws_lambda_function.{RESOURCE_NAMES[key]}.{attribute}}}"
 
 
 def _tables(stage: str) -> Resources:
     tables = {}
     for name, shape in spec.tables(stage).items():
-        hash_key, range_key = (one["AttributeName"] for one in shape["KeySchema"])
+        hash_key, range_key = (key["AttributeName"] for key in shape["KeySchema"])
         tables[_id(name)] = {
             "name": name,
             "billing_mode": shape["BillingMode"],
             "hash_key": hash_key,
             "range_key": range_key,
             "attribute": [
-                {"name": one["AttributeName"], "type": one["AttributeType"]} for one in shape["AttributeDefinitions"]
+                {"name": attribute["AttributeName"], "type": attribute["AttributeType"]}
+                for attribute in shape["AttributeDefinitions"]
             ],
             "server_side_encryption": {"enabled": shape["SSESpecification"]["Enabled"]},
             "point_in_time_recovery": {"enabled": True},
-            "ttl": {"enabled": True, "attribute_name": spec.EXPIRY},
+            "ttl": {"enabled": True, "attribute_name": spec.EXPIRY_ATTRIBUTE},
             "deletion_protection_enabled": shape["DeletionProtectionEnabled"],
             "lifecycle": {"prevent_destroy": True},
         }
@@ -94,8 +95,8 @@ def _tables(stage: str) -> Resources:
 def _queues(stage: str) -> Resources:
     names = Names(stage)
     properties = {
-        "message_retention_seconds": int(spec.QUEUE["MessageRetentionPeriod"]),
-        "sqs_managed_sse_enabled": spec.QUEUE["SqsManagedSseEnabled"] == "true",
+        "message_retention_seconds": int(spec.QUEUE_ATTRIBUTES["MessageRetentionPeriod"]),
+        "sqs_managed_sse_enabled": spec.QUEUE_ATTRIBUTES["SqsManagedSseEnabled"] == "true",
     }
     queues = {_id(name): {"name": name, **properties} for name in (names.dead_letters, names.failures)}
     return {"aws_sqs_queue": queues}
@@ -105,20 +106,20 @@ def _functions(stage: str) -> Resources:
     names = Names(stage)
     groups, functions = {}, {}
     for key, function in spec.FUNCTIONS.items():
-        groups[NAMED[key]] = {
+        groups[RESOURCE_NAMES[key]] = {
             "name": f"/aws/lambda/{function.full_name(stage)}",
             "retention_in_days": spec.LOG_RETENTION_DAYS,
         }
-        functions[NAMED[key]] = {
+        functions[RESOURCE_NAMES[key]] = {
             "logging_config": {
                 "log_format": spec.LOGGING["LogFormat"],
                 "application_log_level": spec.LOGGING["ApplicationLogLevel"],
                 "system_log_level": spec.LOGGING["SystemLogLevel"],
             },
-            "depends_on": [f"aws_cloudwatch_log_group.{NAMED[key]}"],
+            "depends_on": [f"aws_cloudwatch_log_group.{RESOURCE_NAMES[key]}"],
         }
     retries = {
-        NAMED[key]: {
+        RESOURCE_NAMES[key]: {
             "function_name": _function(key, "function_name"),
             "maximum_event_age_in_seconds": spec.RETRY_FOR_S,
             "maximum_retry_attempts": spec.RETRIES,
@@ -146,7 +147,7 @@ def _permission(key: str, source: str) -> dict[str, str]:
     return {
         "function_name": _function(key, "function_name"),
         "action": "lambda:InvokeFunction",
-        "principal": spec.IOT,
+        "principal": spec.IOT_PRINCIPAL,
         "source_account": _ACCOUNT,
         "source_arn": source,
     }
@@ -156,7 +157,7 @@ def _iot(stage: str) -> Resources:
     names = Names(stage)
     role, queue = _id(names.rule_errors), _id(names.failures)
     trust, permissions = spec.rule_errors_role(f"${{aws_sqs_queue.{queue}.arn}}")
-    rules, allowed = {}, {}
+    rules, permissions_by_rule = {}, {}
     for name, sql in spec.topic_rules(stage).items():
         rules[name] = {
             "name": name,
@@ -172,9 +173,9 @@ def _iot(stage: str) -> Resources:
                 }
             },
         }
-        allowed[name] = _permission("iot-ingest", f"${{aws_iot_topic_rule.{name}.arn}}")
-    authorizer, endpoint = spec.authorizer(_function("iot-authorizer")), spec.endpoint(stage)
-    config = endpoint["authorizerConfig"]
+        permissions_by_rule[name] = _permission("iot-ingest", f"${{aws_iot_topic_rule.{name}.arn}}")
+    authorizer, endpoint = spec.mqtt_authorizer(_function("iot-authorizer")), spec.mqtt_endpoint(stage)
+    authorizer_config = endpoint["authorizerConfig"]
     return {
         "aws_iam_role": {role: {"name": names.rule_errors, "assume_role_policy": json.dumps(trust)}},
         "aws_iam_role_policy": {
@@ -186,7 +187,7 @@ def _iot(stage: str) -> Resources:
         },
         "aws_iot_topic_rule": rules,
         "aws_lambda_permission": {
-            **allowed,
+            **permissions_by_rule,
             "mqtt": _permission("iot-authorizer", "${aws_iot_authorizer.mqtt.arn}"),
         },
         "aws_iot_authorizer": {
@@ -206,7 +207,7 @@ def _iot(stage: str) -> Resources:
                 "status": endpoint["domainConfigurationStatus"],
                 "authorizer_config": {
                     "default_authorizer_name": "${aws_iot_authorizer.mqtt.name}",
-                    "allow_authorizer_override": config["allowAuthorizerOverride"],
+                    "allow_authorizer_override": authorizer_config["allowAuthorizerOverride"],
                 },
             }
         },
@@ -214,7 +215,7 @@ def _iot(stage: str) -> Resources:
 
 
 def _alarms(stage: str) -> Resources:
-    words = {
+    arguments = {
         "Namespace": "namespace",
         "MetricName": "metric_name",
         "Statistic": "statistic",
@@ -226,9 +227,9 @@ def _alarms(stage: str) -> Resources:
     }
     alarms = {}
     for name, alarm in spec.alarms(stage).items():
-        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
         alarms[_id(name)] = {"alarm_name": name, "dimensions": dimensions} | {
-            there: alarm[here] for here, there in words.items()
+            argument: alarm[member] for member, argument in arguments.items()
         }
     return {"aws_cloudwatch_metric_alarm": alarms}
 
@@ -248,7 +249,7 @@ def _gateway(stage: str, routes: list[str]) -> Resources:
         quota = spec.plan_quota(plan)
         if quota:
             usage_plans[plan.name]["quota_settings"] = quota
-    settings = {"throttling_rate_limit": spec.PER_SECOND, "throttling_burst_limit": spec.BURST}
+    settings = {"throttling_rate_limit": spec.REQUESTS_PER_SECOND, "throttling_burst_limit": spec.REQUEST_BURST}
     return {
         "aws_api_gateway_stage": {
             "rest_api": {

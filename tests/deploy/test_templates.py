@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from deploy import spec
-from deploy.inventory import foundation, surroundings
+from deploy.inventory import parts_after_functions, parts_before_functions
 from deploy.parts import Cloud
 from tests.deploy.conftest import CREDENTIALS, copy
 
@@ -43,7 +43,7 @@ def parts(dynamodb):
     """Everything that ``up`` makes in stage dev, as kind to parts."""
     cloud = Cloud(boto3.Session(region_name="us-east-1"), "dev")
     found = {}
-    for part in [*foundation(cloud), *surroundings(cloud, "api-id")]:
+    for part in [*parts_before_functions(cloud), *parts_after_functions(cloud, "api-id")]:
         found.setdefault(part.kind, []).append(part)
     return found
 
@@ -69,9 +69,13 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
         assert sorted(one[name_tf] for one in terraform["resource"][type_tf].values()) == wanted, kind
     for kind, (type_cf, type_tf) in COUNTED.items():
         assert len(of_type(cloudformation, type_cf)) == len(parts[kind]) == len(terraform["resource"][type_tf])
-    sourced = [one for one in of_type(cloudformation, "AWS::Lambda::Permission") if one["Principal"] == spec.IOT]
+    sourced = [
+        one for one in of_type(cloudformation, "AWS::Lambda::Permission") if one["Principal"] == spec.IOT_PRINCIPAL
+    ]
     assert len(sourced) == len(parts["permission"]) and all("SourceAccount" in one for one in sourced)
-    sourced = [one for one in terraform["resource"]["aws_lambda_permission"].values() if one["principal"] == spec.IOT]
+    sourced = [
+        one for one in terraform["resource"]["aws_lambda_permission"].values() if one["principal"] == spec.IOT_PRINCIPAL
+    ]
     assert len(sourced) == len(parts["permission"]) and all("source_account" in one for one in sourced)
     (role,) = parts["role"]
     assert [one for one in of_type(cloudformation, "AWS::IAM::Role") if one.get("RoleName") == role.name]
@@ -115,9 +119,9 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         assert (there["memory_size"], there["timeout"]) == (function.memory_mb, function.timeout_s)
         assert there["logging_config"]["system_log_level"] == "WARN"
     settings = cloudformation["RestAPI"]["Properties"]["MethodSettings"][0]
-    assert settings["ThrottlingRateLimit"] == spec.PER_SECOND
+    assert settings["ThrottlingRateLimit"] == spec.REQUESTS_PER_SECOND
     everything = terraform["resource"]["aws_api_gateway_method_settings"]["all"]["settings"]
-    assert everything["throttling_rate_limit"] == spec.PER_SECOND
+    assert everything["throttling_rate_limit"] == spec.REQUESTS_PER_SECOND
     policies = {
         json.dumps(one["Policies"][0]["PolicyDocument"], sort_keys=True)
         for one in of_type(cloudformation, "AWS::IAM::Role")
