@@ -1,1 +1,1 @@
-"""What ``chalice deploy`` cannot make: tables, usage plans, keys, alarms, and what its API document leaves out."""
+"""Deploys to AWS what ``chalice deploy`` cannot: tables, usage plans, API keys, alarms, parts of the API document."""

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, subprocess.CalledProcessError) as error:
-        print(f"Stopped: {error}. What was done stays; run the same command again.", file=sys.stderr)
+        print(f"Stopped: {error}. What is done stays done. Run the same command again to continue.", file=sys.stderr)
         return 1
 
 

@@ -1,4 +1,4 @@
-"""The real ``chalice`` command, its configuration, and its record of what it has deployed."""
+"""Runs the real ``chalice`` command, writes its configuration, and reads and repairs its record of what it deployed."""
 
 import json
 import os
@@ -16,19 +16,26 @@ FOLDER = ROOT / ".chalice"
 
 
 def run(*arguments: str) -> None:
-    """Run ``chalice`` in the project's folder; what it prints is passed on.
+    """Run ``chalice`` in the project's folder. Its output appears as our own.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: the command failed.
     """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)  # noqa: S603 - own words
 
 
 def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
-    """Write a stage's part of the configuration and its policies; return the files that changed.
+    """Write a stage's part of .chalice/config.json and the policies of its functions.
 
-    What a deployer has added there, such as a domain or a variable of the environment, stays.
+    Keeps what a deployer added to the stage, such as a domain or an environment variable.
+
+    Args:
+        stage: its name.
+        may_reserve: whether the account has enough concurrency to reserve any.
+
+    Returns:
+        The files that changed.
     """
     config = json.loads((FOLDER / "config.json").read_text())
     wanted, existing = spec.stage_config(stage, may_reserve=may_reserve), config["stages"].get(stage, {})
@@ -55,19 +62,19 @@ def reserves(stage: str) -> bool:
 
 def routes() -> list[str]:
     """Return every ``METHOD /resource`` of the API."""
-    from app import app  # noqa: PLC0415 - only where it is asked for
+    from app import app  # noqa: PLC0415 - slow to load, and most commands do not need it
 
     return sorted(f"{method} {path}" for path, methods in app.routes.items() for method in methods)
 
 
 def may_reserve(cloud: Cloud) -> bool:
-    """Tell whether the account has concurrency to reserve: a new one often has ten in all."""
+    """Return whether the account has enough concurrency to reserve any. A new account often has ten in all."""
     limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     return bool(limit >= spec.RESERVED + spec.UNRESERVED_MINIMUM)
 
 
 def deployed(stage: str) -> dict[str, dict[str, Any]]:
-    """Return what the record says is deployed, by name; empty when there is no record."""
+    """Return the resources in Chalice's record, by name. Empty if there is no record."""
     path = _record_path(stage)
     return (
         {resource["name"]: resource for resource in json.loads(path.read_text())["resources"]} if path.exists() else {}
@@ -79,10 +86,11 @@ def _record_path(stage: str) -> Path:
 
 
 def recover(cloud: Cloud) -> bool:
-    """Write the record anew from what is in AWS, when there is none; return whether anything was found.
+    """If Chalice's record is missing, write it from what AWS has. Return whether it was written.
 
-    Chalice writes it at the end of a deployment, on the machine that deployed. Without it, it would make a second API,
-    and ``chalice delete`` would remove nothing.
+    Chalice writes the record at the end of a deployment, on the machine that deployed. Without the record,
+    ``chalice deploy`` would make a second API and ``chalice delete`` would remove nothing.
+    Costs about 20 calls to AWS if the record is missing, otherwise none.
     """
     if deployed(cloud.stage):
         return False
@@ -117,7 +125,7 @@ def _resources_of(cloud: Cloud, key: str, function: spec.Function) -> list[dict[
 
 
 def _find_api(cloud: Cloud) -> str | None:
-    """Return the id of the API that calls the stage's HTTP handler: its name says nothing of the stage."""
+    """Return the id of the API that calls the stage's HTTP handler. The name of an API does not hold the stage."""
     client, handler_arn = cloud.client("apigateway"), cloud.function_arn("http")
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:

@@ -1,7 +1,8 @@
-"""The commands of ``python -m deploy``: what comes before and after ``chalice deploy``.
+"""The commands of ``python -m deploy``.
 
-Every step looks first, makes what is missing, mends what differs and says what it did; so it can be interrupted and run
-again, and a second run changes nothing.
+``up`` makes some parts, runs ``chalice deploy``, and makes the other parts. For each part it looks at what AWS has,
+makes what is missing, repairs what differs, and prints what it did. So it can be interrupted and run again, and a
+second run changes nothing. Every command returns its exit status.
 """
 
 from chalicelib.services import profiles
@@ -10,12 +11,21 @@ from deploy.inventory import all_parts, api_keys, parts_after_functions, parts_b
 from deploy.parts import Cloud, Part
 
 _CONCURRENCY_TOO_LOW = (
-    f"Lambda's concurrency is too low to reserve any: ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
+    "The account's Lambda concurrency is too low to reserve any. "
+    f"Ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
 )
 
 
 def up(cloud: Cloud) -> int:
-    """Make or mend everything."""
+    """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
+
+    Creates the first profile if there is none, and prints its token. No later run prints that token.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call.
+        subprocess.CalledProcessError: ``chalice deploy`` failed.
+        RuntimeError: a part differs in a way that AWS cannot change.
+    """
     for part in parts_before_functions(cloud):
         report(part, part.ensure())
     if chalice.recover(cloud):
@@ -35,9 +45,15 @@ def up(cloud: Cloud) -> int:
         _, token = profiles.create(name="Default")
     keys = api_keys(cloud)
     report(keys, keys.ensure())
-    print(f"\nBase URL        {api['rest_api_url'].rstrip('/')}")
+    _print_addresses(cloud, api["rest_api_url"].rstrip("/"), token)
+    return 0
+
+
+def _print_addresses(cloud: Cloud, base_url: str, token: str | None) -> None:
+    """Print where the API and MQTT are reached, and the token of a profile that was just created."""
+    print(f"\nBase URL        {base_url}")
     if token is not None:
-        print(f"Profile token   {token}   (shown this once)")
+        print(f"Profile token   {token}   (shown only this once)")
     endpoint = cloud.client("iot").describe_domain_configuration(domainConfigurationName=cloud.names.mqtt)
     host = (
         endpoint.get("domainName")
@@ -48,16 +64,15 @@ def up(cloud: Cloud) -> int:
         f"\n  mosquitto_pub -h {host} -p 8883 --capath /etc/ssl/certs -i my-device -u Token -P <device token> "
         '-q 1 -t tago/data/post -m \'{"variable": "temperature", "value": 21.5}\''
     )
-    return 0
 
 
 def report(part: Part, done: str) -> None:
-    """Say what was done."""
+    """Print what was done with a part."""
     print(f"{done:<11} {part.kind} {part.name}", flush=True)
 
 
 def check(cloud: Cloud) -> int:
-    """Print each part with what is wrong with it; return 1 if anything is."""
+    """Print each part and what is wrong with it. Return 1 if anything is wrong, otherwise 0."""
     chalice.recover(cloud)
     faults = 0
     for part in all_parts(cloud):
@@ -69,24 +84,29 @@ def check(cloud: Cloud) -> int:
         print(f"fault  API             not deployed: run `python -m deploy up --stage {cloud.stage}`")
     if not chalice.may_reserve(cloud):
         print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
-    print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` mends them" if faults else ""))
+    print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else ""))
     return 1 if faults else 0
 
 
 def diff(cloud: Cloud) -> int:
-    """Print what ``up`` would change."""
+    """Print what ``up`` would change. Changes nothing in AWS."""
     chalice.recover(cloud)
     for part in all_parts(cloud):
         difference = part.difference()
         if difference is not None:
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
     if "rest_api" not in chalice.deployed(cloud.stage):
-        print("create the functions and the API, and what needs them")
+        print("create the functions, the API, and the parts that need them")
     return 0
 
 
 def down(cloud: Cloud, *, with_data: bool) -> int:
-    """Remove what ``up`` made, the last first; tables and secret only when told to."""
+    """Remove what ``up`` made, in reverse order.
+
+    Args:
+        cloud: the account and stage.
+        with_data: whether to remove the tables and the secret too.
+    """
     chalice.recover(cloud)
     for part in reversed(list(all_parts(cloud))):
         if part.holds_data and not with_data:
@@ -102,37 +122,53 @@ def down(cloud: Cloud, *, with_data: bool) -> int:
 
 
 def remove(part: Part) -> None:
-    """Remove a part that is there and does not go by itself."""
+    """Remove a part if it exists. A part without ``drop`` goes together with another one."""
     if part.drop is not None and part.look() is not None:
         part.drop()
         report(part, "removed")
 
 
 def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
-    """Deliver again what failed while the store was down, and with ``with_dead_letters`` what could not be stored."""
+    """Deliver failed messages again.
+
+    Args:
+        cloud: the account and stage.
+        with_dead_letters: whether to deliver also the messages that could not be stored.
+    """
     for queue in (cloud.names.failures, *((cloud.names.dead_letters,) if with_dead_letters else ())):
         delivered, kept = retry.retry(cloud, queue)
-        print(f"{queue}: {delivered} delivered again, {kept} left")
+        print(f"{queue}: {delivered} delivered again, {kept} kept in the queue")
     return 0
 
 
 def print_costs(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool, access: str | None) -> int:
-    """Print what points cost, at list prices."""
+    """Print what points cost at list prices: to send, to keep, and a month without requests. Or what reads cost.
+
+    Args:
+        points: how many points are sent, or how many reads are made if ``access`` is given.
+        batch: points a request or message, 1 or 100.
+        path: http or mqtt.
+        every_s: seconds between two requests of one device.
+        basic_ingest: whether devices publish MQTT messages to the topic rule itself.
+        access: a kind of read, one of ``cost.ACCESSES``, or None.
+    """
     priced = cost.prices()
-    print(f"List prices of {priced['region']}, {priced['date']}; free tiers left out; one of a device's requests every")
-    print(f"{every_s:g} s. How long functions run is assumed: {priced['assumed_ms']} ms.\n")
+    print(f"List prices of {priced['region']}, {priced['date']}, without free tiers.")
+    print(f"Each device sends a request every {every_s:g} s.")
+    print("Assumed run times, in milliseconds a call (for the counters, a change):")
+    print(f"{cost.assumed_run_times()}.\n")
     if access:
         print(f"{points:,.0f} reads, {access}\n\n{cost.table(cost.read(requests=points, access=access))}")
         return 0
     sent = cost.send(points=points, batch=batch, path=path, every_s=every_s, basic_ingest=basic_ingest)
     print(f"{points:,.0f} points over {path}, {batch} at a time\n\n{cost.table(sent)}")
-    print(f"\nTo keep them, a month\n\n{cost.table(cost.keep(points=points, batch=batch))}")
-    print(f"\nA deployment in which nothing happens, a month\n\n{cost.table(cost.idle())}")
+    print(f"\nTo keep them for a month\n\n{cost.table(cost.keep(points=points, batch=batch))}")
+    print(f"\nA month without requests\n\n{cost.table(cost.idle())}")
     return 0
 
 
 def config(stage: str) -> int:
-    """Write the stage's part of the configuration and its policies; print the files that changed."""
+    """Write the stage's part of .chalice/config.json and its policies, and print the files that changed."""
     for path in chalice.write_config(stage):
         print(f"wrote {path.relative_to(chalice.ROOT)}")
     return 0

@@ -1,7 +1,7 @@
-"""What points cost on AWS: calls and units as the tests count them, times the list prices of one file.
+"""Estimates what points cost on AWS: the calls and units that the tests count, times the list prices in prices.json.
 
-The only figures that are not counted are how long a function runs, which no machine but Lambda's can tell: prices.json
-assumes them, rounded up from what the code takes here and what DynamoDB is known to take.
+Only the run times of the functions are assumed, because no machine but Lambda's can measure them. prices.json holds
+them, rounded up from the time that the code takes on our machine and the time that DynamoDB is known to take.
 """
 
 import json
@@ -15,30 +15,28 @@ from chalicelib.settings import CACHE_S
 from deploy import spec
 
 HOUR_S = 3_600
-ITEM_BYTES = 100
-"""What DynamoDB adds to each item that it stores."""
 ACCESSES = ("last_value", "last_15", "get_1000")
 
 
 class Component(NamedTuple):
-    """A line of the bill."""
+    """One line of an estimate."""
 
     name: str
     quantity: float
-    """Of whatever is billed."""
+    """How much of what AWS bills: requests, messages, units, GB or GB-seconds, as the name says."""
     dollars: float
 
 
 @lru_cache(maxsize=1)
 def prices() -> dict[str, Any]:
-    """Return the price table."""
+    """Return prices.json: dollars by unit, the region and date of the prices, and the assumed run times."""
     price_table: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
     return price_table
 
 
 @lru_cache(maxsize=1)
 def measured() -> dict[str, Any]:
-    """Return what a test has counted, by access."""
+    """Return measured.json: what a test counted, by kind of request."""
     figures: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text())
     return figures
 
@@ -48,10 +46,10 @@ def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: 
 
     Args:
         points: how many.
-        batch: points a request or message, 1 or 100: what was counted.
+        batch: points a request or message, 1 or 100. Only these were counted.
         path: http or mqtt.
-        every_s: seconds between the requests of one device.
-        basic_ingest: of MQTT: whether devices publish to the rule's own topic, which is no charged message.
+        every_s: seconds between two requests of one device.
+        basic_ingest: for MQTT, whether devices publish to the rule's own topic. AWS charges no message for that.
     """
     requests = points / batch
     counted = measured()[f"{path}_{batch}"]
@@ -96,7 +94,7 @@ def read(*, requests: float, access: str) -> list[Component]:
 
     Args:
         requests: how many.
-        access: one that was counted, such as last_value.
+        access: a kind of read that was counted, one of ``ACCESSES``.
     """
     counted = measured()[access]
     return [
@@ -106,7 +104,12 @@ def read(*, requests: float, access: str) -> list[Component]:
 
 
 def keep(*, points: float, batch: int) -> list[Component]:
-    """Return what it costs to keep points for a month, with backups to any second."""
+    """Return what it costs to keep points for a month, with recovery to any second.
+
+    Args:
+        points: how many.
+        batch: points a request when they were sent, 1 or 100.
+    """
     gigabytes = points / batch * measured()[f"http_{batch}"]["stored_bytes"] / 1e9
     return [
         _priced("DynamoDB storage, GB", gigabytes, "storage_gb_month"),
@@ -115,17 +118,17 @@ def keep(*, points: float, batch: int) -> list[Component]:
 
 
 def idle(*, free: bool = True) -> list[Component]:
-    """Return what a deployment costs in a month in which nothing happens.
+    """Return what a deployment costs in a month without requests.
 
     Args:
-        free: whether the alarms that every account has for nothing are not in use elsewhere.
+        free: whether the deployment can use the free alarms of the account. False if other alarms use them.
     """
     alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
     return [_priced("Alarms", max(0, alarms), "alarm_month"), *_function("housekeeping", 730, duration_ms=50)]
 
 
 def total(components: list[Component]) -> float:
-    """Add up the dollars."""
+    """Return the sum in dollars."""
     return sum(component.dollars for component in components)
 
 
@@ -134,7 +137,7 @@ def _priced(name: str, quantity: float, price: str) -> Component:
 
 
 def _function(key: str, work: float, calls: float | None = None, duration_ms: float | None = None) -> list[Component]:
-    """Price a function that handles so many requests or changes, in so many calls if that differs."""
+    """Price a function that handles ``work`` requests or changes, in as many calls unless ``calls`` is given."""
     calls = work if calls is None else calls
     duration_ms = prices()["assumed_ms"][key] if duration_ms is None else duration_ms
     gb_s = work * duration_ms / 1000 * spec.FUNCTIONS[key].memory_mb / 1024
@@ -149,14 +152,18 @@ def _logs(requests: float, counted: dict[str, Any]) -> Component:
 
 
 def table(components: list[Component]) -> str:
-    """Return the bill as text."""
+    """Return an estimate as lines of text, with the total in the last."""
     lines = [f"{name:<34}{quantity:>16,.3f}{dollars:>12.4f}" for name, quantity, dollars in components]
     return "\n".join([f"{'':<34}{'quantity':>16}{'dollars':>12}", *lines, f"{'total':<50}{total(components):>12.4f}"])
 
 
+def assumed_run_times() -> str:
+    """Return the assumed run time of each function as text. Milliseconds a call; for the counters, a change."""
+    return ", ".join(f"{name} {duration_ms:g}" for name, duration_ms in prices()["assumed_ms"].items())
+
+
 def page() -> str:
-    """Return docs/cost.md: what the common accesses cost, a million each, and where each dollar goes."""
-    priced = prices()
+    """Return the text of docs/cost.md: what a million common requests cost, and each line of the estimate."""
     million = 1e6
     components_by_title = {
         "A million points over HTTP, one a request": send(points=million, batch=1, path="http", every_s=10),
@@ -173,31 +180,32 @@ def page() -> str:
         "A million reads of the last value": read(requests=million, access="last_value"),
         "A million reads of the last 15 points": read(requests=million, access="last_15"),
         "A million reads of 1,000 points": read(requests=million, access="get_1000"),
-        "A million points sent one by one, kept for a month": keep(points=million, batch=1),
-        "A million points sent in hundreds, kept for a month": keep(points=million, batch=100),
-        "A month in which nothing happens, with the alarms that every account has for nothing": idle(),
-        "A month in which nothing happens, with all alarms paid": idle(free=False),
+        "A million points sent one a request, kept for a month": keep(points=million, batch=1),
+        "A million points sent 100 a request, kept for a month": keep(points=million, batch=100),
+        "A month without requests, if no other alarms use the free ones of the account": idle(),
+        "A month without requests, with every alarm paid": idle(free=False),
     }
     summary = "\n".join(f"| {title} | {total(components):.2f} |" for title, components in components_by_title.items())
     details = "\n\n".join(
         f"## {title}\n\n```text\n{table(components)}\n```" for title, components in components_by_title.items()
     )
-    assumed = ", ".join(f"{name} {duration_ms:g}" for name, duration_ms in priced["assumed_ms"].items())
-    return _PAGE.format(**priced, assumed=assumed, summary=summary, details=details)
+    return _PAGE.format(**prices(), assumed=assumed_run_times(), summary=summary, details=details)
 
 
 _PAGE = """# What it costs
 
-Written by `python -m deploy.cost`; a test compares it. Calls, units and bytes are counted by the tests, on the
-code that is deployed; prices are the list prices of {region} on {date}, without free tiers and without what leaves
-AWS (some 300 bytes a point read). A device sends every 10 seconds where nothing else is said. How long functions
-run is assumed, in milliseconds: {assumed} a change; only an account can tell.
+`python -m deploy.cost` writes this page, and a test compares it with the code. The tests count calls, units and bytes
+on the code that is deployed. The prices are AWS's list prices of {region} on {date}. They leave out free tiers, and
+the data that leaves AWS (some 300 bytes a point read). A device sends every 10 seconds unless the line says otherwise.
+The run times of the functions are assumed, because only an AWS account can measure them. In milliseconds a call (for
+the counters, a change): {assumed}.
 
 | | dollars |
 |---|---|
 {summary}
 
-Basic Ingest: devices publish to `$aws/rules/decant_<stage>_shared/tago/data/post`, past the broker and its charge.
+With Basic Ingest, devices publish to `$aws/rules/decant_<stage>_shared/tago/data/post`. These messages bypass the
+broker, and AWS does not charge for them as messages.
 
 {details}
 """

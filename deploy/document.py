@@ -1,7 +1,8 @@
-"""Completes the API document that Chalice makes, each time it makes one: a second deploy must not lose any of it.
+"""Completes each API document that Chalice makes.
 
-Chalice imports the document whole at every deploy, so what is not in it is gone. It cannot say that the authorizer
-takes the whole request, where API keys come from, how the gateway itself answers, and who may ask for a preflight.
+Chalice imports the whole document at every deployment, and API Gateway then loses what is not in it. So the additions
+are made whenever Chalice makes a document. Chalice itself cannot express four things: that the authorizer gets the
+whole request, where API keys come from, how API Gateway itself answers, and that a preflight needs no token.
 """
 
 import json
@@ -41,13 +42,15 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "DEFAULT_4XX": (None, "The request cannot be understood"),
     "DEFAULT_5XX": (None, "Internal error; the log holds the details under this request's id"),
 }
-"""What API Gateway answers by itself, and how it shall read; None leaves its status."""
+"""Status and message of each answer that API Gateway gives by itself. None keeps the status that it chooses."""
 
 
 def install(app: Chalice) -> None:
-    """Fix the runtime, name the functions beside the API, put authorizer and key on each route, complete each document.
+    """Prepare an app for Chalice's command line.
 
-    In Lambda each function is loaded from its own module, so app.py, which serves HTTP alone, does not name them.
+    Fixes the runtime, adds the functions beside the API, requires authorizer and API key on each route that is not in
+    ``OPEN``, and completes each API document. app.py serves only HTTP and does not name the other functions: Lambda
+    loads each of them from its own module.
     """
     for function in (authorizer, counters, housekeeping, iot):
         app.register_blueprint(function.bp)
@@ -68,13 +71,13 @@ def _generate(generator: Any, app: Chalice, rest_api: Any = None) -> dict[str, A
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to an API document what Chalice cannot express."""
+    """Add to an API document what Chalice cannot express. Changes the document and returns it."""
     document["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
     document["x-amazon-apigateway-gateway-responses"] = gateway_responses()
     for definition in document.get("securityDefinitions", {}).values():
         gateway_authorizer = definition.get("x-amazon-apigateway-authorizer")
         if gateway_authorizer is not None:
-            # With several headers to look at there is no identity source, so nothing may be cached.
+            # The authorizer reads several headers, so it has no identity source, and its answers must not be cached.
             definition["name"] = "Unused"
             gateway_authorizer.update(type="request", authorizerResultTtlInSeconds=0)
     for methods in document["paths"].values():
@@ -83,7 +86,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def gateway_responses() -> dict[str, Any]:
-    """Return the gateway's own answers in the API's envelope."""
+    """Return the answers that API Gateway gives by itself, in the API's envelope, by the names that AWS gives them."""
     answers: dict[str, Any] = {}
     for name, (status, message) in GATEWAY_RESPONSES.items():
         text = json.dumps({"status": False, "message": message}, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The parts around the functions that Chalice deployed: what calls them, what may, and where failures go."""
+"""The parts around the functions that Chalice deployed: permissions, the stream, retries and logging."""
 
 import json
 
@@ -7,7 +7,15 @@ from deploy.parts import Cloud, Part, State, absent_is_none
 
 
 def permission(cloud: Cloud, key: str, statement: str, principal: str, source: str) -> Part:
-    """Leave for one AWS service, on behalf of one thing of this account, to call a function."""
+    """The permission for one AWS service to call a function on behalf of one source in this account.
+
+    Args:
+        cloud: the account and stage.
+        key: the function, a key of ``spec.FUNCTIONS``.
+        statement: the id of the statement in the function's policy.
+        principal: the service, such as iot.amazonaws.com.
+        source: the ARN of a topic rule or an authorizer.
+    """
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
     wanted = {"source": source, "account": cloud.account}
 
@@ -45,7 +53,7 @@ def permission(cloud: Cloud, key: str, statement: str, principal: str, source: s
 
 
 def stream_mapping(cloud: Cloud) -> Part:
-    """What feeds the segments table's stream to the counters."""
+    """The mapping by which Lambda feeds the stream of the segments table to the counters function."""
     client, dynamodb = cloud.client("lambda"), cloud.client("dynamodb")
     function, name = spec.FUNCTIONS["counters"].full_name(cloud.stage), cloud.names.segments
     table = absent_is_none(lambda: dict(dynamodb.describe_table(TableName=name)["Table"])) or {}
@@ -79,7 +87,7 @@ def stream_mapping(cloud: Cloud) -> Part:
 
 
 def retries(cloud: Cloud, key: str) -> Part:
-    """Where a call goes that a function has failed on within its retries."""
+    """How often Lambda retries a failed call of a function, and the queue to which it then sends the call."""
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
     destination = cloud.queue_arn(cloud.names.failures)
     wanted: State = {"age_s": spec.RETRY_FOR_S, "retries": spec.RETRIES, "destination": destination}
@@ -107,7 +115,7 @@ def retries(cloud: Cloud, key: str) -> Part:
 
 
 def logging(cloud: Cloud, key: str) -> Part:
-    """What a function writes to its log: its own lines and what went wrong."""
+    """What goes into the log of a function: its own lines, and from Lambda only warnings and errors."""
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
     wanted: State = dict(spec.LOGGING)
 

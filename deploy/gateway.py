@@ -1,4 +1,4 @@
-"""The parts around the API that Chalice deployed: usage plans, a key for each profile, throttling of the stage."""
+"""The parts around the API that Chalice deployed: usage plans, an API key for each profile, throttling of the stage."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +16,10 @@ def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
 
 
 def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part:
-    """A price plan: throttles by method and a number of requests a month."""
+    """The usage plan of a price plan: rates by method, and a number of requests a month.
+
+    ``mend`` makes a new usage plan and moves the keys one by one. Each key is in no plan for some milliseconds.
+    """
     client = cloud.client("apigateway")
     name = cloud.names.usage_plan(plan.name)
     throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
@@ -53,7 +56,7 @@ def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part
 
 
 def _remove_plan(client: Any, usage_plan: State) -> None:
-    """Remove a usage plan; its keys stay, and their own part puts them into the next one."""
+    """Remove a usage plan but not its keys. The part ``api_keys`` puts them into the next plan."""
     for key in _pages(client, "get_usage_plan_keys", usagePlanId=usage_plan["id"]):
         client.delete_usage_plan_key(usagePlanId=usage_plan["id"], keyId=key["id"])
     operations = [
@@ -66,7 +69,7 @@ def _remove_plan(client: Any, usage_plan: State) -> None:
 
 
 def _move_key(client: Any, key_id: str, old_plan_id: str | None, new_plan_id: str) -> None:
-    """Put a key into another plan: it cannot be in two plans of one stage, so it is in none for a moment."""
+    """Move a key to another plan. A key cannot be in two plans of one stage, so for a moment it is in none."""
     if old_plan_id is not None:
         client.delete_usage_plan_key(usagePlanId=old_plan_id, keyId=key_id)
     client.create_usage_plan_key(usagePlanId=new_plan_id, keyId=key_id, keyType="API_KEY")
@@ -79,12 +82,12 @@ class _Key(NamedTuple):
 
 
 def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str]) -> Part:
-    """The key of each profile, in the usage plan of its price plan; a key whose profile is gone goes too.
+    """The API key of each profile, in the usage plan of its price plan. ``mend`` deletes the keys of deleted profiles.
 
     Args:
-        cloud: where.
-        wanted: the id of each profile to its price plan.
-        key_text: returns a profile's key, which is derived and stands nowhere but there.
+        cloud: the account and stage.
+        wanted: price plan by id of profile.
+        key_text: returns the key of a profile. The key is derived from the secret; only API Gateway stores it.
     """
     client, prefix = cloud.client("apigateway"), f"{APP}-{cloud.stage}-"
     name = f"{prefix}<profile>"
@@ -126,7 +129,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
 
 
 def throttling(cloud: Cloud, api_id: str) -> Part:
-    """What the stage lets through at all, so that a flood cannot run up a bill without end."""
+    """The rate at which the stage accepts requests from all callers together. It limits the bill of a flood."""
     client = cloud.client("apigateway")
     wanted: State = {"throttlingRateLimit": float(spec.REQUESTS_PER_SECOND), "throttlingBurstLimit": spec.REQUEST_BURST}
 

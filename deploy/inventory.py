@@ -1,4 +1,4 @@
-"""The parts of a deployment, in the order in which they are made."""
+"""Lists the parts of a deployment in the order in which ``up`` makes them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from deploy.parts import Cloud, Part
 
 
 def parts_before_functions(cloud: Cloud) -> list[Part]:
-    """Return what must be there before the functions are."""
+    """Return the parts that must exist before Chalice deploys the functions."""
     names = cloud.names
     return [
         *(storage.table(cloud, name) for name in spec.tables(cloud.stage)),
@@ -24,7 +24,7 @@ def parts_before_functions(cloud: Cloud) -> list[Part]:
 
 
 def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
-    """Return what needs the functions and the API."""
+    """Return the parts that need the functions and the API. Costs a few calls to AWS."""
     iot, arn = spec.IOT_PRINCIPAL, f"arn:aws:iot:{cloud.region}:{cloud.account}"
     rules = spec.topic_rules(cloud.stage)
     return [
@@ -44,13 +44,17 @@ def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
 
 
 def api_keys(cloud: Cloud) -> Part:
-    """Return the API keys of the profiles that there are."""
+    """Return the part that holds an API key for each profile. Call ``use_deployed_store`` first: it reads profiles."""
     wanted = {profile["id"]: profile.get("plan") or plans.DEFAULT for profile in profiles.list_all()}
     return gateway.api_keys(cloud, wanted, lambda profile_id: tokens.api_key(secret.current(), profile_id))
 
 
 def use_deployed_store(cloud: Cloud) -> None:
-    """Let the services work on the deployment's tables and secret."""
+    """Make the services of this process use the stage's tables and secret.
+
+    Raises:
+        botocore.exceptions.ClientError: the secret does not exist.
+    """
     stage_settings = replace(
         settings.current(),
         segments_table=cloud.names.segments,
@@ -67,7 +71,7 @@ def use_deployed_store(cloud: Cloud) -> None:
 
 
 def all_parts(cloud: Cloud) -> Iterator[Part]:
-    """Yield every part that can be looked at now."""
+    """Yield every part that can be looked at now: those after the functions only if the API exists."""
     yield from parts_before_functions(cloud)
     api = chalice.deployed(cloud.stage).get("rest_api")
     if api is not None:

@@ -1,4 +1,4 @@
-"""The parts of IoT Core: topic rules, the authorizer of MQTT clients, and the endpoint where they reach it."""
+"""The parts in IoT Core: topic rules, the authorizer of MQTT clients, and the endpoint that clients connect to."""
 
 import json
 
@@ -7,7 +7,13 @@ from deploy.parts import Cloud, Part, State, absent_is_none
 
 
 def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
-    """A rule that hands messages to the ingest function, and what fails on the way to the queue of failures."""
+    """A topic rule. It hands messages to the ingest function; if that fails, it sends them to the queue of failures.
+
+    Args:
+        cloud: the account and stage.
+        name: of the rule, without hyphens.
+        sql: selects the messages and what the function gets of them.
+    """
     client, function = cloud.client("iot"), cloud.function_arn("iot-ingest")
     queue_url = cloud.queue_url(cloud.names.failures)
     errors = {"roleArn": cloud.role_arn(cloud.names.rule_errors), "queueUrl": queue_url, "useBase64": False}
@@ -43,7 +49,7 @@ def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
 
 
 def rule_errors_role(cloud: Cloud) -> Part:
-    """The role by which IoT Core keeps a message that it could not hand over."""
+    """The role with which IoT Core sends a message that it could not hand over to the queue of failures."""
     client, name = cloud.client("iam"), cloud.names.rule_errors
     trust, permissions = spec.rule_errors_role(cloud.queue_arn(cloud.names.failures))
     wanted = {"trust": trust, "permissions": permissions}
@@ -70,7 +76,10 @@ def rule_errors_role(cloud: Cloud) -> Part:
 
 
 def iot_authorizer(cloud: Cloud) -> Part:
-    """The custom authorizer of MQTT clients."""
+    """The custom authorizer of MQTT clients.
+
+    ``mend`` raises RuntimeError if the authorizer requires signatures: AWS cannot change that.
+    """
     client, name = cloud.client("iot"), cloud.names.mqtt
     wanted: State = spec.mqtt_authorizer(cloud.function_arn("iot-authorizer"))
 
@@ -83,7 +92,9 @@ def iot_authorizer(cloud: Cloud) -> Part:
 
     def mend(actual: State) -> None:
         if actual.get("signingDisabled") is not True:
-            raise RuntimeError(f"The authorizer {name} asks for signatures, which cannot be changed: remove it first")
+            raise RuntimeError(
+                f"The authorizer {name} requires signatures, and AWS cannot change that. Remove it first"
+            )
         arn = wanted["authorizerFunctionArn"]
         client.update_authorizer(authorizerName=name, authorizerFunctionArn=arn, status="ACTIVE")
 
@@ -95,7 +106,7 @@ def iot_authorizer(cloud: Cloud) -> Part:
 
 
 def mqtt_endpoint(cloud: Cloud) -> Part:
-    """The endpoint where plain MQTT clients reach the authorizer by user name and password, on port 8883."""
+    """The endpoint on port 8883 for MQTT clients that send a user name and a password. It asks the authorizer."""
     client, name = cloud.client("iot"), cloud.names.mqtt
     wanted: State = spec.mqtt_endpoint(cloud.stage)
     settings = {key: value for key, value in wanted.items() if key != "domainConfigurationStatus"}

@@ -29,7 +29,7 @@ class Names:
 
     @property
     def failures(self) -> str:
-        """The queue of calls and messages that failed although nothing is known to be wrong with them."""
+        """The queue of messages and calls that failed, but not because of what is in them."""
         return self._named("failures")
 
     @property

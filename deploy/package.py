@@ -1,4 +1,4 @@
-"""``python -m deploy.package``: the Lambda's zip and the templates of everything, CloudFormation's and Terraform's."""
+"""``python -m deploy.package`` writes the Lambda's zip, and templates of it all for CloudFormation and Terraform."""
 
 import argparse
 import json
@@ -8,16 +8,17 @@ from pathlib import Path
 from deploy import chalice, template, terraform
 
 ZIP_BYTES = 30_000_000
-"""The zip may not grow over this: a larger one starts more slowly."""
+"""The zip may not be larger: a Lambda with a larger zip starts more slowly."""
 
 
 def package(folder: Path, stage: str) -> None:
-    """Write ``deployment.zip``, ``sam.json`` and ``terraform/`` into a folder, which is made anew.
+    """Empty a folder, and write ``deployment.zip``, ``sam.json`` and ``terraform/`` into it.
 
-    Chalice reads the stage's part of ``.chalice/config.json`` and its policies, so both are written first.
+    First writes the stage's part of ``.chalice/config.json`` and its policies, since Chalice reads them.
 
     Raises:
-        RuntimeError: the zip is too large.
+        RuntimeError: the zip is larger than ``ZIP_BYTES``.
+        subprocess.CalledProcessError: ``chalice package`` failed.
     """
     chalice.write_config(stage, may_reserve=chalice.reserves(stage))
     shutil.rmtree(folder, ignore_errors=True)
@@ -31,14 +32,14 @@ def package(folder: Path, stage: str) -> None:
     file.write_text(json.dumps(terraform.complete(json.loads(file.read_text()), stage, chalice.routes()), indent=2))
     size = (folder / "deployment.zip").stat().st_size
     if size > ZIP_BYTES:
-        raise RuntimeError(f"The zip takes {size} bytes, more than {ZIP_BYTES}")
+        raise RuntimeError(f"The zip has {size} bytes. It may have {ZIP_BYTES}")
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("build"))
-    parser.add_argument("--stage", default="dev")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("build"), help="default: build")
+    parser.add_argument("--stage", default="dev", help="the stage to describe; default: dev")
     options = parser.parse_args()
     package(options.folder, options.stage)
     for path in ("deployment.zip", "sam.json", "terraform/chalice.tf.json"):

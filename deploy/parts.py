@@ -1,6 +1,6 @@
-"""The parts of a deployment: each knows how to look at itself, be made, mended and removed.
+"""What a part of a deployment is, and the account that it is in.
 
-``look`` returns what is there in the same shape as ``wanted``, or None. That is all that up, check, diff and down need.
+The functions of a part look at it, make it, repair it and remove it. up, check, diff and down need nothing else.
 """
 
 from collections.abc import Callable
@@ -21,29 +21,32 @@ _ABSENT = (
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
     "NoSuchEntity",
-    "UnauthorizedException",  # IoT says this of a rule that is not there
+    "UnauthorizedException",  # IoT Core says this if a rule does not exist
 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing in AWS."""
+    """One thing in AWS: what it should be, and how to look at it, make it, repair it and remove it."""
 
     kind: str
     name: str
     wanted: State
+    """The values that ``up`` ensures, by name."""
     look: Callable[[], State | None]
+    """Returns the actual values by the names of ``wanted``, or None if the part does not exist."""
     make: Callable[[], None]
     mend: Callable[[State], None]
+    """Takes what ``look`` returned and changes it to ``wanted``."""
     drop: Callable[[], None] | None
-    """None where it goes with something else."""
+    """None if AWS removes it together with another part."""
     holds_data: bool = False
-    """Whether it is kept when the deployment goes."""
+    """Whether ``down`` keeps it unless ``--data`` is given."""
     is_whole: bool = False
-    """Whether what is there and not wanted is wrong too."""
+    """Whether a value that is not wanted is a fault too."""
 
     def difference(self) -> str | None:
-        """Say what is not as wanted, or return None."""
+        """Return what differs from ``wanted``, "missing" if the part does not exist, or None if nothing differs."""
         actual = self.look()
         return "missing" if actual is None else "; ".join(self._differences(actual)) or None
 
@@ -56,7 +59,7 @@ class Part:
         ]
 
     def ensure(self) -> str:
-        """Make it if it is not there, mend what differs; say what was done."""
+        """Make the part if it does not exist, or repair it if it differs. Return created, repaired or unchanged."""
         actual = self.look()
         if actual is None:
             self.make()
@@ -69,14 +72,14 @@ class Part:
 
 @dataclass
 class Cloud:
-    """An account and region, as boto3 sees them, and the stage that is deployed there."""
+    """An AWS account and region, and the stage that is deployed there."""
 
     session: Any
     stage: str
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """Return the one client of a service."""
+        """Return the boto3 client of a service. Makes it once."""
         if service not in self.clients:
             self.clients[service] = self.session.client(service)
         return self.clients[service]
@@ -88,16 +91,16 @@ class Cloud:
 
     @property
     def region(self) -> str:
-        """Such as eu-central-1."""
+        """The region, such as eu-central-1."""
         return str(self.session.region_name)
 
     @cached_property
     def account(self) -> str:
-        """The twelve digits."""
+        """The twelve digits of the account. Costs one call the first time."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     def queue_url(self, name: str) -> str:
-        """Return the address of a queue, whether it is there or not."""
+        """Return the URL of a queue, or if it does not exist the URL that it will have. Costs one call."""
         answer = absent_is_none(lambda: dict(self.client("sqs").get_queue_url(QueueName=name)))
         return str(answer["QueueUrl"]) if answer else f"https://sqs.{self.region}.amazonaws.com/{self.account}/{name}"
 
@@ -116,7 +119,7 @@ class Cloud:
 
 
 def absent_is_none(call: Callable[[], State]) -> State | None:
-    """Call, and return None when AWS says that there is no such thing."""
+    """Make a call. Return None if AWS answers that the thing does not exist, and raise any other error."""
     try:
         return call()
     except ClientError as error:

@@ -1,7 +1,7 @@
-"""Sends messages that failed for good to the ingest function again: those of an outage, or after a mistake was mended.
+"""Sends messages that failed for good to the ingest function again, after an outage or when a mistake is repaired.
 
-Three kinds of text lie in the queues: Lambda's record of a call it gave up, IoT Core's error action of a rule that
-could not hand a message over, and the ingest function's own dead letters.
+The queues hold three kinds of text: Lambda's record of a call that it gave up, the error action of an IoT Core rule
+that could not hand a message over, and the ingest function's own dead letters.
 """
 
 import json
@@ -14,11 +14,12 @@ _PAGE = 10
 
 
 def event_of(body: str, sent_ms: int) -> dict[str, Any] | None:
-    """Return the event that the ingest function shall get again, or None when the text holds none.
+    """Return the event to send to the ingest function again, or None if the text holds none.
 
     Args:
-        body: of the queue's message.
-        sent_ms: when it came into the queue: the time of a message that carries none.
+        body: of the message in the queue.
+        sent_ms: when the message came into the queue, in milliseconds since 1970 UTC. The event gets this time if the
+            text carries none.
     """
     try:
         document = json.loads(body)
@@ -39,10 +40,12 @@ def event_of(body: str, sent_ms: int) -> dict[str, Any] | None:
 
 
 def retry(cloud: Cloud, queue: str) -> tuple[int, int]:
-    """Deliver each message of a queue once; what is stored, or laid aside again as a dead letter, leaves the queue.
+    """Deliver each message of a queue once.
+
+    Removes a message from the queue if the ingest function stored it or made a dead letter of it.
 
     Returns:
-        How many were delivered, and how many were left where they are.
+        How many messages were delivered, and how many stay in the queue.
     """
     client, url = cloud.client("sqs"), cloud.queue_url(queue)
     attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])

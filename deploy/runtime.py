@@ -1,6 +1,6 @@
-"""The Python that the functions run on, and packages made for it, whatever Python the command line runs on.
+"""Fixes the Python version of the functions and of their packages.
 
-Chalice takes the version that it happens to run on for both.
+Without this, Chalice takes for both the version that its command line runs on.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ _WHEELS = (
 
 
 def install() -> None:
-    """Let Chalice deploy to this version, with the wheels whose hashes the requirements name."""
+    """Make Chalice deploy to ``VERSION``, with the wheels whose hashes are in requirements.txt."""
     config: Any = Config
     config.lambda_python_version = property(lambda _: f"python{VERSION}")
     checks: Any = validate
-    checks.validate_python_version = lambda *_: None  # it would warn of any version but its own
+    checks.validate_python_version = lambda *_: None  # it warns about any version but its own
     runner: Any = PipRunner
     if not hasattr(runner, "execute_bare"):
         runner.execute_bare = runner._execute

@@ -1,4 +1,4 @@
-"""What a deployment consists of: names, figures and permissions of a stage, in one place."""
+"""Describes what a stage consists of: its functions, tables, permissions, limits and alarms, in one place."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,45 +7,45 @@ from chalicelib.services.usage.plans import Plan
 from deploy.names import APP, Names
 
 API_STAGE = "api"
-"""Of API Gateway; each stage of the deployment has an API of its own."""
+"""The name of API Gateway's stage. It is the same for all: each stage of the deployment has its own API."""
 LOG_RETENTION_DAYS = 30
 COUNTING_S = 60
-"""For how long changes are gathered before they are counted: the counters are this late, and each batch costs a write
-a device. 240 saves most of that write for devices that send once a minute."""
+"""How long Lambda gathers changes before it calls the counters function. The counters are late by as much, and each
+batch costs one write a device. 240 would save most of these writes for devices that send once a minute."""
 STREAM_MAPPING = {
     "BatchSize": 10_000,
     "MaximumBatchingWindowInSeconds": COUNTING_S,
     "BisectBatchOnFunctionError": True,
 }
 QUEUE_ATTRIBUTES = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
-"""Attributes of a queue: what is in it is kept for two weeks, encrypted."""
+"""A queue keeps its messages for two weeks (1,209,600 s), encrypted."""
 EXPIRY_ATTRIBUTE = "expires_at"
-"""Attribute by which DynamoDB removes what has expired."""
+"""The attribute with the time after which DynamoDB removes an item."""
 ASYNCHRONOUS = ("iot-ingest", "housekeeping")
-"""Functions that are called without anybody waiting for the answer."""
+"""Functions whose callers do not wait for an answer."""
 SQL_VERSION = "2016-03-23"
 IOT_PRINCIPAL = "iot.amazonaws.com"
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
-"""Without Lambda's own three lines a call, which would cost more than the function does."""
+"""WARN leaves out the three lines that Lambda writes for each call. They would cost more than the function does."""
 RETRIES, RETRY_FOR_S = 2, 21_600
-"""How often and for how long Lambda tries again what a rule handed over."""
+"""How often and for how long Lambda retries a call that nobody waits for."""
 REQUESTS_PER_SECOND, REQUEST_BURST = 2_000, 4_000
-"""What a stage lets through at all, whoever asks."""
+"""What a stage accepts from all callers together."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function as Chalice deploys it."""
+    """A Lambda function that Chalice deploys."""
 
     name: str
-    """In Chalice's configuration; empty for the HTTP handler."""
+    """Its name in Chalice's configuration. Empty for the HTTP handler."""
     memory_mb: int
     timeout_s: int
     concurrency: int | None
-    """Reserved, where it protects something."""
+    """Reserved concurrency, or None. Set only if it protects something."""
 
     def full_name(self, stage: str) -> str:
-        """Return the name in AWS."""
+        """Return its name in AWS."""
         return f"{APP}-{stage}-{self.name}" if self.name else f"{APP}-{stage}"
 
 
@@ -53,7 +53,7 @@ FUNCTIONS = {
     "http": Function("", 1024, 28, None),
     "authorizer": Function("authorizer", 512, 5, None),
     "iot-ingest": Function("iot-ingest", 512, 28, None),
-    # Strangers can call it: a storm of them must not take the concurrency of all.
+    # Anybody can call it. A flood of calls must not use up the concurrency of the other functions.
     "iot-authorizer": Function("iot-authorizer", 512, 5, 50),
     "counters": Function("counters", 512, 60, None),
     "housekeeping": Function("housekeeping", 512, 300, None),
@@ -62,11 +62,11 @@ FUNCTIONS = {
 
 RESERVED = sum(function.concurrency or 0 for function in FUNCTIONS.values())
 UNRESERVED_MINIMUM = 100
-"""What Lambda does not let an account reserve."""
+"""The concurrency that Lambda does not let an account reserve."""
 
 
 def tables(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the tables as CreateTable takes them, by name."""
+    """Return the arguments of CreateTable by table name. Stage ``prod`` is protected from deletion."""
     names = Names(stage)
     common: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST", "SSESpecification": {"Enabled": True}}
     common["DeletionProtectionEnabled"] = stage == "prod"
@@ -93,15 +93,20 @@ def _key_schema(first: str, second: str) -> dict[str, Any]:
 STREAM_ACTIONS = tuple(
     f"dynamodb:{operation}" for operation in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
-"""What Lambda itself does with a function's role to feed it from a stream."""
+"""What Lambda itself does with the role of a function to feed a stream to it."""
 END_SESSION = ("iot:DeleteConnection", "arn:aws:iot:*:*:client/*")
-"""Client ids are the account's, not a stage's: which of them are a device's, the bindings say."""
+"""Client ids belong to the account, not to a stage. The bindings say which of them belong to a device."""
 LAMBDA_SENDS = "sqs:SendMessage"
-"""What Lambda itself does with a function's role when a call has failed for good."""
+"""What Lambda itself does with the role of a function if a call has failed for good."""
 
 
 def policy(function: str, stage: str) -> dict[str, Any]:
-    """Return the IAM policy of a function: what it calls, on what it calls it, nothing else."""
+    """Return the IAM policy of a function. It allows the calls that the function makes, nothing else.
+
+    Args:
+        function: a key of ``FUNCTIONS``.
+        stage: its name.
+    """
     names = Names(stage)
     segments, entities = (f"arn:aws:dynamodb:*:*:table/{name}" for name in (names.segments, names.entities))
     secret = ("ssm:GetParameter", f"arn:aws:ssm:*:*:parameter{names.secret_parameter}")
@@ -142,7 +147,7 @@ def _dynamodb_actions(*operations: str) -> list[str]:
 
 
 def environment(stage: str) -> dict[str, str]:
-    """Return what the functions of a stage are told: names, never a secret."""
+    """Return the environment variables of the functions of a stage: names, never a secret."""
     names = Names(stage)
     return {
         "DECANT_SEGMENTS_TABLE": names.segments,
@@ -154,11 +159,11 @@ def environment(stage: str) -> dict[str, str]:
 
 
 def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
-    """Return the part of .chalice/config.json that is a stage's.
+    """Return the part of .chalice/config.json that describes a stage.
 
     Args:
         stage: its name.
-        may_reserve: whether the account has concurrency to reserve; a new one has not.
+        may_reserve: whether the account has enough concurrency to reserve any. A new account has not.
     """
     functions = {}
     for key, function in FUNCTIONS.items():
@@ -187,7 +192,7 @@ RULE_SQL = (
 
 
 def topic_rules(stage: str) -> dict[str, str]:
-    """Return the topic rules: name to SQL. Names may not have hyphens."""
+    """Return the SQL of each topic rule by name. AWS allows no hyphens in these names."""
     topics = {"shared": "tago/data/post", "shared_alias": "tagoio/data/post", "own": "device/+/#"}
     return {_rule(stage, name): RULE_SQL.format(topic=topic) for name, topic in topics.items()}
 
@@ -197,12 +202,12 @@ def _rule(stage: str, name: str) -> str:
 
 
 def mqtt_authorizer(function_arn: Any) -> dict[str, Any]:
-    """Return the authorizer of MQTT clients: a user name and password carry no signature, so none is asked for."""
+    """Return the authorizer of MQTT clients. It requires no signature, because a user name and password carry none."""
     return {"authorizerFunctionArn": function_arn, "status": "ACTIVE", "signingDisabled": True}
 
 
 def mqtt_endpoint(stage: str) -> dict[str, Any]:
-    """Return the endpoint where plain MQTT clients reach the authorizer, on port 8883."""
+    """Return the endpoint on port 8883 for MQTT clients that send a user name and a password."""
     return {
         "authenticationType": "CUSTOM_AUTH",
         "applicationProtocol": "SECURE_MQTT",
@@ -212,12 +217,13 @@ def mqtt_endpoint(stage: str) -> dict[str, Any]:
 
 
 def plan_throttles(plan: Plan, routes: list[str]) -> dict[str, dict[str, float]]:
-    """Return what a plan lets through, by ``/resource/METHOD``.
+    """Return the limits of a price plan by ``/resource/METHOD``. Routes without a limit are left out.
 
-    API Gateway throttles by token buckets, not by calendar minutes: a bucket of a minute's worth, refilled evenly.
+    API Gateway throttles by token buckets, not by calendar minutes. A bucket holds the requests of one minute and
+    refills evenly. ``rateLimit`` is in requests a second.
 
     Args:
-        plan: the figures.
+        plan: the price plan.
         routes: every ``METHOD /resource`` of the API.
     """
     throttles: dict[str, dict[str, float]] = {}
@@ -230,12 +236,15 @@ def plan_throttles(plan: Plan, routes: list[str]) -> dict[str, dict[str, float]]
 
 
 def plan_quota(plan: Plan) -> dict[str, Any] | None:
-    """Return how many requests a month a plan has, or None for any number."""
+    """Return the monthly quota of a price plan as API Gateway takes it, or None if the number is unlimited."""
     return {"limit": plan.requests_per_month, "offset": 0, "period": "MONTH"} if plan.requests_per_month else None
 
 
 def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return who may take the role by which IoT Core keeps what a rule could not hand over, and what that may do."""
+    """Return the trust policy and the permissions of the role with which IoT Core writes to the queue of failures.
+
+    IoT Core uses it for messages that a rule could not hand over.
+    """
     trusted = {"Effect": "Allow", "Principal": {"Service": IOT_PRINCIPAL}, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue_arn}
     trust, permissions = ({"Version": "2012-10-17", "Statement": [statement]} for statement in (trusted, allowed))
@@ -243,9 +252,10 @@ def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def alarms(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the alarms as PutMetricAlarm takes them, by name. Ten, which every account has for nothing.
+    """Return the arguments of PutMetricAlarm by alarm name. They are ten: every account has ten alarms free of charge.
 
-    The housekeeping's failures come to the queue of failures, and so do those of a throttled ingest.
+    The housekeeping has no alarm of its own, and the ingest function has none for throttles: such calls go to the
+    queue of failures, which has an alarm.
     """
     names = Names(stage)
     full_names = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}

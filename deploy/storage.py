@@ -1,4 +1,4 @@
-"""The parts that keep things: tables, the secret, queues, log groups, and the alarms over all."""
+"""The parts that keep something: tables, the secret, queues and log groups. Also the alarms."""
 
 import secrets
 
@@ -7,7 +7,12 @@ from deploy.parts import Cloud, Part, State, absent_is_none
 
 
 def table(cloud: Cloud, name: str) -> Part:
-    """A table with point-in-time recovery and expiry."""
+    """A table with point-in-time recovery and expiry.
+
+    Args:
+        cloud: the account and stage.
+        name: a key of ``spec.tables``.
+    """
     client, shape = cloud.client("dynamodb"), spec.tables(cloud.stage)[name]
     wanted = {
         "deletion_protection": shape["DeletionProtectionEnabled"],
@@ -63,7 +68,7 @@ def table(cloud: Cloud, name: str) -> Part:
 
 
 def secret(cloud: Cloud) -> Part:
-    """The secret that tokens are derived from: made once, never shown, never changed."""
+    """The secret from which tokens are derived. ``up`` makes it once, and never prints or changes it."""
     client, name = cloud.client("ssm"), cloud.names.secret_parameter
 
     def look() -> State:
@@ -73,7 +78,9 @@ def secret(cloud: Cloud) -> Part:
         client.put_parameter(Name=name, Type="SecureString", Value=secrets.token_hex(32), Overwrite=False)
 
     def mend(actual: State) -> None:
-        raise RuntimeError(f"{name} is a {actual['type']}, not a SecureString: move it away, its tokens are lost")
+        raise RuntimeError(
+            f"{name} is a {actual['type']}, not a SecureString. Remove it; tokens that were made with it are lost"
+        )
 
     def drop() -> None:
         client.delete_parameter(Name=name)
@@ -83,7 +90,7 @@ def secret(cloud: Cloud) -> Part:
 
 
 def queue(cloud: Cloud, name: str) -> Part:
-    """A queue that keeps what failed for two weeks, encrypted."""
+    """A queue that keeps failed messages for two weeks, encrypted."""
     client = cloud.client("sqs")
     wanted = spec.QUEUE_ATTRIBUTES
 
@@ -105,7 +112,7 @@ def queue(cloud: Cloud, name: str) -> Part:
 
 
 def log_group(cloud: Cloud, key: str) -> Part:
-    """The log group of a function, which Lambda itself would make without an end to it."""
+    """The log group of a function. If Lambda made it, it would keep the log for ever."""
     client, name = cloud.client("logs"), f"/aws/lambda/{spec.FUNCTIONS[key].full_name(cloud.stage)}"
     wanted = {"retention_days": spec.LOG_RETENTION_DAYS}
 
@@ -125,7 +132,7 @@ def log_group(cloud: Cloud, key: str) -> Part:
 
 
 def alarm(cloud: Cloud, name: str, wanted: State) -> Part:
-    """An alarm; whom it tells is the deployer's choice."""
+    """An alarm. The deployer chooses whom it notifies."""
     client = cloud.client("cloudwatch")
 
     def look() -> State | None:

@@ -1,7 +1,7 @@
-"""The CloudFormation template of all that ``up`` makes: what ``chalice package`` writes, and this merged into it.
+"""Adds to the CloudFormation template of ``chalice package`` what ``up`` makes beside it.
 
-Two things no template can make: the secret, since CloudFormation writes no SecureString, and the API keys of profiles,
-which come and go with them. Both are made by ``up`` or by hand, as docs/deploy.md says.
+A template cannot make two things: the secret, since CloudFormation writes no SecureString, and the API keys, since they
+come and go with the profiles. ``up`` makes both, or you make them by hand; see docs/deploy.md.
 """
 
 import re
@@ -16,14 +16,14 @@ LOGICAL_NAMES = {
     key: re.sub(r"\W", "", (function.name or "API-handler").title()) for key, function in spec.FUNCTIONS.items()
 }
 LOGICAL_NAMES["http"] = "APIHandler"
-"""Functions by the names that Chalice gives them in its template."""
+"""The name of each function in Chalice's template, by key of ``spec.FUNCTIONS``."""
 
 
 def extras(stage: str, routes: list[str]) -> dict[str, Any]:
-    """Return what is merged into the template that Chalice writes.
+    """Return what to merge into Chalice's template.
 
     Args:
-        stage: of the deployment.
+        stage: its name.
         routes: every ``METHOD /resource`` of the API.
     """
     resources: dict[str, Resource] = {}
@@ -34,7 +34,7 @@ def extras(stage: str, routes: list[str]) -> dict[str, Any]:
 
 
 def _logical_name(text: str) -> str:
-    """Return a logical name: letters and digits only."""
+    """Return the logical name of a resource: letters and digits only."""
     return "".join(part.title() for part in re.split(r"\W|_", text.removeprefix(f"{APP}-")))
 
 
@@ -43,7 +43,7 @@ def _function(key: str, attribute: str | None = None) -> dict[str, Any]:
 
 
 def _capitalized(shape: Any) -> Any:
-    """Return a shape of an API as CloudFormation spells it: names begin with a capital."""
+    """Return the arguments of an AWS call as CloudFormation spells them, with a capital at the start of each name."""
     if isinstance(shape, dict):
         return {name[:1].upper() + name[1:]: _capitalized(value) for name, value in shape.items()}
     return [_capitalized(item) for item in shape] if isinstance(shape, list) else shape

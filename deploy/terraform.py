@@ -1,7 +1,7 @@
-"""The same for Terraform: completes the file that ``chalice package --pkg-format terraform`` writes.
+"""Adds to the Terraform file of ``chalice package --pkg-format terraform`` what ``up`` makes beside it.
 
-That file asks for old versions of Terraform and of the AWS provider, and names its schedule alike in every stage; both
-are mended here. As in the CloudFormation template, the secret and the API keys of profiles are not in it.
+That file has two faults, which are corrected here: it requires old versions of Terraform and of the AWS provider, and
+it gives the schedule the same name in every stage. As with CloudFormation, it holds neither secret nor API keys.
 """
 
 import json
@@ -13,7 +13,7 @@ from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
 RESOURCE_NAMES = {key: function.name or "api_handler" for key, function in spec.FUNCTIONS.items()}
-"""Functions by the names that Chalice gives them in its file."""
+"""The name of each function in Chalice's file, by key of ``spec.FUNCTIONS``."""
 VERSIONS = {
     "required_version": ">= 1.5",
     "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.31"}},
@@ -22,11 +22,11 @@ _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
 
 
 def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[str, Any]:
-    """Return Chalice's document with all that ``up`` makes around it.
+    """Add to Chalice's document everything that ``up`` makes beside it. Changes the document and returns it.
 
     Args:
         document: as Chalice wrote it.
-        stage: of the deployment.
+        stage: its name.
         routes: every ``METHOD /resource`` of the API.
     """
     document["terraform"] = VERSIONS
@@ -57,7 +57,7 @@ def _merge(existing: dict[str, Any], added: dict[str, Any]) -> None:
 
 
 def _id(text: str) -> str:
-    """Return a name for Terraform: what differs from stage to stage is left out."""
+    """Return a name that Terraform accepts: what follows the last slash, with underscores for dots."""
     return text.rpartition("/")[2].replace(".", "_")
 
 
