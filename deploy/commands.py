@@ -5,7 +5,7 @@ makes what is missing, repairs what differs, and prints what it did. So it can b
 second run changes nothing. Every command returns its exit status.
 """
 
-from chalicelib.services import profiles
+from chalicelib.services.accounts import profiles
 from deploy import chalice, cost, retry, spec
 from deploy.inventory import all_parts, api_keys, parts_after_functions, parts_before_functions, use_deployed_store
 from deploy.parts import Cloud, Part

@@ -23,14 +23,7 @@ def permission(cloud: Cloud, key: str, statement: str, principal: str, source: s
         answer = absent_is_none(lambda: {"policy": client.get_policy(FunctionName=function)["Policy"]})
         statements = json.loads(answer["policy"])["Statement"] if answer else []
         matching = [existing for existing in statements if existing["Sid"] == statement]
-        if not matching:
-            return None
-        condition = matching[0].get("Condition", {})
-        source_account = condition.get("StringEquals", {})
-        return {
-            "source": condition.get("ArnLike", {}).get("AWS:SourceArn"),
-            "account": source_account.get("AWS:SourceAccount", source_account.get("aws:SourceAccount")),
-        }
+        return _limits_of(matching[0]) if matching else None
 
     def make() -> None:
         client.add_permission(
@@ -50,6 +43,16 @@ def permission(cloud: Cloud, key: str, statement: str, principal: str, source: s
         make()
 
     return Part("permission", f"{function}/{statement}", wanted, look, make, mend, drop)
+
+
+def _limits_of(statement: State) -> State:
+    """Return to which source and account a statement of a function's policy is limited."""
+    condition = statement.get("Condition", {})
+    source_account = condition.get("StringEquals", {})
+    return {
+        "source": condition.get("ArnLike", {}).get("AWS:SourceArn"),
+        "account": source_account.get("AWS:SourceAccount", source_account.get("aws:SourceAccount")),
+    }
 
 
 def stream_mapping(cloud: Cloud) -> Part:

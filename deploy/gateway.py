@@ -81,6 +81,20 @@ class _Key(NamedTuple):
     plan_id: str | None
 
 
+def _existing_keys(client: Any, prefix: str) -> dict[str, _Key]:
+    """Return the API keys of the stage by id of profile. Costs a call, and two more a usage plan."""
+    plan_of = {
+        key["id"]: (plan["name"].removeprefix(prefix), plan["id"])
+        for plan in _pages(client, "get_usage_plans")
+        if plan["name"].startswith(prefix)
+        for key in _pages(client, "get_usage_plan_keys", usagePlanId=plan["id"])
+    }
+    return {
+        key["name"].removeprefix(prefix): _Key(key["id"], *plan_of.get(key["id"], (None, None)))
+        for key in _pages(client, "get_api_keys", nameQuery=prefix)
+    }
+
+
 def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str]) -> Part:
     """The API key of each profile, in the usage plan of its price plan. ``mend`` deletes the keys of deleted profiles.
 
@@ -92,25 +106,13 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
     client, prefix = cloud.client("apigateway"), f"{APP}-{cloud.stage}-"
     name = f"{prefix}<profile>"
 
-    def existing_keys() -> dict[str, _Key]:
-        plan_of = {
-            key["id"]: (plan["name"].removeprefix(prefix), plan["id"])
-            for plan in _pages(client, "get_usage_plans")
-            if plan["name"].startswith(prefix)
-            for key in _pages(client, "get_usage_plan_keys", usagePlanId=plan["id"])
-        }
-        return {
-            key["name"].removeprefix(prefix): _Key(key["id"], *plan_of.get(key["id"], (None, None)))
-            for key in _pages(client, "get_api_keys", nameQuery=prefix)
-        }
-
     def look() -> State | None:
-        plan_by_profile = {profile: key.plan for profile, key in existing_keys().items()}
+        plan_by_profile = {profile: key.plan for profile, key in _existing_keys(client, prefix).items()}
         return plan_by_profile if plan_by_profile or not wanted else None
 
     def mend(_: State) -> None:
         plan_ids = {plan["name"].removeprefix(prefix): plan["id"] for plan in _pages(client, "get_usage_plans")}
-        unwanted = existing_keys()
+        unwanted = _existing_keys(client, prefix)
         for profile, plan in wanted.items():
             key = unwanted.pop(profile, None)
             if key is None:
@@ -122,7 +124,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
             client.delete_api_key(apiKey=key.id)
 
     def drop() -> None:
-        for key in existing_keys().values():
+        for key in _existing_keys(client, prefix).values():
             client.delete_api_key(apiKey=key.id)
 
     return Part("API keys", name, dict(wanted), look, lambda: mend({}), mend, drop, is_whole=True)

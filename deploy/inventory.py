@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from chalicelib import plans, secret, settings, store
+from chalicelib import settings, store
 from chalicelib.codec import tokens
-from chalicelib.services import profiles
+from chalicelib.host import secret
+from chalicelib.services.accounts import profiles
+from chalicelib.services.usage import plans
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import chalice, functions, gateway, mqtt, spec, storage

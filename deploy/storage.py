@@ -1,6 +1,7 @@
 """The parts that keep something: tables, the secret, queues and log groups. Also the alarms."""
 
 import secrets
+from typing import Any
 
 from deploy import spec
 from deploy.parts import Cloud, Part, State, absent_is_none
@@ -14,7 +15,7 @@ def table(cloud: Cloud, name: str) -> Part:
         name: a key of ``spec.tables``.
     """
     client, shape = cloud.client("dynamodb"), spec.tables(cloud.stage)[name]
-    wanted = {
+    wanted: State = {
         "deletion_protection": shape["DeletionProtectionEnabled"],
         "encrypted": True,
         "expiry": spec.EXPIRY_ATTRIBUTE,
@@ -22,49 +23,57 @@ def table(cloud: Cloud, name: str) -> Part:
         "stream": shape.get("StreamSpecification", {}).get("StreamViewType"),
     }
 
-    def look() -> State:
-        description = client.describe_table(TableName=name)["Table"]
-        expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-        backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
-        recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
-        is_expiring = expiry["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
-        return {
-            "deletion_protection": description.get("DeletionProtectionEnabled", False),
-            "encrypted": description.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
-            "expiry": expiry.get("AttributeName") if is_expiring else None,
-            "recovery": recovery == "ENABLED",
-            "stream": description.get("StreamSpecification", {}).get("StreamViewType"),
-        }
+    def look() -> State | None:
+        return absent_is_none(lambda: _look_at_table(client, name))
 
     def mend(actual: State) -> None:
-        client.get_waiter("table_exists").wait(TableName=name)
-        changes = {
-            "deletion_protection": {"DeletionProtectionEnabled": wanted["deletion_protection"]},
-            "encrypted": {"SSESpecification": shape["SSESpecification"]},
-            "stream": {"StreamSpecification": shape.get("StreamSpecification", {"StreamEnabled": False})},
-        }
-        for part, change in changes.items():
-            if actual.get(part) != wanted[part]:
-                client.update_table(TableName=name, **change)
-                client.get_waiter("table_exists").wait(TableName=name)
-        if not actual.get("recovery"):
-            client.update_continuous_backups(
-                TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-            )
-        if not actual.get("expiry"):
-            client.update_time_to_live(
-                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
-            )
+        _mend_table(client, name, shape, wanted, actual)
 
     def make() -> None:
         client.create_table(TableName=name, **shape)
-        mend({**wanted, "recovery": False, "expiry": None})
+        mend(wanted | {"recovery": False, "expiry": None})
 
     def drop() -> None:
         client.update_table(TableName=name, DeletionProtectionEnabled=False)
         client.delete_table(TableName=name)
 
-    return Part("table", name, wanted, lambda: absent_is_none(look), make, mend, drop, holds_data=True)
+    return Part("table", name, wanted, look, make, mend, drop, holds_data=True)
+
+
+def _look_at_table(client: Any, name: str) -> State:
+    description = client.describe_table(TableName=name)["Table"]
+    expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    is_expiring = expiry["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
+    return {
+        "deletion_protection": description.get("DeletionProtectionEnabled", False),
+        "encrypted": description.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
+        "expiry": expiry.get("AttributeName") if is_expiring else None,
+        "recovery": recovery == "ENABLED",
+        "stream": description.get("StreamSpecification", {}).get("StreamViewType"),
+    }
+
+
+def _mend_table(client: Any, name: str, shape: State, wanted: State, actual: State) -> None:
+    client.get_waiter("table_exists").wait(TableName=name)
+    changes = {
+        "deletion_protection": {"DeletionProtectionEnabled": wanted["deletion_protection"]},
+        "encrypted": {"SSESpecification": shape["SSESpecification"]},
+        "stream": {"StreamSpecification": shape.get("StreamSpecification", {"StreamEnabled": False})},
+    }
+    for part, change in changes.items():
+        if actual.get(part) != wanted[part]:
+            client.update_table(TableName=name, **change)
+            client.get_waiter("table_exists").wait(TableName=name)
+    if not actual.get("recovery"):
+        client.update_continuous_backups(
+            TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    if not actual.get("expiry"):
+        client.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
+        )
 
 
 def secret(cloud: Cloud) -> Part:

@@ -165,6 +165,13 @@ def _iot(stage: str) -> dict[str, Resource]:
             },
         },
     }  # fmt: skip
+    return resources | _topic_rules(stage)
+
+
+def _topic_rules(stage: str) -> dict[str, Resource]:
+    names = Names(stage)
+    queue, role = _logical_name(names.failures), _logical_name(names.rule_errors)
+    resources: dict[str, Resource] = {}
     errors = {"RoleArn": {"Fn::GetAtt": [role, "Arn"]}, "QueueUrl": {"Ref": queue}, "UseBase64": False}
     for name, sql in spec.topic_rules(stage).items():
         logical = _logical_name(name)

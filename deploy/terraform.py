@@ -174,25 +174,31 @@ def _iot(stage: str) -> Resources:
             },
         }
         permissions_by_rule[name] = _permission("iot-ingest", f"${{aws_iot_topic_rule.{name}.arn}}")
-    authorizer, endpoint = spec.mqtt_authorizer(_function("iot-authorizer")), spec.mqtt_endpoint(stage)
-    authorizer_config = endpoint["authorizerConfig"]
+    inline_policy = {
+        "name": names.rule_errors,
+        "role": f"${{aws_iam_role.{role}.id}}",
+        "policy": json.dumps(permissions),
+    }
     return {
         "aws_iam_role": {role: {"name": names.rule_errors, "assume_role_policy": json.dumps(trust)}},
-        "aws_iam_role_policy": {
-            role: {
-                "name": names.rule_errors,
-                "role": f"${{aws_iam_role.{role}.id}}",
-                "policy": json.dumps(permissions),
-            }
-        },
+        "aws_iam_role_policy": {role: inline_policy},
         "aws_iot_topic_rule": rules,
         "aws_lambda_permission": {
             **permissions_by_rule,
             "mqtt": _permission("iot-authorizer", "${aws_iot_authorizer.mqtt.arn}"),
         },
+        **_mqtt(stage),
+    }
+
+
+def _mqtt(stage: str) -> Resources:
+    """Return the authorizer of MQTT clients and their endpoint."""
+    name = Names(stage).mqtt
+    authorizer, endpoint = spec.mqtt_authorizer(_function("iot-authorizer")), spec.mqtt_endpoint(stage)
+    return {
         "aws_iot_authorizer": {
             "mqtt": {
-                "name": names.mqtt,
+                "name": name,
                 "authorizer_function_arn": authorizer["authorizerFunctionArn"],
                 "signing_disabled": authorizer["signingDisabled"],
                 "status": authorizer["status"],
@@ -200,14 +206,14 @@ def _iot(stage: str) -> Resources:
         },
         "aws_iot_domain_configuration": {
             "mqtt": {
-                "name": names.mqtt,
+                "name": name,
                 "service_type": "DATA",
                 "authentication_type": endpoint["authenticationType"],
                 "application_protocol": endpoint["applicationProtocol"],
                 "status": endpoint["domainConfigurationStatus"],
                 "authorizer_config": {
                     "default_authorizer_name": "${aws_iot_authorizer.mqtt.name}",
-                    "allow_authorizer_override": authorizer_config["allowAuthorizerOverride"],
+                    "allow_authorizer_override": endpoint["authorizerConfig"]["allowAuthorizerOverride"],
                 },
             }
         },

@@ -55,9 +55,9 @@ def test_command_refuses_the_options_of_the_others(command, capsys):
     for option in set().union(*OPTIONS.values()) - OPTIONS[command]:
         with pytest.raises(SystemExit) as exit_:
             main([command, option, *([VALUES[option]] if option in VALUES else [])])
-        told = capsys.readouterr().err
+        printed = capsys.readouterr().err
         assert exit_.value.code == 2, option
-        assert told.startswith(f"usage: python -m deploy {command} ") and f"unrecognized arguments: {option}" in told
+        assert printed.startswith(f"usage: python -m deploy {command} ") and f"unrecognized arguments: {option}" in printed
 
 
 @pytest.mark.parametrize("arguments", [[], ["deploy"], ["cost", "--batch", "7"], ["cost", "--read", "all"]])

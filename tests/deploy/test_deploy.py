@@ -93,7 +93,7 @@ def test_up_says_what_it_makes_and_a_second_up_changes_nothing(account):
         assert not {secret, token} & set(function["Environment"]["Variables"].values())
 
 
-def test_what_stands_after_up_is_what_the_spec_says(account):
+def test_what_up_made_is_what_the_spec_says(account):
     account.run("up")
     table = account.client("dynamodb").describe_table(TableName=NAMES.segments)["Table"]
     assert (
