@@ -1,18 +1,16 @@
-"""The Chalice app: middleware, then blueprints."""
+"""The Chalice app: mounts the route table."""
 
 import os
 
 from chalice.app import Chalice
 
-from chalicelib import http
-from chalicelib.routes import actions, chunks, data, devices, info, params, tokens
+from chalicelib import routes
+from chalicelib.http import route
 
 app = Chalice(app_name="decant")
-app.register_middleware(http.envelope, "http")
-for blueprint in (data.bp, devices.bp, chunks.bp, tokens.bp, params.bp, actions.bp, info.bp):
-    app.register_blueprint(blueprint)
+route.mount(app, routes.ALL)
 
-if "AWS_CHALICE_CLI_MODE" in os.environ:  # the command line makes the API's document; Lambda does not
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # the command line writes the API's document; Lambda does not
     from deploy import document
 
-    document.install(app)
+    document.install(app, routes.ALL)

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from chalicelib.host.slot import Slot
+
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -48,20 +50,8 @@ def load() -> Settings:
     )
 
 
-_current: list[Settings] = []
-
-
-def current() -> Settings:
-    """Return the settings of this process."""
-    if not _current:
-        _current.append(load())
-    return _current[0]
-
-
-def use(settings: Settings) -> None:
-    """Replace the settings of this process: for the embedded mode and for tests."""
-    _current[:] = [settings]
-
+_slot = Slot(load)
+current, use = _slot.current, _slot.use
 
 MAX_BODY_BYTES = 200_000
 MAX_ANSWER_BYTES = 5_000_000

@@ -60,13 +60,6 @@ def reserves(stage: str) -> bool:
     return functions is None or any("reserved_concurrency" in function for function in functions.values())
 
 
-def routes() -> list[str]:
-    """Return every ``METHOD /resource`` of the API."""
-    from app import app  # noqa: PLC0415 - slow to load, and most commands do not need it
-
-    return sorted(f"{method} {path}" for path, methods in app.routes.items() for method in methods)
-
-
 def may_reserve(cloud: Cloud) -> bool:
     """Return whether the account has enough concurrency to reserve any. A new account often has ten in all."""
     limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]

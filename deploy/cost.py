@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalicelib.functions import iot
+from chalicelib.functions.iot_authorizer import REFRESH_S
 from chalicelib.settings import CACHE_S
 from deploy import spec
 
@@ -84,7 +84,7 @@ def _mqtt(messages: float, every_s: float, counted: dict[str, Any]) -> Iterator[
     yield _priced("IoT Core rules", messages * parts, "mqtt_rule")
     yield _priced("IoT Core actions", messages * parts, "mqtt_action")
     yield _priced("IoT Core connection minutes", messages * every_s / 60, "mqtt_connected_minute")
-    yield from _function("iot-authorizer", messages * every_s / iot.REFRESH_S)
+    yield from _function("iot-authorizer", messages * every_s / REFRESH_S)
     yield from _function("iot-ingest", messages)
     yield _logs(messages, counted)
 

@@ -6,17 +6,17 @@ whole request, where API keys come from, how API Gateway itself answers, and tha
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
-from chalicelib.functions import authorizer, counters, housekeeping, iot
-from chalicelib.http import PREFLIGHT
-from deploy import runtime
+from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest
+from chalicelib.http.answers import PREFLIGHT
+from chalicelib.http.route import Route
+from deploy import handlers, runtime
 
-OPEN = ("/status",)
-"""Routes that need no token."""
 _CORS = {
     "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
     "gatewayresponse.header.Access-Control-Expose-Headers": "'Retry-After'",
@@ -45,20 +45,21 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
 """Status and message of each answer that API Gateway gives by itself. None keeps the status that it chooses."""
 
 
-def install(app: Chalice) -> None:
+def install(app: Chalice, rows: Iterable[Route]) -> None:
     """Prepare an app for Chalice's command line.
 
-    Fixes the runtime, adds the functions beside the API, requires authorizer and API key on each route that is not in
-    ``OPEN``, and completes each API document. app.py serves only HTTP and does not name the other functions: Lambda
-    loads each of them from its own module.
+    Fixes the runtime and the handlers, adds the functions beside the API, requires authorizer and API key on each route
+    whose row names callers, and completes each API document. app.py serves only HTTP and does not name the other
+    functions: Lambda loads each of them from its own module.
     """
-    for function in (authorizer, counters, housekeeping, iot):
+    for function in (authorizer, counters, housekeeping, iot_authorizer, iot_ingest):
         app.register_blueprint(function.bp)
-    for path, methods in app.routes.items():
-        for entry in methods.values():
-            entry.authorizer = None if path in OPEN else authorizer.authorize
-            entry.api_key_required = path not in OPEN
+    for row in rows:
+        entry = app.routes[row.path][row.method]
+        entry.authorizer = authorizer.authorize if row.who else None
+        entry.api_key_required = bool(row.who)
     runtime.install()
+    handlers.install(app)
     generator: Any = SwaggerGenerator
     if not hasattr(generator, "generate_bare"):
         generator.generate_bare = generator.generate_swagger

@@ -1,8 +1,9 @@
 """The parts around the API that Chalice deployed: usage plans, an API key for each profile, throttling of the stage."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
 from chalicelib.services.usage.plans import Plan
 from deploy import spec
@@ -15,14 +16,14 @@ def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
         yield from page.get("items", ())
 
 
-def usage_plan(cloud: Cloud, api_id: str, plan: Plan, routes: list[str]) -> Part:
+def usage_plan(cloud: Cloud, api_id: str, plan: Plan, rows: Sequence[Route]) -> Part:
     """The usage plan of a price plan: rates by method, and a number of requests a month.
 
     ``mend`` makes a new usage plan and moves the keys one by one. Each key is in no plan for some milliseconds.
     """
     client = cloud.client("apigateway")
     name = cloud.names.usage_plan(plan.name)
-    throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
+    throttles, quota = spec.plan_throttles(plan, rows), spec.plan_quota(plan)
     stage = {"apiId": api_id, "stage": spec.API_STAGE, **({"throttle": throttles} if throttles else {})}
     wanted: State = {"apiStages": [stage], "quota": quota}
 
@@ -150,6 +151,6 @@ def throttling(cloud: Cloud, api_id: str) -> Part:
     return Part("throttling", f"{api_id}/{spec.API_STAGE}", wanted, look, make, lambda _: make(), None)
 
 
-def usage_plans(cloud: Cloud, api_id: str, routes: list[str]) -> list[Part]:
+def usage_plans(cloud: Cloud, api_id: str, rows: Sequence[Route]) -> list[Part]:
     """Return the usage plan of each price plan."""
-    return [usage_plan(cloud, api_id, plan, routes) for plan in plans.load().values()]
+    return [usage_plan(cloud, api_id, plan, rows) for plan in plans.load().values()]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from chalicelib import settings, store
+from chalicelib import routes, settings, store
 from chalicelib.codec import tokens
 from chalicelib.host import secret
 from chalicelib.services.accounts import profiles
@@ -31,7 +31,7 @@ def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
     rules = spec.topic_rules(cloud.stage)
     return [
         gateway.throttling(cloud, api_id),
-        *gateway.usage_plans(cloud, api_id, chalice.routes()),
+        *gateway.usage_plans(cloud, api_id, routes.ALL),
         functions.stream_mapping(cloud),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),

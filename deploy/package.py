@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+from chalicelib import routes
 from deploy import chalice, template, terraform
 
 ZIP_BYTES = 30_000_000
@@ -24,12 +25,12 @@ def package(folder: Path, stage: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     extras = folder / "extras.json"
-    extras.write_text(json.dumps(template.extras(stage, chalice.routes())))
+    extras.write_text(json.dumps(template.extras(stage, routes.ALL)))
     chalice.run("package", "--stage", stage, "--merge-template", str(extras), str(folder))
     extras.unlink()
     chalice.run("package", "--stage", stage, "--pkg-format", "terraform", str(folder / "terraform"))
     file = folder / "terraform/chalice.tf.json"
-    file.write_text(json.dumps(terraform.complete(json.loads(file.read_text()), stage, chalice.routes()), indent=2))
+    file.write_text(json.dumps(terraform.complete(json.loads(file.read_text()), stage, routes.ALL), indent=2))
     size = (folder / "deployment.zip").stat().st_size
     if size > ZIP_BYTES:
         raise RuntimeError(f"The zip has {size} bytes. It may have {ZIP_BYTES}")

@@ -1,8 +1,10 @@
 """Describes what a stage consists of: its functions, tables, permissions, limits and alarms, in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.http.route import Route
 from chalicelib.services.usage.plans import Plan
 from deploy.names import APP, Names
 
@@ -216,7 +218,7 @@ def mqtt_endpoint(stage: str) -> dict[str, Any]:
     }
 
 
-def plan_throttles(plan: Plan, routes: list[str]) -> dict[str, dict[str, float]]:
+def plan_throttles(plan: Plan, rows: Sequence[Route]) -> dict[str, dict[str, float]]:
     """Return the limits of a price plan by ``/resource/METHOD``. Routes without a limit are left out.
 
     API Gateway throttles by token buckets, not by calendar minutes. A bucket holds the requests of one minute and
@@ -224,14 +226,13 @@ def plan_throttles(plan: Plan, routes: list[str]) -> dict[str, dict[str, float]]
 
     Args:
         plan: the price plan.
-        routes: every ``METHOD /resource`` of the API.
+        rows: the route table.
     """
     throttles: dict[str, dict[str, float]] = {}
-    for route in routes:
-        per_minute = plan.per_minute.get(route, plan.others_per_minute)
-        if per_minute is not None:
-            method, _, resource = route.partition(" ")
-            throttles[f"{resource}/{method}"] = {"burstLimit": per_minute, "rateLimit": round(per_minute / 60, 4)}
+    for row in rows:
+        limit = plan.limit(row.rate)
+        if limit is not None:
+            throttles[f"{row.path}/{row.method}"] = {"burstLimit": limit, "rateLimit": round(limit / 60, 4)}
     return throttles
 
 

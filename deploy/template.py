@@ -5,8 +5,10 @@ come and go with the profiles. ``up`` makes both, or you make them by hand; see 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
 from deploy import spec
 from deploy.names import APP, Names
@@ -19,17 +21,17 @@ LOGICAL_NAMES["http"] = "APIHandler"
 """The name of each function in Chalice's template, by key of ``spec.FUNCTIONS``."""
 
 
-def extras(stage: str, routes: list[str]) -> dict[str, Any]:
+def extras(stage: str, rows: Sequence[Route]) -> dict[str, Any]:
     """Return what to merge into Chalice's template.
 
     Args:
         stage: its name.
-        routes: every ``METHOD /resource`` of the API.
+        rows: the route table.
     """
     resources: dict[str, Resource] = {}
     for resources_of in (_tables, _queues, _functions, _iot, _alarms):
         resources |= resources_of(stage)
-    resources |= _gateway(stage, routes)
+    resources |= _gateway(stage, rows)
     return {"Resources": resources}
 
 
@@ -199,7 +201,7 @@ def _alarms(stage: str) -> dict[str, Resource]:
     }
 
 
-def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
+def _gateway(stage: str, rows: Sequence[Route]) -> dict[str, Resource]:
     all_methods = {
         "ResourcePath": "/*",
         "HttpMethod": "*",
@@ -209,7 +211,7 @@ def _gateway(stage: str, routes: list[str]) -> dict[str, Resource]:
     resources: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": [all_methods]}}}
     for plan in plans.load().values():
         api: dict[str, Any] = {"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": f"RestAPI{spec.API_STAGE}Stage"}}
-        throttles, quota = spec.plan_throttles(plan, routes), spec.plan_quota(plan)
+        throttles, quota = spec.plan_throttles(plan, rows), spec.plan_quota(plan)
         if throttles:
             api["Throttle"] = {name: _capitalized(throttle) for name, throttle in throttles.items()}
         properties: dict[str, Any] = {"UsagePlanName": Names(stage).usage_plan(plan.name), "ApiStages": [api]}

@@ -5,8 +5,10 @@ it gives the schedule the same name in every stage. As with CloudFormation, it h
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
 from deploy import spec
 from deploy.names import APP, Names
@@ -21,13 +23,13 @@ VERSIONS = {
 _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
 
 
-def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[str, Any]:
+def complete(document: dict[str, Any], stage: str, rows: Sequence[Route]) -> dict[str, Any]:
     """Add to Chalice's document everything that ``up`` makes beside it. Changes the document and returns it.
 
     Args:
         document: as Chalice wrote it.
         stage: its name.
-        routes: every ``METHOD /resource`` of the API.
+        rows: the route table.
     """
     document["terraform"] = VERSIONS
     document["data"].pop("null_data_source", None)
@@ -38,7 +40,7 @@ def complete(document: dict[str, Any], stage: str, routes: list[str]) -> dict[st
         _functions(stage),
         _iot(stage),
         _alarms(stage),
-        _gateway(stage, routes),
+        _gateway(stage, rows),
     ):
         for kind, added in resources_by_kind.items():
             _merge(resources.setdefault(kind, {}), added)
@@ -240,13 +242,13 @@ def _alarms(stage: str) -> Resources:
     return {"aws_cloudwatch_metric_alarm": alarms}
 
 
-def _gateway(stage: str, routes: list[str]) -> Resources:
+def _gateway(stage: str, rows: Sequence[Route]) -> Resources:
     api, stages = "${aws_api_gateway_rest_api.rest_api.id}", "${aws_api_gateway_stage.rest_api.stage_name}"
     usage_plans = {}
     for plan in plans.load().values():
         throttles = [
             {"path": path, "burst_limit": limit["burstLimit"], "rate_limit": limit["rateLimit"]}
-            for path, limit in spec.plan_throttles(plan, routes).items()
+            for path, limit in spec.plan_throttles(plan, rows).items()
         ]
         usage_plans[plan.name] = {
             "name": Names(stage).usage_plan(plan.name),

@@ -19,11 +19,12 @@ import uvloop
 from chalicelib import errors, settings, store
 from chalicelib.host import clock, dead_letters, events, log, mqtt, secret
 from chalicelib.services.devices import erasures
-from chalicelib.store import Entity
+from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
 from embedded import listeners, seed
+from embedded.commits import GroupCommit
 from embedded.events import Events
-from embedded.gateway import Gateway, GroupCommit, remember_content_types
+from embedded.gateway import Gateway, remember_content_types
 from embedded.mqtt.broker import Broker
 from embedded.settings import EmbeddedSettings, load
 
@@ -55,7 +56,7 @@ The official SDKs need two environment variables:
   export TAGOIO_API={url}
   export TAGOIO_SSE={url}/events
 """
-_LETTERS_KEPT_S = 14 * _DAY_S
+_DEAD_LETTERS_KEPT_S = 14 * _DAY_S
 
 
 class _Server(uvicorn.Server):
@@ -79,15 +80,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(here: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed) -> int:
+async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed) -> int:
     from app import app  # noqa: PLC0415 - after the settings are set
 
     app.api.binary_types[:] = ["application/octet-stream"]
     remember_content_types()
-    commits = GroupCommit(here, is_alone=lambda: requests() <= 1)
+    commits = GroupCommit(sqlite, is_alone=lambda: requests() <= 1)
     stream = Events(lambda then: commits.settle(then, is_alone=False))
     mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)
-    events.watch(stream.stored, stream.seen)
+    events.use(stream)
     mqtt.use(mqtt_broker)
     config = uvicorn.Config(
         Gateway(app, list(app.routes), commits, stream), host=options.host, port=options.http_port,
@@ -112,13 +113,13 @@ async def _serve(here: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed
     if server.started:
         _welcome(options.host, server, mqtt_servers[0], tokens)
     lines: list[str] = []
-    log.write = lines.append
+    log.use(lines.append)
     # What was imported stays: it need not be looked at again and again for garbage.
     gc.collect()
     gc.freeze()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_flush_often(lines), _purge_daily(here), listeners.sweep_often(mqtt_broker))
+        for chore in (_flush_often(lines), _purge_daily(sqlite), listeners.sweep_often(mqtt_broker))
     ]
     await serving
     for one in mqtt_servers:
@@ -138,12 +139,12 @@ def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tok
     print(text, flush=True)
 
 
-def _keep_letter(reason: str, message: dict[str, Any]) -> None:
+def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
     """Keep a message that could not be stored, for two weeks."""
     now_ms = clock.now_ms()
     doc = {"reason": reason, "message": message}
-    name = f"{now_ms:013d}-{secrets.token_hex(4)}"
-    store.current().put(Entity("dead-letters", name, doc, 1, now_ms // 1000 + _LETTERS_KEPT_S))
+    name = names.dead_letter(now_ms, secrets.token_hex(4))
+    store.current().put(Entity(names.DEAD_LETTERS, name, doc, 1, now_ms // 1000 + _DEAD_LETTERS_KEPT_S))
 
 
 async def _flush_often(lines: list[str]) -> None:
@@ -158,10 +159,10 @@ def _flush(lines: list[str]) -> None:
     lines.clear()
 
 
-async def _purge_daily(here: SqliteStore) -> None:
+async def _purge_daily(sqlite: SqliteStore) -> None:
     while True:
         with contextlib.suppress(errors.Unavailable):
-            here.purge()
+            sqlite.purge()
             erasures.resume()
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
 
@@ -177,20 +178,20 @@ def main() -> int:
     os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
     settings.use(settings.load())
     secret.use(seed.read_secret(options.data_dir))
-    here = SqliteStore(options.data_dir / "decant.db", synchronous=options.synchronous)
-    store.use(here)
-    here.grouped = True
+    sqlite = SqliteStore(options.data_dir / "decant.db", synchronous=options.synchronous)
+    store.use(sqlite)
+    sqlite.grouped = True
     try:
         tokens = seed.seed(profile_token=options.profile_token, device_token=options.device_token)
-        if here.in_transaction:
-            here.commit()
+        if sqlite.in_transaction:
+            sqlite.commit()
     except errors.ApiError as error:
         print(f"Cannot start: {error.message}", file=sys.stderr)
         return 1
-    dead_letters.use(_keep_letter)
+    dead_letters.use(_keep_dead_letter)
     listeners.raise_file_limit()
-    status = uvloop.run(_serve(here, options, tokens))
-    here.close()
+    status = uvloop.run(_serve(sqlite, options, tokens))
+    sqlite.close()
     held.close()
     return status
 

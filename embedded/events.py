@@ -1,4 +1,4 @@
-"""The event stream: what devices send and do, as it happens, to whoever listens on ``GET /events``.
+"""The event stream: sends what devices send and do, as it happens, to the listeners of ``GET /events``.
 
 Source: TagoIO's clients: channels ``device_data.<id>`` and ``device_inspector.<id>``, a comment every five seconds.
 """
@@ -10,19 +10,19 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from chalicelib import errors, http
+from chalicelib import errors
 from chalicelib.codec import keys, segments, times
 from chalicelib.codec.segments import Item
 from chalicelib.host import clock
-from chalicelib.services.access import callers
-from chalicelib.services.devices import devices
+from chalicelib.http import answers
+from chalicelib.services.access import callers, reach
 
 CHANNELS = ("device_data", "device_inspector")
 PING_S = 5.0
 MAX_LISTENERS = 1_000
 MAX_CHANNELS = 100
 _MAX_WAITING = 1_000
-"""Events that wait for a listener; it misses what comes while there are more."""
+"""Events that wait for a listener. It misses further ones."""
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -39,7 +39,7 @@ class Events:
     """All listeners.
 
     Args:
-        settle: calls back when what was written so far is kept: nobody hears of what is undone.
+        settle: calls back when what was written so far is committed, so that nobody hears of what is undone.
     """
 
     def __init__(self, settle: Settle) -> None:
@@ -49,7 +49,7 @@ class Events:
         self._is_over = False
 
     def stored(self, device: str, items: list[Item]) -> None:
-        """Tell that points were stored; see chalicelib.host.events."""
+        """Send stored points to the device's listeners; see Watcher."""
         channel = f"device_data.{device}"
         if channel in self._by_channel:
             lines: list[str] = []
@@ -60,7 +60,7 @@ class Events:
                 self._emit_kept(channel, f"[{','.join(lines)}]")
 
     def seen(self, device: str, title: str, content: str) -> None:
-        """Tell what a device did; see chalicelib.host.events."""
+        """Send what a device did to its listeners; see Watcher."""
         channel = f"device_inspector.{device}"
         if channel in self._by_channel:
             entry = {
@@ -90,14 +90,14 @@ class Events:
             queue.put_nowait(None)
 
     async def listen(self, query: bytes, receive: Receive, send: Send) -> dict[str, Any] | None:
-        """Serve one listener until it goes away; return a refusal to answer instead, or None."""
+        """Serve one listener until it goes away. Return the answer if it is refused, else None."""
         try:
             channels = _channels(query)
         except errors.ApiError as error:
-            refusal: dict[str, Any] = http.failed(error.message, error.status).to_dict()
+            refusal: dict[str, Any] = answers.failed(error.message, error.status).to_dict()
             return refusal
         if self.count >= MAX_LISTENERS or self._is_over:
-            refusal = http.failed("Too many listeners, try again later", 503, {"Retry-After": "60"}).to_dict()
+            refusal = answers.failed("Too many listeners, try again later", 503, {"Retry-After": "60"}).to_dict()
             return refusal
         queue: Queue = asyncio.Queue(_MAX_WAITING)
         for channel in channels:
@@ -134,15 +134,15 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def _channels(query: bytes) -> list[str]:
-    """Return the channels that are asked for, each one that the token may listen to.
+    """Return the channels that the query asks for. The token may listen to each of them.
 
     Raises:
         errors.Denied: no good token, or another profile's device.
         errors.BadRequest: no channel, or one that does not exist here.
     """
     found = parse_qs(query.decode("latin-1"), max_num_fields=50)
-    grant = callers.resolve(text=found.get("token", [""])[-1])
-    if grant is None or grant.permission not in ("full", "read"):
+    caller = callers.resolve(text=found.get("token", [""])[-1])
+    if caller is None or not caller.may("read"):
         raise errors.Denied
     names = [name for part in ("channels", "channel") for text in found.get(part, ()) for name in text.split(",")]
     if not 0 < len(names) <= MAX_CHANNELS:
@@ -151,10 +151,10 @@ def _channels(query: bytes) -> list[str]:
         kind, _, device = name.partition(".")
         if kind not in CHANNELS:
             raise errors.BadRequest(f"channels must be device_data.<id> or device_inspector.<id>, not {name[:50]}")
-        if grant.device not in ("", device):
+        if caller.device not in ("", device):
             raise errors.Denied
         try:
-            devices.get_or_raise(profile=grant.profile, device=device)
+            reach.device_or_raise(profile=caller.profile, device=device)
         except errors.NotFound:
             raise errors.Denied from None
     return list(dict.fromkeys(names))

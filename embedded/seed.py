@@ -10,9 +10,7 @@ from chalicelib import errors, store
 from chalicelib.services.access import callers, tokens
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
-from chalicelib.store import Entity
-
-_OWNER, _NAME = "local", "seed"
+from chalicelib.store import Entity, names
 
 
 class Seed(NamedTuple):
@@ -65,14 +63,14 @@ def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
     Raises:
         errors.ApiError: a token has not the shape of one, or stands for something else.
     """
-    here = store.current()
-    found = here.get(_OWNER, _NAME)
-    if found is None:
+    seeded = store.current().get(names.EMBEDDED, names.SEED)
+    if seeded is None:
         profile, first = profiles.create(name="Default", token=profile_token)
-        made = devices.create(profile=profile, sent={"name": "First device"}, token=device_token)
-        here.put(Entity(_OWNER, _NAME, {"profile": profile, "device": made["device_id"]}))
-        return Seed(first, made["token"])
-    profile, device = found.doc["profile"], found.doc["device"]
+        created = devices.create(profile=profile, sent={"name": "First device"}, token=device_token)
+        doc = {"profile": profile, "device": created["device_id"]}
+        store.current().put(Entity(names.EMBEDDED, names.SEED, doc))
+        return Seed(first, created["token"])
+    profile, device = seeded.doc["profile"], seeded.doc["device"]
     return Seed(
         _token("profile", profile, "", profile_token),
         _token("device", profile, device, device_token),
@@ -81,14 +79,14 @@ def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
 
 def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
     if wanted is None:
-        listed = tokens.list_all(owner=f"device#{device}" if device else f"profile#{profile}")
+        listed = tokens.list_all(owner=names.device(device) if device else names.profile(profile))
         return str(listed[0]["token"]) if listed else "(none is left: make one with the profile token)"
-    grant = callers.resolve(text=wanted)
-    if grant is None:
-        made = tokens.create(
+    caller = callers.resolve(text=wanted)
+    if caller is None:
+        created = tokens.create(
             kind=kind, profile=profile, device=device, sent={"name": "Set", "permission": "full"}, chosen=wanted
         )
-        return str(made["token"])
-    if (grant.kind, grant.profile, grant.device) != (kind, profile, device):
-        raise errors.BadRequest(f"The {kind} token that is set stands for something else")
+        return str(created["token"])
+    if (caller.kind, caller.profile, caller.device) != (kind, profile, device):
+        raise errors.BadRequest(f"DECANT_{kind.upper()}_TOKEN already belongs to another device or profile")
     return wanted

@@ -15,7 +15,7 @@ from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import settings, store
-from chalicelib.host import cache, log, mqtt, secret
+from chalicelib.host import cache, events, log, mqtt, secret
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
@@ -50,11 +50,12 @@ def dynamodb():
 @pytest.fixture(autouse=True)
 def clean_process():
     """Reset what a process keeps, and check what the functions did against their policies."""
-    log.write = len
+    log.use(len)
     settings.use(settings.Settings())
     secret.use(b"a secret of the tests")
     cache.clear_all()
     mqtt.use(Recorder())
+    events.use(None)
     yield
     store.use(None)
     violations = take_violations()

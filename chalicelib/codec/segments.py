@@ -1,9 +1,8 @@
-"""The segment: how the points of one request are kept, in one item, so that reading them back is splicing text.
+"""The segment: one item holds the points of one request, so that reading them back is splicing text.
 
-A body is a header line and a line a point. The header holds columns for what filters need; a point's line is the
-end of its finished JSON object, without what follows from elsewhere (``id``, ``device``, ``created_at``). A body is
-deflated when that saves a unit of storage. A point that was taken out leaves an empty line, so that the ids of
-the others stay good.
+A body is a header line and one line a point. The header holds columns for what filters need. A point's line is the end
+of its finished JSON object, without ``id``, ``device`` and ``created_at``, which follow from the key. A body is
+deflated if that saves a unit of storage. A removed point leaves an empty line: the ids of the others stay valid.
 """
 
 import zlib
@@ -37,12 +36,13 @@ class Item(NamedTuple):
     key: str
     body: bytes
     digest: bytes
-    """32 bytes that tell a repeated request from another that met it in the key; random where none can be told."""
+    """32-byte digest of the request: equal means a retry, different a key collision. Random if retries cannot be
+    recognised."""
     points: int
-    """How many points are alive in it."""
+    """How many of its points exist: not deleted, not moved away."""
     version: int
     expires_at: int | None
-    """Seconds since 1970, or None for ever."""
+    """Seconds since 1970, or None: never."""
 
 
 class Draft(NamedTuple):
@@ -54,11 +54,11 @@ class Draft(NamedTuple):
     """HAS_VALUE and HAS_LOCATION, or-ed."""
     line: str
     is_exact: bool
-    """Whether it holds a number that only exact decoding gives back."""
+    """Whether it holds a number that only exact decoding restores."""
 
 
 class Moved(NamedTuple):
-    """Where a point came from that an edit moved here: the id and creation time it keeps."""
+    """The id and creation time that a point keeps which an edit moved here."""
 
     id: str
     created_ms: int
@@ -87,7 +87,7 @@ class Segment:
     dead: set[int] = field(default_factory=set)
     moved: dict[int, Moved] = field(default_factory=dict)
     forwards: dict[int, str] = field(default_factory=dict)
-    """Index of a point that moved away, to the key of the segment it is in now."""
+    """Index of a point that moved away, to the key of the segment that holds it now."""
     _by_name: dict[str, list[int]] | None = None
     _common: int | None = None
 
@@ -98,11 +98,11 @@ class Segment:
 
     @property
     def points(self) -> int:
-        """How many points are alive."""
+        """How many of its points exist: not deleted, not moved away."""
         return len(self.offsets) - len(self.dead)
 
     def indices_of(self, name: str) -> list[int]:
-        """Return the indices of a variable's points, rising, living or not; worked out once, so not to be changed."""
+        """Return the rising indices of a variable's points, deleted ones too. Computed once: do not change the list."""
         if self._by_name is None:
             by_number: list[list[int]] = [[] for _ in self.names]
             for index, number in enumerate(self.variables):
@@ -111,7 +111,7 @@ class Segment:
         return self._by_name[name]
 
     def all_have(self, kinds: int) -> bool:
-        """Tell whether every point has one of ``kinds`` in common with the others; worked out once."""
+        """Return whether all points have one of ``kinds`` in common. Computed once."""
         if self._common is None:
             self._common = reduce(and_, self.kinds)
         return bool(self._common & kinds)
@@ -134,21 +134,31 @@ class Segment:
         return orjson.loads(text)  # type: ignore[no-any-return]
 
     def kill(self, index: int, forward: str | None = None) -> None:
-        """Take the point at ``index`` out, leaving a forwarding mark when it lives on in the segment ``forward``."""
+        """Remove the point at ``index``. If an edit moved it to the segment ``forward``, leave a forwarding mark."""
         self.dead.add(index)
         self.lines[index] = ""
         if forward is not None:
             self.forwards[index] = forward
 
 
-def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int) -> Segment:
+def build(
+    device: str,
+    drafts: Sequence[Draft],
+    key: str,
+    created_ms: int,
+    *,
+    digest: bytes = b"",
+    expires_at: int | None = None,
+) -> Segment:
     """Make a segment of points of one UTC hour.
 
     Args:
-        device: whose points these are.
+        device: the owner of the points.
         drafts: in rising order of time, the last at the time that ``key`` names.
         key: from ``keys.segment_key``.
         created_ms: when the request arrived, milliseconds since 1970.
+        digest: see Item.
+        expires_at: seconds since 1970, or None: never.
     """
     positions: dict[str, int] = {}
     variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
@@ -162,6 +172,8 @@ def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int) -> Se
         offsets=[newest_ms - draft[0] for draft in drafts],
         kinds=[draft[2] for draft in drafts],
         lines=[draft[3] for draft in drafts],
+        digest=digest,
+        expires_at=expires_at,
         is_exact=any(draft[4] for draft in drafts),
     )
 
@@ -203,13 +215,13 @@ def encode(segment: Segment) -> Item:
 
 
 def _column(values: list[int]) -> int | list[int]:
-    """Write a column of one value as that value."""
+    """Write a column whose values are all equal as that value."""
     first = values[0]
     return first if values.count(first) == len(values) else values
 
 
 def decode(item: Item) -> Segment:
-    """Read an item back, lines and all."""
+    """Read a stored item, with its lines."""
     body = item.body if item.body[0] == _PLAIN else zlib.decompress(item.body)
     header, *lines = body.decode().split("\n")
     return _from_header(item, orjson.loads(header), lines)
@@ -220,9 +232,9 @@ _SHARED_POINTS = 512
 
 
 def decode_shared(item: Item) -> Segment:
-    """Read an item back, or return what was read of the very same item before. The segment must not be changed.
+    """Read a stored item, or return the segment that was read from an equal item before. Do not change the segment.
 
-    Dashboards ask for the newest points again and again; at most 64 small segments stay decoded, 1 to 16 MB.
+    Dashboards ask for the newest points again and again. At most 64 small segments stay decoded, 1 to 16 MB.
     """
     is_small = len(item.body) <= _SHARED_BYTES and item.points <= _SHARED_POINTS
     return _decode_shared(item) if is_small else decode(item)
@@ -232,7 +244,7 @@ _decode_shared = lru_cache(maxsize=64)(decode)
 
 
 def decode_header(item: Item) -> Segment:
-    """Read only the columns; of a deflated body only as much is inflated as they need."""
+    """Read only the columns. Of a deflated body, only as much is inflated as they need."""
     body = item.body
     if body[0] != _PLAIN:
         inflater = zlib.decompressobj()

@@ -1,33 +1,37 @@
-"""Who watches: points as they are stored, and what a device does. Nobody on AWS; the embedded mode's event stream."""
+"""Live events: tells a watcher of stored points and of what devices do.
 
-from collections.abc import Callable
+The embedded mode's event stream watches. On AWS nobody does.
+"""
+
+from typing import Protocol
 
 from chalicelib.codec.segments import Item
-
-Stored = Callable[[str, list[Item]], None]
-Seen = Callable[[str, str, str], None]
-_stored: list[Stored] = []
-_seen: list[Seen] = []
+from chalicelib.host.slot import Slot
 
 
-def watch(stored: Stored, seen: Seen) -> None:
-    """Call ``stored`` with a device and its new segments, and ``seen`` with a device, a title and what happened."""
-    _stored[:], _seen[:] = [stored], [seen]
+class Watcher(Protocol):
+    """Hears of events. What was stored may still be undone with its transaction."""
+
+    def stored(self, device: str, items: list[Item]) -> None:
+        """Segments of the device were put."""
+
+    def seen(self, device: str, title: str, content: str) -> None:
+        """The device did something, or was answered."""
 
 
-def stop() -> None:
-    """Call nobody any more."""
-    _stored.clear()
-    _seen.clear()
+class Nobody:
+    """Ignores every event."""
+
+    def stored(self, device: str, items: list[Item]) -> None:
+        """See Watcher."""
+
+    def seen(self, device: str, title: str, content: str) -> None:
+        """See Watcher."""
 
 
-def stored(device: str, items: list[Item]) -> None:
-    """Tell that segments were put; they may still be undone with the transaction."""
-    for watcher in _stored:
-        watcher(device, items)
+def _nobody() -> Watcher:
+    return Nobody()
 
 
-def seen(device: str, title: str, content: str) -> None:
-    """Tell what a device did or was told."""
-    for watcher in _seen:
-        watcher(device, title, content)
+_slot = Slot(_nobody)
+current, use = _slot.current, _slot.use

@@ -1,1 +1,15 @@
-"""One blueprint per noun: who is calling, what they sent, which service answers."""
+"""The route table: a row a route, in a file a noun."""
+
+from chalicelib.http.route import Route
+from chalicelib.routes import actions, chunks, data, devices, info, params, publish, tokens
+
+ALL: tuple[Route, ...] = (
+    *devices.ROUTES,
+    *tokens.ROUTES,
+    *params.ROUTES,
+    *chunks.ROUTES,
+    *actions.ROUTES,
+    *publish.ROUTES,
+    *info.ROUTES,
+    *data.ROUTES,
+)

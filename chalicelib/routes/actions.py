@@ -1,70 +1,51 @@
-"""/action: which MQTT messages are stored; and /analysis/services/mqtt/publish: messages to devices."""
+"""/action: which MQTT messages are stored."""
 
-from chalice.app import Blueprint, Response
+from typing import Any
 
-from chalicelib import auth, http
-from chalicelib.host import clock, mqtt
+from chalicelib.host import clock
+from chalicelib.http.route import Call, Route
 from chalicelib.schemas import actions as schema
-from chalicelib.schemas.devices import read_list
-from chalicelib.services.devices import actions, devices
-
-bp = Blueprint(__name__)
-ANY_TYPE = ["*/*"]
+from chalicelib.schemas.lists import read_list
+from chalicelib.services.devices import actions
 
 
-@bp.route("/action", methods=["GET"])
-def list_page() -> Response:
+def list_actions(call: Call) -> Any:
     """List the profile's actions."""
-    profile = auth.require_profile(bp.current_request, "read")
-    query = read_list(
-        http.query(bp.current_request),
-        allowed=schema.FIELDS,
-        default=schema.DEFAULT_FIELDS,
-        order="name,asc",
-        now_ms=clock.now_ms(),
-    )
-    return http.ok(actions.list_page(profile=profile, query=query))
+    return actions.list_page(profile=call.profile, query=read_list(call.query, schema.LIST, clock.now_ms()))
 
 
-@bp.route("/action", methods=["POST"], content_types=ANY_TYPE)
-def create() -> Response:
-    """Make an action."""
-    profile = auth.require_profile(bp.current_request, "write")
-    sent = schema.read_create(http.body(bp.current_request))
-    return http.ok({"action": actions.create(profile=profile, sent=sent)})
+def create(call: Call) -> Any:
+    """Create an action."""
+    return {"action": actions.create(profile=call.profile, sent=call.body)}
 
 
-@bp.route("/action/{action_id}", methods=["GET"])
-def info(action_id: str) -> Response:
+def info(call: Call) -> Any:
     """Return an action."""
-    profile = auth.require_profile(bp.current_request, "read")
-    return http.ok(actions.info(profile=profile, action=action_id))
+    return actions.info(profile=call.profile, action=call.path["action_id"])
 
 
-@bp.route("/action/{action_id}", methods=["PUT"], content_types=ANY_TYPE)
-def edit(action_id: str) -> Response:
+def edit(call: Call) -> Any:
     """Change an action."""
-    profile = auth.require_profile(bp.current_request, "write")
-    sent = schema.read_edit(http.body(bp.current_request))
-    actions.edit(profile=profile, action=action_id, sent=sent)
-    return http.ok("Successfully Updated")
+    actions.edit(profile=call.profile, action=call.path["action_id"], sent=call.body)
+    return "Successfully Updated"
 
 
-@bp.route("/action/{action_id}", methods=["DELETE"], content_types=ANY_TYPE)
-def delete(action_id: str) -> Response:
+def delete(call: Call) -> Any:
     """Delete an action."""
-    profile = auth.require_profile(bp.current_request, "full")
-    actions.delete(profile=profile, action=action_id)
-    return http.ok("Successfully Removed")
+    actions.delete(profile=call.profile, action=call.path["action_id"])
+    return "Successfully Removed"
 
 
-@bp.route("/analysis/services/mqtt/publish", methods=["POST"], content_types=ANY_TYPE)
-def publish() -> Response:
-    """Publish a message to a device's clients."""
-    profile = auth.require_profile(bp.current_request, "write")
-    sent = schema.read_publication(http.body(bp.current_request))
-    device = devices.get_or_raise(profile=profile, device=sent["device"])
-    mqtt.current().publish(
-        device=device["id"], topic=sent["topic"], payload=sent["message"].encode(), qos=min(1, sent["qos"])
-    )
-    return http.ok("MQTT Publish Success")
+ROUTES = (
+    Route("GET", "/action", list_actions, note="partly: SDK. Only actions of type `mqtt_topic`"),
+    Route(
+        "POST", "/action", create, need="write", body=schema.create, rate="POST /action",
+        note="partly: SDK. Only type `mqtt_topic` with the action `insert_to_device`; all others are refused with 400",
+    ),
+    Route("GET", "/action/{action_id}", info, note="partly: SDK. `last_triggered` is always null"),
+    Route(
+        "PUT", "/action/{action_id}", edit, need="write", body=schema.edit, rate="PUT /action",
+        note="partly: SDK. As `POST /action`",
+    ),
+    Route("DELETE", "/action/{action_id}", delete, need="full", rate="DELETE /action", note="SDK"),
+)  # fmt: skip

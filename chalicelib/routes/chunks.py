@@ -1,24 +1,30 @@
 """/device/{id}/chunk: the chunks of an immutable device."""
 
-from chalice.app import Blueprint, Response
+from typing import Any
 
-from chalicelib import auth, http
-from chalicelib.services.devices import devices
+from chalicelib.http.route import Call, Route
 from chalicelib.services.points import chunks
 
-bp = Blueprint(__name__)
 
-
-@bp.route("/device/{device_id}/chunk", methods=["GET"])
-def list_all(device_id: str) -> Response:
+def list_chunks(call: Call) -> Any:
     """List the chunks that hold points."""
-    profile = auth.require_profile(bp.current_request, "read")
-    return http.ok(chunks.list_all(device=devices.get_or_raise(profile=profile, device=device_id)))
+    return chunks.list_all(device=call.device)
 
 
-@bp.route("/device/{device_id}/chunk/{chunk_id}", methods=["DELETE"], content_types=["*/*"])
-def delete(device_id: str, chunk_id: str) -> Response:
+def delete(call: Call) -> Any:
     """Remove all points of a chunk."""
-    profile = auth.require_profile(bp.current_request, "full")
-    chunks.delete(device=devices.get_or_raise(profile=profile, device=device_id), chunk=chunk_id)
-    return http.ok(f"Chunk {chunk_id} deleted")
+    chunk = call.path["chunk_id"]
+    chunks.delete(device=call.device, chunk=chunk)
+    return f"Chunk {chunk} deleted"
+
+
+ROUTES = (
+    Route(
+        "GET", "/device/{device_id}/chunk", list_chunks, rate="GET /device/:id/chunk",
+        note="SDK. Only chunks that hold points are listed",
+    ),
+    Route(
+        "DELETE", "/device/{device_id}/chunk/{chunk_id}", delete, need="full", rate="DELETE /device/:id/chunk/:id",
+        note="SDK",
+    ),
+)  # fmt: skip

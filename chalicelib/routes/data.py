@@ -1,119 +1,77 @@
-"""/data, for a device token, and /device/{id}/data, for a profile token."""
+"""/data for a device token, and /device/{id}/data for a profile token: storing, reading, changing, removing points."""
 
 from typing import Any
 
-from chalice.app import Blueprint, Request, Response
-
-from chalicelib import auth, errors, http, settings
-from chalicelib.codec import times
-from chalicelib.host import clock, log
+from chalicelib import errors, settings
+from chalicelib.host import clock
+from chalicelib.http import requests
+from chalicelib.http.answers import Json
+from chalicelib.http.route import DEVICE, PROFILE, Call, Route
 from chalicelib.schemas import points as schema
-from chalicelib.schemas.queries import SCALARS, PointQuery, read_query
-from chalicelib.services.devices import devices
-from chalicelib.services.points import aggregates, queries, rewrite, send
-from chalicelib.store import Doc
-
-bp = Blueprint(__name__)
-ANY_TYPE = ["*/*"]
+from chalicelib.schemas.queries import PointQuery, read_query
+from chalicelib.services.points import read, rewrite, send
 
 
-@bp.route("/data", methods=["POST"], content_types=ANY_TYPE)
-def send_own() -> Response:
+def store(call: Call) -> Any:
     """Store points."""
-    device = auth.require_device(bp.current_request, "write")
-    return _send(bp.current_request, device)
-
-
-@bp.route("/data", methods=["GET"])
-def read() -> Response:
-    """Read points."""
-    device = auth.require_device(bp.current_request, "read")
-    return _read(bp.current_request, device)
-
-
-@bp.route("/data", methods=["PUT"], content_types=ANY_TYPE)
-def edit() -> Response:
-    """Change points."""
-    device = auth.require_device(bp.current_request, "write")
-    return _edit(bp.current_request, device)
-
-
-@bp.route("/data", methods=["DELETE"], content_types=ANY_TYPE)
-def delete() -> Response:
-    """Remove points."""
-    device = auth.require_device(bp.current_request, "write")
-    return _delete(bp.current_request, device)
-
-
-@bp.route("/device/{device_id}/data", methods=["POST"], content_types=ANY_TYPE)
-def send_for(device_id: str) -> Response:
-    """Store points of one of the profile's devices."""
-    device = _device_of_profile(device_id, "write")
-    if not settings.current().profile_may_send:
+    device = call.device
+    if call.caller.kind == PROFILE and not settings.current().profile_may_send:
         raise errors.Denied
-    return _send(bp.current_request, device)
+    sent = schema.read_points(requests.body(call.request), is_form=requests.is_form(call.request))
+    key = requests.headers(call.request).get("idempotency-key")
+    added = send.store_points(device=device, sent=sent, idempotency_key=key)
+    call.note(points=added)
+    return f"{added} Data Added"
 
 
-@bp.route("/device/{device_id}/data", methods=["GET"])
-def read_for(device_id: str) -> Response:
-    """Read points of one of the profile's devices."""
-    return _read(bp.current_request, _device_of_profile(device_id, "read"))
+def get(call: Call) -> Any:
+    """Read points."""
+    answer = read.answer(device=call.device, query=_query(call))
+    call.note(points=answer.points)
+    return Json(answer.text)
 
 
-@bp.route("/device/{device_id}/data", methods=["PUT"], content_types=ANY_TYPE)
-def edit_for(device_id: str) -> Response:
-    """Change points of one of the profile's devices."""
-    return _edit(bp.current_request, _device_of_profile(device_id, "write"))
+def edit(call: Call) -> Any:
+    """Change points."""
+    changed = rewrite.edit(device=call.device, items=call.body)
+    call.note(points=changed)
+    return f"{changed} item(s) updated"
 
 
-@bp.route("/device/{device_id}/data", methods=["DELETE"], content_types=ANY_TYPE)
-def delete_for(device_id: str) -> Response:
-    """Remove points of one of the profile's devices."""
-    return _delete(bp.current_request, _device_of_profile(device_id, "write"))
+def delete(call: Call) -> Any:
+    """Remove points."""
+    removed = rewrite.delete(device=call.device, query=_query(call))
+    call.note(points=removed)
+    return f"{removed} Data Removed"
 
 
-def _device_of_profile(device_id: str, need: auth.Need) -> Doc:
-    profile = auth.require_profile(bp.current_request, need)
-    return devices.get_or_raise(profile=profile, device=device_id)
+def _query(call: Call) -> PointQuery:
+    return read_query(requests.parameters(call.request), clock.now_ms())
 
 
-def _send(request: Request, device: Doc) -> Response:
-    raw = http.body(request)
-    items = schema.read_points(raw, is_form=http.is_form(request))
-    key = http.headers(request).get("idempotency-key")
-    added = send.send(device=device, items=items, raw=raw, idempotency_key=key)
-    log.note(request, points=added)
-    return http.ok(f"{added} Data Added")
-
-
-def _read(request: Request, device: Doc) -> Response:
-    query = read_query(http.parameters(request), clock.now_ms())
-    if query.kind in SCALARS:
-        return http.ok(_scalar(device, query))
-    if query.kind == "aggregate":
-        return http.ok(aggregates.aggregate(device=device, query=query))
-    runs = queries.select(device=device, query=query)
-    log.note(request, points=sum(len(indices) for _, indices in runs))
-    return http.ok_text(queries.splice(runs, details=query.details))
-
-
-def _scalar(device: Doc, query: PointQuery) -> Any:
-    is_count = query.kind == "count"
-    value = queries.count(device=device, query=query) if is_count else queries.total(device=device, query=query)
-    if not settings.current().scalar_as_list:
-        return value
-    return [] if value is None else [{"time": times.to_iso(clock.now_ms()), "value": value}]
-
-
-def _edit(request: Request, device: Doc) -> Response:
-    items = schema.read_edits(http.body(request))
-    changed = rewrite.edit(device=device, items=items)
-    log.note(request, points=changed)
-    return http.ok(f"{changed} item(s) updated")
-
-
-def _delete(request: Request, device: Doc) -> Response:
-    query = read_query(http.parameters(request), clock.now_ms())
-    removed = rewrite.delete(device=device, query=query)
-    log.note(request, points=removed)
-    return http.ok(f"{removed} Data Removed")
+_OF_DEVICE = "/device/{device_id}/data"
+ROUTES = (
+    Route(
+        "POST", "/data", store, who=(DEVICE,), need="write", rate="POST /data",
+        note="SDK. JSON object or array, form-encoded, text/plain that holds JSON. At most 200,000 bytes",
+    ),
+    Route(
+        "GET", "/data", get, who=(DEVICE,), rate="GET /data",
+        note="SDK. Every `query`, filter, date format and spelling of a list",
+    ),
+    Route(
+        "PUT", "/data", edit, who=(DEVICE,), need="write", body=schema.read_edits, rate="PUT /data",
+        note="SDK. Mutable devices, at most 25 items",
+    ),
+    Route(
+        "DELETE", "/data", delete, who=(DEVICE,), need="write", rate="DELETE /data",
+        note="SDK. Mutable devices; takes effect at once",
+    ),
+    Route(
+        "POST", _OF_DEVICE, store, need="write", rate="POST /data",
+        note="SDK. With a profile token only where `DECANT_PROFILE_MAY_SEND` is on, as it is in the embedded mode",
+    ),
+    Route("GET", _OF_DEVICE, get, rate="GET /data", note="SDK"),
+    Route("PUT", _OF_DEVICE, edit, need="write", body=schema.read_edits, rate="PUT /data", note="SDK"),
+    Route("DELETE", _OF_DEVICE, delete, need="write", rate="DELETE /data", note="SDK"),
+)  # fmt: skip

@@ -1,24 +1,27 @@
 """/info and /status."""
 
-from chalice.app import Blueprint, Response
+from typing import Any
 
-from chalicelib import __version__, auth, http
+from chalicelib import __version__
+from chalicelib.http.route import DEVICE, PROFILE, Call, Route
 from chalicelib.services.access import tokens
 from chalicelib.services.devices import devices
 
-bp = Blueprint(__name__)
+
+def info(call: Call) -> Any:
+    """Describe the device, or the profile token, that calls."""
+    return devices.show(call.device) if call.caller.kind == DEVICE else tokens.describe(caller=call.caller)
 
 
-@bp.route("/info", methods=["GET"])
-def info() -> Response:
-    """Describe the device, or the profile token, that is asking."""
-    grant = auth.require_any(bp.current_request)
-    if grant.kind == "device":
-        return http.ok(devices.show(auth.require_device(bp.current_request, "read")))
-    return http.ok(tokens.describe(grant=grant))
+def status(_: Call) -> Any:
+    """Return the version, to anybody."""
+    return {"version": __version__}
 
 
-@bp.route("/status", methods=["GET"])
-def status() -> Response:
-    """Tell the version, to anybody."""
-    return http.ok({"version": __version__})
+ROUTES = (
+    Route(
+        "GET", "/info", info, who=(DEVICE, PROFILE), rate="GET /info",
+        note="partly: SDK. Device and profile tokens; network and analysis tokens do not exist yet",
+    ),
+    Route("GET", "/status", status, who=(), note="Needs no token"),
+)  # fmt: skip

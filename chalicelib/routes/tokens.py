@@ -1,45 +1,44 @@
 """/device/token: the tokens of devices."""
 
-from chalice.app import Blueprint, Response
+from typing import Any
 
-from chalicelib import auth, http
 from chalicelib.host import clock
-from chalicelib.schemas import devices as lists
+from chalicelib.http.route import Call, Route
 from chalicelib.schemas import tokens as schema
-from chalicelib.services.access import tokens
-from chalicelib.services.devices import devices
-
-bp = Blueprint(__name__)
-ANY_TYPE = ["*/*"]
+from chalicelib.schemas.lists import read_list
+from chalicelib.services.access import reach, tokens
 
 
-@bp.route("/device/token", methods=["POST"], content_types=ANY_TYPE)
-def create() -> Response:
-    """Make a token of a device."""
-    profile = auth.require_profile(bp.current_request, "write")
-    sent = http.read(bp.current_request, schema.device_token)
-    device = devices.get_or_raise(profile=profile, device=sent["device"])
-    return http.ok(tokens.create(kind="device", profile=profile, device=device["id"], sent=sent))
+def create(call: Call) -> Any:
+    """Create a token of a device."""
+    device = reach.device_or_raise(profile=call.profile, device=call.body["device"])
+    return tokens.create(kind="device", profile=call.profile, device=device["id"], sent=call.body)
 
 
-@bp.route("/device/token/{device_id_or_token}", methods=["GET"])
-def list_page(device_id_or_token: str) -> Response:
+def list_tokens(call: Call) -> Any:
     """List the tokens of a device."""
-    profile = auth.require_profile(bp.current_request, "read")
-    query = lists.read_list(
-        http.query(bp.current_request),
-        allowed=schema.TOKEN_FIELDS,
-        default=("name", "token", "permission"),
-        order="created_at,desc",
-        now_ms=clock.now_ms(),
-    )
-    device = devices.get_or_raise(profile=profile, device=device_id_or_token)
-    return http.ok(tokens.list_page(device=device["id"], query=query))
+    query = read_list(call.query, schema.LIST, clock.now_ms())
+    device = reach.device_or_raise(profile=call.profile, device=call.path["device_id_or_token"])
+    return tokens.list_page(device=device["id"], query=query)
 
 
-@bp.route("/device/token/{device_id_or_token}", methods=["DELETE"], content_types=ANY_TYPE)
-def delete(device_id_or_token: str) -> Response:
+def delete(call: Call) -> Any:
     """Delete a token."""
-    profile = auth.require_profile(bp.current_request, "full")
-    tokens.delete(profile=profile, text=device_id_or_token)
-    return http.ok("Token Successfully Removed")
+    tokens.delete(profile=call.profile, text=call.path["device_id_or_token"])
+    return "Token Successfully Removed"
+
+
+ROUTES = (
+    Route(
+        "GET", "/device/token/{device_id_or_token}", list_tokens, rate="GET /device/token/:id",
+        note="SDK. `last_authorization` is always null",
+    ),
+    Route(
+        "POST", "/device/token", create, need="write", body=schema.create, rate="POST /device/token",
+        note="SDK. Answers `expire_time` and `expire_date`",
+    ),
+    Route(
+        "DELETE", "/device/token/{device_id_or_token}", delete, need="full", rate="DELETE /device/token/:token",
+        note="SDK. Refused elsewhere within 60 s",
+    ),
+)  # fmt: skip

@@ -4,24 +4,35 @@ Source: the official clients name the fields; what a trigger of type mqtt_topic 
 source, and decided in docs/decisions.md.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec import topics
-from chalicelib.schemas.devices import Description, Id, Name, Tags
-from chalicelib.schemas.queries import bad
-from chalicelib.schemas.reading import read_json
+from chalicelib.schemas.bodies import Body
+from chalicelib.schemas.fields import Description, Id, Name, Tags
+from chalicelib.schemas.lists import ListShape
 
 MAX_TRIGGERS = 50
 MAX_MESSAGE_BYTES = 128_000
-FIELDS = (
-    "id", "name", "active", "tags", "description", "type", "trigger", "action", "lock", "profile", "last_triggered",
-    "created_at", "updated_at", "trigger_when_unlock",
+LIST = ListShape(
+    fields=(
+        "id", "name", "active", "tags", "description", "type", "trigger", "action", "lock", "profile",
+        "last_triggered", "created_at", "updated_at", "trigger_when_unlock",
+    ),
+    default=("id", "name"),
+    sortable=(
+        "id", "name", "active", "description", "type", "lock", "profile", "last_triggered", "created_at", "updated_at",
+        "trigger_when_unlock",
+    ),
+    filters={
+        "id": "text", "name": "text", "type": "text", "active": "flag", "lock": "flag", "last_triggered": "since",
+        "created_at": "since", "updated_at": "since",
+    },
+    always=("id",),
 )  # fmt: skip
-DEFAULT_FIELDS = ("id", "name")
 
 
 def _filter(text: str) -> str:
@@ -37,7 +48,7 @@ def _topic(text: str) -> str:
 
 
 class Trigger(TypedDict, total=False):
-    """When an action is done: a message of one device, or of those with a tag, on a topic."""
+    """When an action runs: a message on a topic, from one device or from the devices with a tag."""
 
     device: Id | None
     tag_key: Annotated[StrictStr, Field(max_length=100)] | None
@@ -45,8 +56,8 @@ class Trigger(TypedDict, total=False):
     topic: Annotated[StrictStr, Field(max_length=256), AfterValidator(_filter)]
 
 
-class Deed(TypedDict):
-    """What is done: the message is stored as data of the device that sent it."""
+class Insert(TypedDict):
+    """What an action does: it stores the message as data of the device that sent it."""
 
     type: Literal["insert_to_device"]
 
@@ -63,7 +74,7 @@ class ActionEditIn(TypedDict, total=False):
     description: Description
     type: Literal["mqtt_topic"]
     trigger: Triggers
-    action: Deed
+    action: Insert
     lock: StrictBool
     trigger_when_unlock: StrictBool
 
@@ -74,7 +85,7 @@ class ActionIn(ActionEditIn):
     name: Name  # type: ignore[misc]
     type: Literal["mqtt_topic"]  # type: ignore[misc]
     trigger: Triggers  # type: ignore[misc]
-    action: Deed  # type: ignore[misc]
+    action: Insert  # type: ignore[misc]
 
 
 class Options(TypedDict, total=False):
@@ -105,56 +116,30 @@ class Publication(TypedDict):
     qos: int
 
 
-_edit = TypeAdapter(ActionEditIn)
-_create = TypeAdapter(ActionIn)
-_publish = TypeAdapter(PublishIn)
-
-
-def read_create(raw: bytes) -> ActionIn:
-    """Read a new action.
-
-    Raises:
-        errors.BadRequest: not JSON, a field that breaks a rule, or a trigger that names no device.
-    """
-    sent = read_json(_create, raw)
-    _check_triggers(sent["trigger"])
-    return sent
-
-
-def read_edit(raw: bytes) -> ActionEditIn:
-    """Read a change of an action.
-
-    Raises:
-        errors.BadRequest: as read_create.
-    """
-    sent = read_json(_edit, raw)
-    _check_triggers(sent.get("trigger", ()))
-    return sent
-
-
-def _check_triggers(triggers: Any) -> None:
-    for index, trigger in enumerate(triggers):
+def _checked(sent: ActionEditIn) -> ActionEditIn:
+    for index, trigger in enumerate(sent.get("trigger", ())):
         if not trigger.get("topic"):
-            raise bad("trigger", f"trigger {index} must have a topic")
+            raise errors.BadRequest.field("trigger", f"trigger {index} must have a topic")
         if not trigger.get("device") and not trigger.get("tag_key"):
-            raise bad("trigger", f"trigger {index} must have a device, or tag_key and tag_value")
+            reason = f"trigger {index} must have a device, or tag_key and tag_value"
+            raise errors.BadRequest.field("trigger", reason)
+    return sent
 
 
-def read_publication(raw: bytes) -> Publication:
-    """Read a message to a device. The JavaScript client flattens its options, the Python one calls the device a bucket.
-
-    Raises:
-        errors.BadRequest: not JSON, no device, or a field that breaks a rule.
-        errors.TooLarge: the message is over 128,000 bytes.
-    """
-    sent = read_json(_publish, raw)
+def _publication(sent: PublishIn) -> Publication:
+    """Read either client's spelling: the JavaScript client flattens its options, the Python one says bucket."""
     device = sent.get("device") or sent.get("bucket")
     if device is None:
-        raise bad("device", "device is required")
+        raise errors.BadRequest.field("device", "device is required")
     options = sent.get("options") or {}
     qos = sent.get("qos") or options.get("qos") or 0
     if qos not in (0, 1, 2):
-        raise bad("qos", "qos must be 0, 1 or 2")
+        raise errors.BadRequest.field("qos", "qos must be 0, 1 or 2")
     if len(sent["message"].encode()) > MAX_MESSAGE_BYTES:
         raise errors.TooLarge(f"message must have at most {MAX_MESSAGE_BYTES} bytes")
     return {"device": device, "topic": sent["topic"], "message": sent["message"], "qos": qos}
+
+
+create: Body[ActionIn] = Body(TypeAdapter(ActionIn), then=_checked)  # type: ignore[arg-type]
+edit: Body[ActionEditIn] = Body(TypeAdapter(ActionEditIn), then=_checked)
+publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)

@@ -7,7 +7,7 @@ read one or the other.
 import re
 from collections.abc import Callable
 
-from chalicelib.schemas.points import PointIn, read_points
+from chalicelib.schemas.points import Sent, read_points
 
 STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
 """Topics shared by all devices whose messages are stored."""
@@ -31,7 +31,7 @@ def device_of_topic(topic: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> list[PointIn]:
+def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> Sent:
     """Read a payload: points in JSON, or anything else as the value of one point ``payload``.
 
     Args:
@@ -44,9 +44,9 @@ def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> list
     """
     about = {"mqtt_topic": topic, "topic": topic}
     if payload.lstrip()[:1] in (b"[", b"{"):
-        items = read_points(payload)
-        for item in items:
+        sent = read_points(payload)
+        for item in sent.items:
             item["metadata"] = {**(item.get("metadata") or {}), **about}
-        return items
+        return sent
     value = payload.hex() if is_hex() else payload.decode(errors="replace")
-    return [{"variable": "payload", "value": value, "metadata": about}]
+    return Sent([{"variable": "payload", "value": value, "metadata": about}], payload)

@@ -3,9 +3,10 @@
 Source: TagoIO, "Sending Data" (limits) and the official clients (shapes).
 """
 
+import hashlib
 import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
@@ -13,7 +14,7 @@ from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec import numbers, querystring
-from chalicelib.schemas.reading import read_json
+from chalicelib.schemas.bodies import read_json
 
 MAX_VARIABLE_CHARS = 100
 MAX_UNIT_CHARS = 25
@@ -53,22 +54,39 @@ _edits = TypeAdapter(list[EditIn])
 _edit = TypeAdapter(EditIn)
 
 
-def read_points(raw: bytes, *, is_form: bool = False) -> list[PointIn]:
-    """Read one point or an array of them.
+class Sent(NamedTuple):
+    """What a request or message sent."""
+
+    items: list[PointIn]
+    raw: bytes
+    """The body as it came. Services ask only for its digest."""
+
+    def digest(self, *, device: str, marker: str) -> bytes:
+        """Return 32 bytes that are equal for equal requests, and for no others.
+
+        Args:
+            device: the id of the device that the points belong to.
+            marker: what distinguishes requests of equal bodies.
+        """
+        return hashlib.sha256(b"\0".join((device.encode(), marker.encode(), self.raw))).digest()
+
+
+def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
+    """Read one point or an array of points.
 
     Raises:
         errors.BadRequest: not JSON, not points, or a number that is not finite.
     """
     start = raw.lstrip()[:1]
     if is_form and start not in (b"[", b"{"):  # curl -d names a form whatever it sends
-        return [_from_form(raw)]
+        return Sent([_from_form(raw)], raw)
     if start == b"[":
         items = read_json(_points, raw)
     elif start == b"{":
         items = [read_json(_point, raw)]
     else:
         raise _no_points(raw)
-    return _with_exact_values(items, raw)
+    return Sent(_with_exact_values(items, raw), raw)
 
 
 def read_edits(raw: bytes) -> list[EditIn]:
@@ -85,7 +103,7 @@ def read_edits(raw: bytes) -> list[EditIn]:
         raise errors.BadRequest(f"You have exceeded the maximum number of {MAX_EDITS} items in a single request")
     for index, item in enumerate(items):
         if "id" not in item:
-            raise item_error(index, "id is required")
+            raise errors.BadRequest.item(index, "id is required")
     return _with_exact_values(items, raw)
 
 
@@ -120,13 +138,8 @@ def _from_form(raw: bytes) -> PointIn:
         point["metadata"] = {name: found[-1] if isinstance(found, list) else found for name, found in metadata.items()}
     for name in ("location", "metadata"):
         if isinstance(point.get(name), str):
-            raise item_error(0, f"{name} must be an object")
+            raise errors.BadRequest.item(0, f"{name} must be an object")
     return point  # type: ignore[no-any-return]
-
-
-def item_error(index: int, reason: str) -> errors.BadRequest:
-    """Return the error of one item: in the message, and under its index in ``field_errors``."""
-    return errors.BadRequest(f"Item {index}: {reason}", {str(index): [reason]})
 
 
 def clean_variable(name: str) -> str:

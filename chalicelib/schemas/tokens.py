@@ -1,30 +1,34 @@
-"""Tokens as clients ask for them."""
+"""Tokens as clients ask for them, and what the list of a device's tokens can be asked."""
 
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=100)]
-Serial = Annotated[StrictStr, Field(max_length=100, pattern=r"^[^#\x00-\x1f]*$")]
+from chalicelib.schemas.bodies import Body
+from chalicelib.schemas.fields import Serial
+from chalicelib.schemas.lists import ListShape
 
-TOKEN_FIELDS = (
-    "token",
-    "device_id",
-    "network_id",
-    "name",
-    "permission",
-    "serie_number",
-    "last_authorization",
-    "expire_time",
+_FIELDS = (
+    "token", "device_id", "network_id", "name", "permission", "serie_number", "last_authorization", "expire_time",
     "created_at",
-)
+)  # fmt: skip
+LIST = ListShape(
+    fields=_FIELDS,
+    default=("name", "token", "permission"),
+    sortable=_FIELDS,
+    filters={
+        "name": "text", "token": "text", "permission": "text", "serie_number": "text", "created_at": "since",
+    },
+    order="created_at,desc",
+    has_tags=False,
+)  # fmt: skip
 
 
 class TokenIn(TypedDict):
-    """What a new token shall be."""
+    """A token to be made."""
 
-    name: Name
+    name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
     permission: Literal["full", "write", "read"]
     expire_time: NotRequired[StrictStr | None]
     serie_number: NotRequired[Serial | None]
@@ -36,4 +40,4 @@ class DeviceTokenIn(TokenIn):
     device: StrictStr
 
 
-device_token = TypeAdapter(DeviceTokenIn)
+create: Body[DeviceTokenIn] = Body(TypeAdapter(DeviceTokenIn))

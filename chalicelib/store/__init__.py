@@ -1,37 +1,41 @@
-"""What is kept, behind one small Protocol that ``dynamodb.py`` and ``sqlite.py`` answer alike."""
+"""What Decant keeps, behind one small Protocol. ``dynamodb.py`` and ``sqlite.py`` answer it alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from chalicelib.codec.segments import Item
+from chalicelib.host.slot import Slot
 
 Doc = dict[str, Any]
-ANY = -1
-"""As an expected version: whatever is there, or nothing."""
 ABSENT = 0
-"""As an expected version: nothing may be there."""
+"""As the version of ``put_if``: nothing may be there."""
 
 
 class Entity(NamedTuple):
-    """A named document of an owner: a profile, a device, a token, a parameter, a directory."""
+    """A named document of an owner. ``names`` lists all there are."""
 
     owner: str
-    """Partition, such as ``profile#<id>`` or ``device#<id>``."""
     name: str
-    """Sorts within the owner, such as ``token#<sha256>``."""
     doc: Doc
     version: int = 1
     expires_at: int | None = None
-    """Seconds since 1970 after which it does not exist any more, or None."""
+    """Seconds since 1970. From then on the entity does not exist any more. None: it never expires."""
+
+
+class Conflict(NamedTuple):
+    """A conditional write that was refused."""
+
+    existing: Entity | None
+    """The entity that is there instead; None if it was deleted meanwhile."""
 
 
 class Counters(NamedTuple):
     """What a device or a profile has sent and stored."""
 
     points_in: int
-    """Points ever sent and stored; the profile's include those of deleted devices."""
+    """Points ever sent and stored. Those of a profile include deleted devices."""
     records: int
-    """Points alive."""
+    """Points that exist now."""
     last_input_ms: int | None
     """When something was last sent."""
 
@@ -39,18 +43,19 @@ class Counters(NamedTuple):
 class Store(Protocol):
     """A place for segments and entities.
 
-    Whatever has expired is invisible here, whether or not it was removed yet. Every call but ``peek`` is
-    strongly consistent with what was acknowledged before. Any call may raise ``errors.Unavailable``; it is then safe
-    to repeat.
+    What has expired is invisible here, whether or not it was removed yet. Every call is strongly consistent with what
+    was acknowledged before, unless ``is_consistent`` is false. Any call may raise ``errors.Unavailable``; it is then
+    safe to repeat.
     """
 
     is_exclusive: bool
     """Whether no other process writes to it."""
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> list[Item | None]:
-        """Put each item where none stands yet. Return for each None when put, else the item that stands there.
+    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
+        """Put each item whose key is free. Cost: one conditional write an item, no read.
 
-        Cost: one conditional write an item, no read.
+        Returns:
+            The items that were there already, by the index of the item that was refused. Empty: all were put.
         """
 
     def get_segment(self, device: str, key: str) -> Item | None:
@@ -60,93 +65,62 @@ class Store(Protocol):
         """Yield the segments with low <= key <= high in order of key.
 
         Args:
-            device: whose segments.
+            device: the owner of the segments.
             low: lowest key.
             high: highest key.
             newest_first: falling order.
-            first_page: how many to fetch at first; what follows comes in large pages, only as it is asked for.
+            first_page: how many to fetch at first. Larger pages follow, only when the caller asks for more.
         """
 
     def count_points(self, device: str, low: str, high: str) -> int:
-        """Add up the points of the segments with low <= key <= high."""
+        """Return the number of points in the segments with low <= key <= high."""
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
-        """Replace the segment whose version is one less than ``item.version``; return False if there is none."""
+        """Replace the segment whose version is one less than ``item.version``. Return whether there was one."""
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
-        """Delete the segment if it still has the version of ``item``."""
+        """Delete the segment if it still has the version of ``item``. Return whether it had."""
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
-        """Delete every segment with low <= key <= high, in batches; return how many points went. Can be repeated."""
+        """Delete every segment with low <= key <= high, in batches. Return how many points that were. Repeatable."""
 
-    def get(self, owner: str, name: str) -> Entity | None:
-        """Return one entity. Cost: one read."""
+    def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
+        """Return one entity. Cost: one read; half a read if not consistent.
 
-    def peek(self, owner: str, name: str) -> Entity | None:
-        """Return one entity, perhaps as it was a moment ago, but never miss one that is there. Cost: half a read."""
+        An inconsistent read may return the entity as it was a moment ago. It never misses one that is there.
+        """
 
-    def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
-        """Put an entity if the one there has the version ``expected``.
+    def put(self, entity: Entity) -> None:
+        """Put an entity, whatever was there before."""
+
+    def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
+        """Put an entity if the existing one has this version; ABSENT means that none may exist.
 
         Returns:
-            None when it was put; else the entity that stands there (or, if it went away meanwhile, ``entity``).
+            The conflict if the entity was not put.
         """
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
-        """Delete entities of one owner; absent ones are no error."""
+        """Delete entities of one owner. Absent ones are no error."""
 
     def list(self, owner: str, prefix: str) -> list[Entity]:
-        """Return the owner's entities whose name starts with ``prefix``, by name."""
+        """Return the owner's entities whose name starts with ``prefix``, in order of name."""
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """Return the counters of a device, or of all that the profile has and had."""
+        """Return the counters of a device; without a device those of the profile, deleted devices included."""
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """Note that the device sent something of which nothing was stored."""
 
     def forget_counters(self, device: str, *, profile: str) -> None:
-        """Remove the counters of a device that is gone; the profile's stay as they are."""
+        """Remove the counters of a deleted device. The profile's stay as they are."""
 
 
-class Sum(NamedTuple):
-    """What some changes of one device came to."""
+def _on_dynamodb() -> Store:
+    from chalicelib.store.dynamodb import DynamoStore
 
-    device: str
-    profile: str
-    points_in: int
-    """Points that a client sent: what an edit moved is none."""
-    records: int
-    """Points more, or fewer, that are alive."""
-    last_input_ms: int | None
-    first: str
-    """Sequence of the first of the changes, padded so that texts sort as numbers do."""
-    sequence: str
-    """The same of the last."""
+    return DynamoStore()
 
 
-class CounterStore(Protocol):
-    """Where sums are added up."""
-
-    def add_sum(self, added: Sum) -> str | None:
-        """Add to the counters of the device unless they hold changes from ``added.first`` on already.
-
-        Returns:
-            None when it was added, else the sequence up to which they hold changes.
-        """
-
-
-_current: list[Store] = []
-
-
-def current() -> Store:
-    """Return the store of this process; the first call in Lambda makes the one on DynamoDB."""
-    if not _current:
-        from chalicelib.store.dynamodb import DynamoStore
-
-        _current.append(DynamoStore())
-    return _current[0]
-
-
-def use(store: Store | None) -> None:
-    """Set, or with None forget, the store of this process."""
-    _current[:] = [] if store is None else [store]
+_slot = Slot(_on_dynamodb)
+current, use = _slot.current, _slot.use

@@ -4,7 +4,7 @@ Conditions and keys are fixed expressions with placeholders; nothing a client se
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from chalicelib import errors
 from chalicelib.codec.segments import Item
 from chalicelib.host import deadline
-from chalicelib.store import ABSENT, ANY, Counters, Entity, counting
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, dynamodb_counters
 from chalicelib.store.calls import call, get, is_expired, now_s, query, refused, write_batch, write_if_version
 from chalicelib.store.models import EntityModel, SegmentModel
 
@@ -31,25 +31,28 @@ class DynamoStore:
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> list[Item | None]:
-        """See Store. One PutItem an item, on the condition that none stands there.
+    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
+        """See Store. One PutItem an item, on the condition that its key is free.
 
         Raises:
             errors.Unavailable: with how many points were stored and how many were not.
         """
-        found: list[Item | None] = []
-        for item in items:
+        conflicts: dict[int, Item] = {}
+        for index, item in enumerate(items):
             try:
                 if deadline.has_passed():
                     raise errors.Unavailable
-                found.append(self._put_first(item, profile))
+                existing = self._put_or_existing(item, profile)
             except errors.Unavailable as error:
-                stored = sum(one.points for one in items[: len(found)])
-                pending = sum(one.points for one in items[len(found) :])
+                stored = sum(one.points for one in items[:index])
+                pending = sum(one.points for one in items[index:])
                 raise errors.Unavailable(stored=stored, pending=pending) from error
-        return found
+            if existing is not None:
+                conflicts[index] = existing
+        return conflicts
 
-    def _put_first(self, item: Item, profile: str) -> Item | None:
+    def _put_or_existing(self, item: Item, profile: str) -> Item | None:
+        """Put an item; return the one that has its key already, if there is one."""
         try:
             call(
                 "PutItem",
@@ -60,10 +63,10 @@ class DynamoStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            standing = refused(error)
-            if standing is None:  # it went away between the condition and the answer
+            existing = refused(error)
+            if existing is None:  # it was deleted between the condition and the answer
                 raise errors.Unavailable from error
-            return item_of(standing)
+            return item_of(existing)
         return None
 
     def get_segment(self, device: str, key: str) -> Item | None:
@@ -79,8 +82,8 @@ class DynamoStore:
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store. Bodies are billed as read but not sent."""
-        found = query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points")
-        return sum(int(raw["points"]["N"]) for raw in found if not is_expired(raw))
+        rows = query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points")
+        return sum(int(raw["points"]["N"]) for raw in rows if not is_expired(raw))
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
@@ -95,7 +98,7 @@ class DynamoStore:
         """See Store.
 
         Raises:
-            errors.Unavailable: the deadline passed; a repetition goes on where this one ended.
+            errors.Unavailable: the deadline passed; a retry resumes.
         """
         points, keys = 0, []
         for raw in query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points"):
@@ -104,26 +107,25 @@ class DynamoStore:
         write_batch(SegmentModel, [{"DeleteRequest": {"Key": key}} for key in keys], self._sleep)
         return points
 
-    def get(self, owner: str, name: str) -> Entity | None:
-        """See Store."""
-        raw = get(EntityModel, {"owner": {"S": owner}, "name": {"S": name}})
-        return _entity(raw) if raw and not is_expired(raw) else None
+    def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
+        """See Store. If an eventually consistent read finds nothing, a consistent one follows."""
+        raw = get(EntityModel, {"owner": {"S": owner}, "name": {"S": name}}, is_consistent=is_consistent)
+        if raw and not is_expired(raw):
+            return _entity(raw)
+        return None if is_consistent else self.get(owner, name)
 
-    def peek(self, owner: str, name: str) -> Entity | None:
-        """See Store. What an eventually consistent read does not find is read again."""
-        raw = get(EntityModel, {"owner": {"S": owner}, "name": {"S": name}}, is_consistent=False)
-        return _entity(raw) if raw and not is_expired(raw) else self.get(owner, name)
-
-    def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
+    def put(self, entity: Entity) -> None:
         """See Store."""
         item = EntityModel(**entity._asdict()).serialize()
-        if expected == ANY:
-            call("PutItem", TableName=EntityModel.Meta.table_name, Item=item)
-            return None
+        call("PutItem", TableName=EntityModel.Meta.table_name, Item=item)
+
+    def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
+        """See Store."""
+        item = EntityModel(**entity._asdict()).serialize()
         condition: dict[str, Any] = {"ConditionExpression": "#version = :version"}
         condition["ExpressionAttributeNames"] = {"#version": "version"}
-        condition["ExpressionAttributeValues"] = {":version": {"N": str(expected)}}
-        if expected == ABSENT:
+        condition["ExpressionAttributeValues"] = {":version": {"N": str(version)}}
+        if version == ABSENT:
             condition["ConditionExpression"] = f"{_FIRST} OR #expires <= :now"
             condition["ExpressionAttributeNames"] = {"#hash": "owner", "#expires": "expires_at"}
             condition["ExpressionAttributeValues"] = {":now": {"N": str(now_s())}}
@@ -136,8 +138,8 @@ class DynamoStore:
                 **condition,
             )
         except ClientError as error:
-            standing = refused(error)
-            return _entity(standing) if standing else entity
+            existing = refused(error)
+            return Conflict(_entity(existing) if existing else None)
         return None
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
@@ -152,17 +154,17 @@ class DynamoStore:
         return [_entity(raw) for raw in rows if not is_expired(raw)]
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """See Store. What the stream has counted, minutes late; before it counts, a device's segments are added up."""
-        found = counting.read(profile, device)
-        return found or Counters(0, self.count_points(str(device), "0", "g"), None)
+        """See Store. What the stream has counted, a minute late. Before its first count, the segments are added up."""
+        counters = dynamodb_counters.read(profile, device)
+        return counters or Counters(0, self.count_points(str(device), "0", "g"), None)
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
-        """See Store. One update, as no segment tells the stream of it."""
-        counting.touch(device, profile, now_ms)
+        """See Store. One update: the stream carries no segment for it."""
+        dynamodb_counters.touch(device, profile, now_ms)
 
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
-        counting.forget(device, profile)
+        dynamodb_counters.forget(device, profile)
 
 
 def _segment(item: Item, profile: str) -> SegmentModel:

@@ -5,7 +5,7 @@ calls ``on_begin``; whoever set that commits later, and must not answer anybody 
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import orjson
 from chalicelib import errors
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, clock
-from chalicelib.store import ABSENT, ANY, Counters, Entity
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, names
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -28,7 +28,12 @@ CREATE TABLE IF NOT EXISTS counters (
     owner TEXT PRIMARY KEY, input INTEGER NOT NULL, records INTEGER NOT NULL, last_input_ms INTEGER) WITHOUT ROWID;
 """
 _COLUMNS = "device, key, body, digest, points, version, expires_at"
+_INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+_UPSERT = (
+    "INSERT INTO entities (owner, name, doc, version, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+    "SET doc = excluded.doc, version = excluded.version, expires_at = excluded.expires_at"
+)
 _FIRST_PAGE = 2
 _PAGE = 128
 _MAX_CODE_POINT = "\U0010ffff"
@@ -123,20 +128,19 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise errors.Unavailable from error
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> list[Item | None]:
+    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. All items go in together or not at all."""
-        found: list[Item | None] = []
+        conflicts: dict[int, Item] = {}
         stored = 0
         with self._writing() as db:
             if len(items) > 1:
                 db.execute("SAVEPOINT request")
             try:
-                for item in items:
-                    cursor = db.execute(
-                        f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", item
-                    )
-                    stored += item.points if cursor.rowcount else 0
-                    found.append(None if cursor.rowcount else self._standing(item))
+                for index, item in enumerate(items):
+                    if db.execute(_INSERT, item).rowcount:
+                        stored += item.points
+                    else:
+                        conflicts[index] = self._existing(item)
             except BaseException:
                 if len(items) > 1:
                     db.execute("ROLLBACK TO request")
@@ -145,10 +149,10 @@ class SqliteStore:
                 if len(items) > 1:
                     db.execute("RELEASE request")
             self._add(items[0].device, profile, stored, stored, now_ms)
-        return found
+        return conflicts
 
-    def _standing(self, item: Item) -> Item:
-        """Return what stands in the item's place, expired or not: its key is taken either way."""
+    def _existing(self, item: Item) -> Item:
+        """Return the item that has this key already, expired or not: the key is taken either way."""
         row = self._db.execute(
             f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
         ).fetchone()
@@ -227,32 +231,26 @@ class SqliteStore:
             self._add(device, profile, 0, -points)
         return points
 
-    def get(self, owner: str, name: str) -> Entity | None:
-        """See Store."""
+    def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
+        """See Store. Every read is consistent."""
         rows = self._rows(
             f"SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ? AND {_ALIVE}",
             owner, name, _now_s(),
         )  # fmt: skip
         return _entity(rows[0]) if rows else None
 
-    peek = get
-
-    def put(self, entity: Entity, *, expected: int = ANY) -> Entity | None:
+    def put(self, entity: Entity) -> None:
         """See Store."""
         with self._writing() as db:
-            row = db.execute(
-                "SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ?",
-                (entity.owner, entity.name),
-            ).fetchone()
-            standing = _entity(row) if row and not _is_expired(row[4]) else None
-            if expected not in (ANY, standing.version if standing else ABSENT):
-                return standing or entity
-            db.execute(
-                "INSERT INTO entities (owner, name, doc, version, expires_at) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET doc = excluded.doc, version = excluded.version, "
-                "expires_at = excluded.expires_at",
-                (entity.owner, entity.name, orjson.dumps(entity.doc).decode(), entity.version, entity.expires_at),
-            )
+            db.execute(_UPSERT, _row(entity))
+
+    def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
+        """See Store."""
+        with self._writing() as db:
+            existing = self.get(entity.owner, entity.name)
+            if version != (existing.version if existing else ABSENT):
+                return Conflict(existing)
+            db.execute(_UPSERT, _row(entity))
         return None
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
@@ -272,7 +270,7 @@ class SqliteStore:
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store. Exact: kept in the transaction of what they count."""
-        owner = f"profile#{profile}" if device is None else f"device#{device}"
+        owner = names.profile(profile) if device is None else names.device(device)
         rows = self._rows("SELECT input, records, last_input_ms FROM counters WHERE owner = ?", owner)
         points_in, records, last_ms = rows[0] if rows else (0, 0, None)
         pending = self._pending.get(owner, (0, 0, 0))
@@ -286,8 +284,8 @@ class SqliteStore:
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
         with self._writing() as db:
-            self._pending.pop(f"device#{device}", None)
-            db.execute("DELETE FROM counters WHERE owner = ?", (f"device#{device}",))
+            self._pending.pop(names.device(device), None)
+            db.execute("DELETE FROM counters WHERE owner = ?", (names.device(device),))
 
     def purge(self) -> int:
         """Remove what has expired; return how many segments went. For the embedded mode's daily run."""
@@ -296,13 +294,13 @@ class SqliteStore:
                 "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (_now_s(),)
             ).fetchall()
             for device, points in gone:
-                self._sum(f"device#{device}", 0, -points, 0)
+                self._sum(names.device(device), 0, -points, 0)
             db.execute("DELETE FROM entities WHERE expires_at <= ?", (_now_s(),))
         return len(gone)
 
     def _add(self, device: str, profile: str, points_in: int, records: int, now_ms: int = 0) -> None:
-        self._sum(f"device#{device}", points_in, records, now_ms)
-        self._sum(f"profile#{profile}", points_in, records, now_ms)
+        self._sum(names.device(device), points_in, records, now_ms)
+        self._sum(names.profile(profile), points_in, records, now_ms)
 
     def _sum(self, owner: str, points_in: int, records: int, now_ms: int) -> None:
         pending = self._pending.get(owner)
@@ -325,12 +323,12 @@ class SqliteStore:
             self._pending.clear()
 
 
+def _row(entity: Entity) -> tuple[object, ...]:
+    return (entity.owner, entity.name, orjson.dumps(entity.doc).decode(), entity.version, entity.expires_at)
+
+
 def _entity(row: Any) -> Entity:
     return Entity(row[0], row[1], orjson.loads(row[2]), row[3], row[4])
-
-
-def _is_expired(expires_at: int | None) -> bool:
-    return expires_at is not None and expires_at <= _now_s()
 
 
 def _now_s() -> int:

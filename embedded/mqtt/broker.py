@@ -1,21 +1,21 @@
-"""The broker: who may connect, what becomes of a message, and who gets it.
+"""The broker: admits clients, has messages stored, and delivers them.
 
-Whether a client may connect is decided by the function of the IoT authorizer, and what becomes of a message by that of
-the IoT ingest, each called with the event that IoT Core would give it. The topic space is the device's.
+``admission.admit`` decides who may connect and ``ingest.store`` what becomes of a message, as on AWS. Each device has a
+topic space of its own.
 """
 
 import base64
-import json
 import secrets
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
+from chalicelib import errors
 from chalicelib.codec import tokens
-from chalicelib.functions import iot
-from chalicelib.host import clock, events, log
-from chalicelib.services.access import callers
-from embedded.gateway import GroupCommit
+from chalicelib.host import clock, dead_letters, events, log
+from chalicelib.services.access import admission
+from chalicelib.services.access.admission import Admission
+from chalicelib.services.devices import ingest
+from embedded.commits import GroupCommit
 from embedded.mqtt import packets
 from embedded.mqtt.packets import Connect, Message
 from embedded.mqtt.rates import Rates
@@ -25,7 +25,6 @@ PERSIST_S = 3_600
 """How long the session of a client before version 5 is kept that wants it kept, as on AWS."""
 MAX_PERSIST_S = 86_400
 MAX_SESSIONS = 20_000
-_CONTEXT = SimpleNamespace(invoked_function_arn="arn:aws:lambda:local:000000000000:function:embedded")
 
 
 class Client(Protocol):
@@ -36,17 +35,6 @@ class Client(Protocol):
 
     def check(self, now_s: float) -> None:
         """End it if nothing was heard of it for too long."""
-
-
-class Admission(NamedTuple):
-    """Who a client is and what it may do."""
-
-    device: str
-    profile: str
-    identity: str
-    """The client id that it is bound under: one a token."""
-    may_publish: bool
-    may_subscribe: bool
 
 
 class Broker:
@@ -64,7 +52,7 @@ class Broker:
         self.opened: set[Client] = set()
         """Every connection, admitted or not."""
         self.clients: dict[Client, str] = {}
-        """Every connection that was admitted, to the identity of its token."""
+        """Every admitted connection, with the client id to which its token is bound."""
         self._sessions: dict[tuple[str, str], Session] = {}
         self._listening: dict[str, set[Session]] = {}
         """The sessions of each device that subscribe to something."""
@@ -78,27 +66,21 @@ class Broker:
     def admit(self, sent: Connect) -> Admission | int:
         """Return who a client is, or the reason why it may not connect.
 
-        Cost: as the IoT authorizer's: nothing that is not in memory when the token was used within the last minute.
+        Cost: that of ``admission.admit``.
         """
         password = (sent.password or b"").decode(errors="replace")
         bare = tokens.bare(password)
         if bare is None or not sent.username:
             return packets.BAD_PASSWORD
-        identity = f"embedded-{tokens.fingerprint(bare)[:32]}"
-        mqtt = {
-            "username": sent.username,
-            "password": base64.b64encode(password.encode()).decode(),
-            "clientId": identity,
-        }
-        answer = iot.authorize({"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, _CONTEXT)
-        grant = callers.resolve(text=password) if answer["isAuthenticated"] else None
-        if grant is None:
+        # One id a token: here the broker knows who is connected, so clients may call themselves what they like.
+        client_id = f"embedded-{tokens.fingerprint(bare)[:32]}"
+        try:
+            who = admission.admit(token=password, client_id=client_id, keep_s=None)
+        except errors.ApiError:
+            who = None
+        if who is None:
             return packets.BAD_PASSWORD
-        if not self.rates.take(grant.profile, "connect"):
-            return packets.RATE_EXCEEDED
-        policy = json.loads(answer["policyDocuments"][0])
-        actions = {statement["Action"] for statement in policy["Statement"]}
-        return Admission(grant.device, grant.profile, identity, "iot:Publish" in actions, "iot:Subscribe" in actions)
+        return who if self.rates.take(who.profile, "connect") else packets.RATE_EXCEEDED
 
     def open(self, client: Client, who: Admission, sent: Connect) -> tuple[Session, bool]:
         """Return the client's session, ending another connection that had it; and whether it is one from before."""
@@ -120,8 +102,8 @@ class Broker:
         receive = sent.properties.get(packets.RECEIVE_MAXIMUM)
         session.max_inflight = min(MAX_INFLIGHT, receive) if isinstance(receive, int) and receive else MAX_INFLIGHT
         self._connected[session] = client
-        self.clients[client] = who.identity
-        events.seen(who.device, "[MQTT] Connected", client_id)
+        self.clients[client] = who.client_id
+        events.current().seen(who.device, "[MQTT] Connected", client_id)
         return session, is_present
 
     def leave(self, client: Client, session: Session, now_s: float) -> None:
@@ -131,7 +113,7 @@ class Broker:
             return
         del self._connected[session]
         session.write = None
-        events.seen(session.device, "[MQTT] Disconnected", session.client_id)
+        events.current().seen(session.device, "[MQTT] Disconnected", session.client_id)
         if session.expiry_s and len(self._sessions) < MAX_SESSIONS:
             session.ends_s = now_s + session.expiry_s
         else:
@@ -170,20 +152,18 @@ class Broker:
             errors.Unavailable: the store is down; the message must not be acknowledged.
         """
         self._count += 1
-        event = {
-            "payload": base64.b64encode(message.payload).decode(),
-            "topic": message.topic,
-            "clientid": who.identity,
-            "principal": "",
-            "timestamp": clock.now_ms(),
-            "uuid": f"{self._prefix}-{self._count}",
-        }
-        answer = iot.ingest(event, None)
-        refused = answer.get("refused")
-        if refused:
-            events.seen(who.device, "[MQTT] Refused", refused)
-        else:
-            events.seen(who.device, "[MQTT] Publish", message.topic)
+        unique, arrived_ms = f"{self._prefix}-{self._count}", clock.now_ms()
+        sender = who.profile, who.device
+        try:
+            ingest.store(ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique))
+            title, content = "[MQTT] Publish", message.topic
+        except errors.Unavailable:
+            raise
+        except errors.ApiError as error:
+            title, content = "[MQTT] Refused", error.message
+            log.line(function="mqtt", refused=error.message[:200])
+            dead_letters.keep(reason=error.message, message=_described(who, message, arrived_ms, unique))
+        events.current().seen(who.device, title, content)
         self.deliver(who.device, who.profile, message, session)
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
@@ -200,12 +180,12 @@ class Broker:
             session.send(message, min(qos, message.qos))
 
     def publish(self, *, device: str, topic: str, payload: bytes, qos: int) -> None:
-        """See chalicelib.host.mqtt.Broker."""
+        """See Mqtt."""
         self.deliver(device, None, Message(topic, payload, qos))
 
     def disconnect(self, *, client_id: str) -> None:
-        """See chalicelib.host.mqtt.Broker."""
-        for client in [client for client, identity in self.clients.items() if identity == client_id]:
+        """See Mqtt."""
+        for client in [client for client, bound_id in self.clients.items() if bound_id == client_id]:
             client.close(packets.ADMINISTRATIVE)
 
     def close(self) -> None:
@@ -216,6 +196,17 @@ class Broker:
     def refuse(self, text: str) -> None:
         """Note why a client was turned away."""
         log.line(function="mqtt", refused=text[:200])
+
+
+def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -> dict[str, Any]:
+    """Return a message as IoT Core's rules describe it, for the dead letters."""
+    return {
+        "payload": base64.b64encode(message.payload).decode(),
+        "topic": message.topic,
+        "clientid": who.client_id,
+        "timestamp": arrived_ms,
+        "uuid": unique,
+    }
 
 
 def expiry_s(sent: Connect) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib import errors
+from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
-from embedded.mqtt.broker import MAX_PERSIST_S, Admission, Broker
+from embedded.mqtt.broker import MAX_PERSIST_S, Broker
 from embedded.mqtt.packets import Malformed, Message
 from embedded.mqtt.rates import next_minute_s
 from embedded.mqtt.session import Session

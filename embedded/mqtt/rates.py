@@ -5,6 +5,7 @@ from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.services.usage.plans import DEFAULT, load
 from chalicelib.settings import CACHE_S
+from chalicelib.store import names
 
 _MINUTE_MS = 60_000
 _limits: Cache[dict[str, int]] = Cache(ttl_s=CACHE_S)
@@ -41,7 +42,7 @@ class Rates:
 
 
 def _limits_of(profile: str) -> dict[str, int]:
-    entity = store.current().get(f"profile#{profile}", "profile")
+    entity = store.current().get(names.profile(profile), names.PROFILE)
     plan = load().get(entity.doc.get("plan", DEFAULT) if entity else DEFAULT)
     return plan.mqtt_per_minute if plan else {}
 

@@ -160,7 +160,7 @@ def test_iot_core_is_asked_to_publish_below_the_device_and_to_end_a_session(dyna
         stub.add_client_error("delete_connection", "ResourceNotFoundException", expected_params=expected)
         core.disconnect(client_id="one")
         lines = []
-        monkeypatch.setattr(log, "write", lines.append)
+        log.use(lines.append)
         stub.add_client_error("delete_connection", "ThrottlingException")
         core.disconnect(client_id="one")
         assert "ThrottlingException" in lines[-1]

@@ -199,7 +199,7 @@ def test_log_has_one_line_a_request_and_no_secret(world, monkeypatch):
     from chalicelib.host import log
 
     lines = []
-    monkeypatch.setattr(log, "write", lines.append)
+    log.use(lines.append)
     world.send(point("canary1", "canary2", unit="canary3", metadata={"canary4": "canary5"}))
     world.read(values="canary2")
     world.api.post("/data", raw='{"canary6')

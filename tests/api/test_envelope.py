@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app import app
-from chalicelib import http
+from chalicelib.http import answers
 from tests.kit.api import Api
 from tests.kit.world import World, point
 
@@ -46,7 +46,7 @@ def test_unexpected_exception_is_a_500_that_tells_nothing(world, monkeypatch):
     def fail(**_):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("chalicelib.services.points.send.send", fail)
+    monkeypatch.setattr("chalicelib.services.points.send.store_points", fail)
     answer = world.api.post("/data", point("a"))
     assert answer.status == 500 and "secret" not in answer.text and "log" in answer.message
 
@@ -55,7 +55,7 @@ def test_answer_that_is_too_large_is_refused(world):
     from chalicelib import errors
 
     with pytest.raises(errors.TooLarge):
-        http.ok("x" * 5_000_001)
+        answers.ok("x" * 5_000_001)
 
 
 def test_two_tenants_alternating_never_mix(each_store):

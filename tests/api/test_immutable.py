@@ -41,7 +41,7 @@ def test_immutable_refuses_edits_deletes_and_ids(immutable_world):
 
 
 def test_immutable_has_no_count_limit(immutable_world, monkeypatch):
-    monkeypatch.setattr("chalicelib.services.points.send.MAX_MUTABLE_POINTS", 1)
+    monkeypatch.setattr("chalicelib.services.points.fullness.MAX_POINTS", 1)
     immutable_world.send(point("a"), point("b"))
     assert immutable_world.send(point("a")) == "1 Data Added"
 

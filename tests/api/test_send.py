@@ -404,7 +404,7 @@ def test_send_over_many_hours_is_stored_once_however_often(world):
 
 
 def test_send_to_a_full_device_is_refused(world, monkeypatch):
-    monkeypatch.setattr("chalicelib.services.points.send.MAX_MUTABLE_POINTS", 3)
+    monkeypatch.setattr("chalicelib.services.points.fullness.MAX_POINTS", 3)
     world.send(*[point("a")] * 4)
     answer = world.api.post("/data", [point("a")])
     assert answer.status == 400 and answer.message == "The device has reached the limit of 3 data registers"

@@ -13,7 +13,7 @@ import uuid
 import paho.mqtt.client as mqtt
 import pytest
 
-from chalicelib import http
+from chalicelib.http.answers import PREFLIGHT
 from tests.cloud.deployment import Deployment, is_named
 
 pytestmark = pytest.mark.cloud
@@ -50,7 +50,7 @@ def test_gateway_answers_in_the_envelope(cloud, device):
         assert found == status and body["status"] is False and headers["Access-Control-Allow-Origin"] == "*"
     assert cloud.ask("POST", "/data", token, b" " * 200_001)[0] == 413
     status, headers, _ = cloud.ask("OPTIONS", "/data")
-    assert status == 200 and headers["Access-Control-Allow-Headers"] == http.PREFLIGHT["Access-Control-Allow-Headers"]
+    assert status == 200 and headers["Access-Control-Allow-Headers"] == PREFLIGHT["Access-Control-Allow-Headers"]
 
 
 def test_point_is_stored_once_and_read_back(cloud, device):

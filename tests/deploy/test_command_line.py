@@ -57,7 +57,9 @@ def test_command_refuses_the_options_of_the_others(command, capsys):
             main([command, option, *([VALUES[option]] if option in VALUES else [])])
         printed = capsys.readouterr().err
         assert exit_.value.code == 2, option
-        assert printed.startswith(f"usage: python -m deploy {command} ") and f"unrecognized arguments: {option}" in printed
+        assert (
+            printed.startswith(f"usage: python -m deploy {command} ") and f"unrecognized arguments: {option}" in printed
+        )
 
 
 @pytest.mark.parametrize("arguments", [[], ["deploy"], ["cost", "--batch", "7"], ["cost", "--read", "all"]])

@@ -34,7 +34,7 @@ def measure(clock, dynamo, monkeypatch):
 
     def do(call, **more):
         lines = []
-        monkeypatch.setattr(log, "write", lines.append)
+        log.use(lines.append)
         with counting() as calls:
             call()
         found = {"write_units": calls.units["write"], "read_units": calls.units["read"]}

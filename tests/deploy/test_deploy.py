@@ -220,7 +220,10 @@ def older(account):
         ("COUNTING_S = 60", "COUNTING_S = 5"),
     )
     account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
-    account.edit("deploy/document.py", ("(authorizer, housekeeping, iot, stream)", "(authorizer, iot, stream)"))
+    account.edit(
+        "deploy/document.py",
+        ("counters, housekeeping, iot_authorizer, iot_ingest):", "counters, iot_authorizer, iot_ingest):"),
+    )
     account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
 
 
@@ -237,6 +240,29 @@ def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account
     assert "repaired    usage plan decant-dev-free" in upgraded and "repaired    stream mapping" in upgraded
     assert keys_by_plan(account) == before and "Profile token" not in upgraded
     assert "0 faults" in account.run("check")
+
+
+def handlers(account):
+    """Return the handler of each deployed function."""
+    functions = account.client("lambda").list_functions()["Functions"]
+    return {function["FunctionName"]: function["Handler"] for function in functions}
+
+
+def test_up_moves_the_handlers_of_functions_whose_modules_moved(account):
+    """Release 0.1.0 had its functions elsewhere, and Chalice itself never changes a handler."""
+    account.run("up")
+    wanted = handlers(account)
+    assert wanted["decant-dev-iot-ingest"] == "chalicelib.functions.iot_ingest.store"
+    old = {
+        "authorizer": "authorizer.authorize", "iot-authorizer": "iot.authorize", "iot-ingest": "iot.ingest",
+        "counters": "stream.count", "housekeeping": "housekeeping.keep_house",
+    }  # fmt: skip
+    for name, handler in old.items():
+        account.client("lambda").update_function_configuration(
+            FunctionName=f"decant-dev-{name}", Handler=f"chalicelib.{handler}"
+        )
+    account.run("up")
+    assert handlers(account) == wanted
 
 
 @pytest.mark.parametrize(

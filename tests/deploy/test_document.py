@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import http
+from chalicelib.http.answers import PREFLIGHT
 from deploy import chalice, document, runtime, spec
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_every_path_answers_preflight_in_the_envelope(api):
         answer = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
         assert json.loads(answer["responseTemplates"]["application/json"]) == {"status": True, "result": None}
         allowed = answer["responseParameters"]["method.response.header.Access-Control-Allow-Headers"]
-        assert allowed == f"'{http.PREFLIGHT['Access-Control-Allow-Headers']}'"
+        assert allowed == f"'{PREFLIGHT['Access-Control-Allow-Headers']}'"
         names = {one["name"] for one in methods["options"].get("parameters", ())}
         assert names == {one["name"] for one in methods.get("get", next(iter(methods.values()))).get("parameters", ())}
 

@@ -10,8 +10,9 @@ import pytest
 from chalicelib import settings
 from chalicelib.codec import keys
 from chalicelib.host import cache, dead_letters, mqtt, secret
+from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
-from chalicelib.services.access.callers import Grant
+from chalicelib.services.access.callers import Caller
 from chalicelib.services.points import send
 from chalicelib.store import Entity
 from deploy import spec
@@ -75,7 +76,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     dead_letters.use(None)
     RECORDED.clear()
     world = World()
-    secret._current.clear()
+    secret.use(None)
     world.admin.get("/status")
     world.send()
     world.send(point("a", 1, time=HOUR_START), point("b", 2, time=HOUR_START), headers={"idempotency-key": "k"})
@@ -83,7 +84,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     world.api.put("/data", {"id": a["id"], "value": 5})
     world.api.delete("/data", query={"ids": [a["id"], b["id"]]})
     context = authorized({"token": world.profile_token})
-    secret._current.clear()
+    secret.use(None)
     Api(context=context).get(f"/device/token/{world.device}")
     doc = world.doc
     cache.clear_all()
@@ -104,10 +105,10 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     world.send(point("a"))
     other.admin.post(f"/device/{other.device}/empty")
     world.admin.delete(f"/device/{world.device}")
-    send.send(device=doc, items=[point("late")], raw=b"late")
+    send.store_points(device=doc, sent=Sent([point("late")], b"late"))
     deliver(records())
     client_ids.bind(
-        client_id="late", grant=Grant("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
+        client_id="late", caller=Caller("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
     )
     keep_house(clock)
     yield RECORDED

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import errors
-from chalicelib.functions import iot
+from chalicelib.functions import iot_ingest
+from chalicelib.services.devices import ingest
 from deploy import retry
 from deploy.parts import Cloud
 from tests.iot.test_iot import SHARED, connected, letters  # noqa: F401 - fixtures
@@ -27,7 +28,7 @@ class Functions:
         assert FunctionName == "decant-dev-iot-ingest"
         try:
             with running("iot-ingest"):
-                iot.ingest(json.loads(Payload), None)
+                iot_ingest.store(json.loads(Payload), None)
         except errors.Unavailable:
             return {"FunctionError": "Unhandled"}
         return {"StatusCode": 200}
@@ -96,7 +97,7 @@ def test_what_still_cannot_be_stored_becomes_a_dead_letter_and_foreign_text_stay
 
 def test_store_that_is_still_down_leaves_the_message(cloud, monkeypatch):
     cloud.put({"requestPayload": event(1)})
-    monkeypatch.setattr(iot, "_store", lambda _: (_ for _ in ()).throw(errors.Unavailable))
+    monkeypatch.setattr(ingest, "store", lambda _: (_ for _ in ()).throw(errors.Unavailable))
     assert retry.retry(cloud, "decant-dev-failures") == (0, 1)
 
 

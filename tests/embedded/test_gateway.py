@@ -6,7 +6,10 @@ import json
 import pytest
 
 from app import app
-from embedded.gateway import Gateway, GroupCommit, Router
+from chalicelib.host import events
+from embedded.commits import GroupCommit
+from embedded.gateway import Gateway
+from embedded.router import Router
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point
 
@@ -106,3 +109,23 @@ def test_body_that_is_not_utf8_is_400(call, sqlite):
 
 def test_other_scopes_are_ignored():
     asyncio.run(Gateway(app, [], None)({"type": "lifespan"}, None, None))
+
+
+def test_inspector_shows_a_thousand_characters_of_a_body(call, sqlite):
+    class Inspector:
+        def __init__(self):
+            self.seen_contents = []
+
+        def stored(self, device, items):
+            pass
+
+        def seen(self, device, title, content):
+            self.seen_contents.append(content)
+
+    world, inspector = World(), Inspector()
+    events.use(inspector)
+    headers = {"token": world.token, "content-type": "application/json"}
+    body = json.dumps([point("a", "x" * 100) for _ in range(100)]).encode()
+    assert call("POST", "/data", headers, body).status == 200
+    (content,) = inspector.seen_contents
+    assert content == f"200 {body.decode()[:1_000]}"

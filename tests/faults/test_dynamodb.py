@@ -105,7 +105,7 @@ def test_unreachable_store_is_503(world):
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
 def test_misconfiguration_is_503_and_the_log_names_it(world, monkeypatch, code):
     lines = []
-    monkeypatch.setattr(log, "write", lines.append)
+    log.use(lines.append)
     refusal = {"__type": f"com.amazonaws.dynamodb#{code}", "message": "arn:aws:dynamodb:…"}
     with answered("PutItem", 400, refusal):
         assert world.api.post("/data", point("a")).status == 503

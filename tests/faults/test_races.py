@@ -84,27 +84,20 @@ def test_race_lost_again_and_again_is_409(world, monkeypatch, call):
 
 def test_device_edited_by_two_at_once_keeps_both(world, rival):
     path = f"/device/{world.device}"
-    rival("put", 1, lambda: world.admin.put(path, {"description": "rival"}))
+    rival("put_if", 1, lambda: world.admin.put(path, {"description": "rival"}))
     assert world.admin.put(path, {"name": "Renamed"}).status == 200
     found = world.admin.get(path).result
     assert found["name"] == "Renamed" and found["description"] == "rival"
 
 
 def test_device_edited_again_and_again_is_409(world, monkeypatch):
-    current, original = store.current(), store.current().put
-
-    def refuse(entity, expected=store.ANY):
-        return (
-            entity if entity.name.startswith(("device#", "directory", "param")) else original(entity, expected=expected)
-        )
-
-    monkeypatch.setattr(current, "put", refuse)
+    monkeypatch.setattr(store.current(), "put_if", lambda entity, version: store.Conflict(entity))
     assert world.admin.put(f"/device/{world.device}", {"name": "Renamed"}).status == 409
     assert world.api.post("/data", point("fresh")).status == 409
 
 
 def test_directory_widened_by_two_at_once_names_both(world, rival):
-    rival("put", 1, lambda: World.send(world, point("theirs")))
+    rival("put_if", 1, lambda: World.send(world, point("theirs")))
     world.send(point("ours"))
     assert {one["variable"] for one in world.read(query="last_value")} == {"ours", "theirs"}
 
@@ -140,7 +133,7 @@ def test_too_many_requests_in_one_key_are_409(world):
 def test_move_to_a_taken_key_is_409(world, monkeypatch):
     (point_id,) = filled(world, 1)
     current, standing = store.current(), store.current().get_segment(world.device, point_id[:20])
-    monkeypatch.setattr(current, "put_segments", lambda *_, **__: [standing])
+    monkeypatch.setattr(current, "put_segments", lambda *_, **__: {0: standing})
     answer = world.api.put("/data", {"id": point_id, "time": HOUR_START - keys.HOUR_MS})
     assert answer.status == 409 and "millisecond" in answer.message
 

@@ -9,7 +9,8 @@ import pytest
 from app import app
 from chalicelib import errors
 from chalicelib.store import ABSENT, Entity
-from embedded.gateway import Gateway, GroupCommit
+from embedded.commits import GroupCommit
+from embedded.gateway import Gateway
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point, values
 
@@ -82,7 +83,7 @@ def test_failing_second_segment_undoes_the_first(world, sqlite):
 
 def test_programming_error_inside_a_write_undoes_it(sqlite):
     with pytest.raises(TypeError):
-        sqlite.put(Entity("owner", "name", {"a": object()}), expected=ABSENT)
+        sqlite.put_if(Entity("owner", "name", {"a": object()}), version=ABSENT)
     assert sqlite.get("owner", "name") is None and not sqlite.in_transaction
 
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from chalicelib import errors, store
-from chalicelib.functions import iot
+from chalicelib.functions import iot_authorizer, iot_ingest
 from chalicelib.host import cache, dead_letters
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
@@ -42,7 +42,7 @@ def connect(password, client_id="thermo-1", **more):
         password = base64.b64encode(password.encode()).decode()
     mqtt = {"username": "Token", "password": password, "clientId": client_id} | more
     with running("iot-authorizer"):
-        return iot.authorize(
+        return iot_authorizer.authorize(
             {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
         )
 
@@ -57,7 +57,7 @@ def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid=
         "uuid": uuid,
     }
     with running("iot-ingest"):
-        return iot.ingest(event | {"principal": ""}, None)
+        return iot_ingest.store(event | {"principal": ""}, None)
 
 
 def may(answer, action, resource):
@@ -116,7 +116,7 @@ def test_whoever_is_not_a_device_is_refused(world):
         assert connect(password) == refused
     assert connect("%%%") == refused and connect(b"\xff".hex()) == refused
     for event in ({}, {"protocolData": {}}, {"protocolData": {"mqtt": {}}}, {"protocolData": {"mqtt": None}}):
-        assert iot.authorize(event, SimpleNamespace(invoked_function_arn=ARN)) == refused
+        assert iot_authorizer.authorize(event, SimpleNamespace(invoked_function_arn=ARN)) == refused
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_client_id_belongs_to_one_device(clock, each_store):
     assert connect(one.token)["isAuthenticated"]
     assert connect(two.token) == {"isAuthenticated": False}
     assert connect(one.token)["isAuthenticated"]
-    clock.advance(iot.DISCONNECT_S)
+    clock.advance(iot_authorizer.DISCONNECT_S)
     assert connect(two.token) == {"isAuthenticated": False}
     clock.advance(7_201)
     assert connect(two.token)["isAuthenticated"] and connect(one.token) == {"isAuthenticated": False}
@@ -147,7 +147,7 @@ def test_binding_is_renewed_before_it_could_end_within_a_session(clock, dynamo):
         clock.advance(3_700)
         connect(world.token)
         left_s = store.current().get("client#thermo-1", "binding").expires_at - clock.now_ms // 1000
-        assert left_s >= iot.DISCONNECT_S
+        assert left_s >= iot_authorizer.DISCONNECT_S
 
 
 def test_deactivated_device_and_store_that_is_down_are_refused(world, monkeypatch):
@@ -231,7 +231,7 @@ def test_bad_messages_go_to_the_dead_letters_and_the_function_returns(connected,
         assert reason in refused.lower() or reason in refused
         assert letter["reason"] == refused and letter["message"]["topic"] == arguments[1]
     for event in ({}, {"payload": 5}, {"payload": "%", "topic": "t", "clientid": "c", "timestamp": 1}):
-        assert iot.ingest(event, None)["added"] == 0 and len(letters()) == 1
+        assert iot_ingest.store(event, None)["added"] == 0 and len(letters()) == 1
     assert publish(point("a"), "other") == {"added": 0} and letters() == []
     assert connected.read() == [] == other.read()
 

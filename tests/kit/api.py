@@ -4,14 +4,16 @@ import json
 from urllib.parse import parse_qsl, urlencode
 
 from app import app
-from chalicelib import store
+from chalicelib import routes, store
 from chalicelib.functions import authorizer
 from deploy import document
-from embedded.gateway import Router
+from embedded.router import Router
 from tests.kit.policies import running
 
 ROUTER = Router(app.routes)
 """Finds the resource of a path, as API Gateway does."""
+PROTECTED = {row.path for row in routes.ALL if row.who}
+"""The resources that the authorizer guards."""
 
 
 def authorized(headers):
@@ -104,7 +106,7 @@ class Api:
         }
         if self.context is not None:
             event["requestContext"]["authorizer"] = self.context
-        elif not store.current().is_exclusive and resource not in document.OPEN:
+        elif not store.current().is_exclusive and resource in PROTECTED:
             context = authorized(event["headers"])
             if isinstance(context, str):
                 return Answer(answer_of_the_gateway(context))

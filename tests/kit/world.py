@@ -1,9 +1,9 @@
 """Makes a profile with a device and a caller for each, points to send, and the hosts around the app."""
 
+from chalicelib.services.access import reach
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
-from chalicelib.store import Sum
-from chalicelib.store.counting import add_sum
+from chalicelib.store.dynamodb_counters import Delta, add
 from tests.kit.api import Api
 from tests.kit.clock import NOW_MS
 
@@ -27,7 +27,7 @@ class World:
     @property
     def doc(self):
         """The device's document, as stored."""
-        return devices.get_or_raise(profile=self.profile, device=self.device)
+        return reach.device_or_raise(profile=self.profile, device=self.device)
 
     def send(self, *points, **kwargs):
         """Send points as the device; return the result."""
@@ -50,8 +50,8 @@ def values(points):
 
 def count_stream(world, points_in, records):
     """Add these counts to a device's counters, as the stream's function does."""
-    added = Sum(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
-    assert add_sum(added) is None
+    added = Delta(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
+    assert add(added) is None
 
 
 class Recorder:

@@ -11,8 +11,8 @@ from chalicelib.host import dead_letters, events, log
 from chalicelib.host import mqtt as services_broker
 from chalicelib.services.accounts import profiles
 from chalicelib.services.usage import plans
+from embedded.commits import GroupCommit
 from embedded.events import Events
-from embedded.gateway import GroupCommit
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
@@ -82,7 +82,7 @@ def run(sqlite):
     sqlite.grouped = False
     services_broker.use(None)
     dead_letters.use(None)
-    events.stop()
+    events.use(None)
 
 
 def publish(number, packet_id=1, topic=STORED, qos=1, **fields):
@@ -126,7 +126,7 @@ def test_malformed_bytes_end_that_connection_and_no_other(run, data, monkeypatch
     lines = []
 
     async def scenario(bench):
-        monkeypatch.setattr(log, "write", lines.append)
+        log.use(lines.append)
         _, bystander = bench.connected("b")
         for link, transport in (bench.open(), bench.connected()):
             link.data_received(data)
@@ -448,7 +448,7 @@ def test_plan_of_the_profile_decides(sqlite):
 def test_events_are_told_after_the_commit_only(run, monkeypatch):
     async def scenario(bench):
         stream = Events(lambda then: bench.commits.settle(then, is_alone=False))
-        events.watch(stream.stored, stream.seen)
+        events.use(stream)
         sent = []
         waiting = asyncio.Event()
 
@@ -483,5 +483,18 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
         assert {"[MQTT] Connected", "[MQTT] Publish"} <= {one["title"] for one in seen}
         assert set(seen[0]) == {"connection_id", "content", "device_id", "timestamp", "title"}
         assert stream.count == 0
+
+    run(scenario)
+
+
+def test_client_that_stays_connected_for_weeks_is_still_stored(run, clock):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        for day in range(1, 22):
+            clock.advance(86_400)
+            link.data_received(publish(day, day))
+            await settled()
+        assert transport.take().count(b"\x40\x02") == 21
+        assert bench.world.read(query="count", variables="n") == 21
 
     run(scenario)

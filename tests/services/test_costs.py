@@ -140,3 +140,14 @@ def test_sqlite_post_of_known_variables_is_one_insert(clock, sqlite):
     sqlite._db.set_trace_callback(None)
     kinds = [one.split()[0] for one in statements]
     assert kinds == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT"] and "counters" in statements[2]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"query": "last_value"}, {"query": "last_item", "variables": ["v1", "v2"]}, {"query": "first_value"},
+        {"query": "aggregate", "interval": "hour", "function": "avg"},
+    ],
+)  # fmt: skip
+def test_query_without_variables_reads_the_directory_once(warm, query):
+    assert cost_of(lambda: warm.read(**query))[0]["GetItem"] == 1

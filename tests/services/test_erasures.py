@@ -6,6 +6,7 @@ from chalicelib import errors, store
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping
 from chalicelib.host import cache
+from chalicelib.schemas.points import Sent
 from chalicelib.services.devices import devices, erasures
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests.kit.clock import NOW_MS
@@ -99,7 +100,7 @@ def test_points_that_arrive_late_are_removed_by_a_later_run(clock, dynamo):
     world.admin.delete(f"/device/{world.device}")
     from chalicelib.services.points import send
 
-    send.send(device=doc, items=[point("late")], raw=b"late")
+    send.store_points(device=doc, sent=Sent([point("late")], b"late"))
     assert keep_house(clock) == 1
     assert world.device not in rows(dynamo)
 

@@ -54,8 +54,8 @@ def fill():
         "/device", {"name": "Frozen", "type": "immutable", "chunk_period": "month", "chunk_retention": 3, "tags": [{"key": "a", "value": "b"}]}
     ).result  # fmt: skip
     Api(made["token"]).post("/data", [point("cold", 1, time=HOUR_START)])
-    grant = callers.resolve(text=world.token)
-    client_ids.bind(client_id="thermo", grant=grant, keep_s=90_000)
+    caller = callers.resolve(text=world.token)
+    client_ids.bind(client_id="thermo", caller=caller, keep_s=90_000)
     return {"profile": world.profile_token, "device": world.token, "frozen": made["token"]}
 
 

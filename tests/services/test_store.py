@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.codec import keys
 from chalicelib.codec.segments import Item
-from chalicelib.store import ABSENT, Entity
+from chalicelib.store import ABSENT, Conflict, Entity
 from tests.kit.clock import NOW_MS
 
 DEVICE, PROFILE = "d" * 24, "p" * 24
@@ -25,16 +25,16 @@ def scan(store, low="0", high="g", newest_first=True, first_page=4):
 
 def test_put_segments_of_free_keys_then_get(each_store):
     one, two = item(1), item(2)
-    assert put(each_store, one, two) == [None, None]
+    assert put(each_store, one, two) == {}
     assert each_store.get_segment(DEVICE, one.key) == one and each_store.get_segment(DEVICE, two.key) == two
     assert each_store.get_segment("e" * 24, one.key) is None
 
 
-def test_put_segments_on_a_taken_key_returns_what_stands_there(each_store):
+def test_put_segments_on_a_taken_key_returns_the_existing_item(each_store):
     one = item(1)
     put(each_store, one)
     other = one._replace(body=b"other", digest=b"another")
-    assert put(each_store, other, item(2)) == [one, None]
+    assert put(each_store, other, item(2)) == {0: one}
     assert each_store.get_segment(DEVICE, one.key) == one
     assert each_store.counters(PROFILE, DEVICE).records == 4
 
@@ -43,7 +43,7 @@ def test_put_segments_of_others_in_the_way_of_an_expired_one(each_store, clock):
     gone = item(1, expires_at=NOW_MS // 1000 - 1)
     put(each_store, gone)
     assert each_store.get_segment(DEVICE, gone.key) is None
-    assert put(each_store, item(1)) == [gone]
+    assert put(each_store, item(1)) == {0: gone}
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -98,15 +98,16 @@ def test_drop_segments_of_a_range_only(each_store):
 
 def test_put_entity_by_version(each_store):
     first = Entity("owner", "name", {"a": [1, None, "ü"]})
-    assert each_store.put(first, expected=ABSENT) is None
-    assert each_store.put(first, expected=ABSENT) == first
+    assert each_store.put_if(first, version=ABSENT) is None
+    assert each_store.put_if(first, version=ABSENT) == Conflict(first)
     second = first._replace(doc={"b": 2}, version=2)
-    assert each_store.put(second, expected=5) == first
-    assert each_store.put(second, expected=1) is None
-    assert each_store.get("owner", "name") == second
-    assert each_store.put(first._replace(name="none"), expected=3) is not None
+    assert each_store.put_if(second, version=5) == Conflict(first)
+    assert each_store.put_if(second, version=1) is None
+    assert each_store.get("owner", "name") == second == each_store.get("owner", "name", is_consistent=False)
+    assert each_store.put_if(first._replace(name="none"), version=3) == Conflict(None)
     assert each_store.get("owner", "none") is None
-    assert each_store.put(first) is None and each_store.get("owner", "name") == first
+    each_store.put(first)
+    assert each_store.get("owner", "name") == first
 
 
 def test_expired_entity_does_not_exist(each_store, clock):
@@ -114,7 +115,7 @@ def test_expired_entity_does_not_exist(each_store, clock):
     each_store.put(gone)
     assert each_store.get("owner", "name") is None and each_store.list("owner", "") == []
     fresh = gone._replace(doc={"is": "new"}, expires_at=None)
-    assert each_store.put(fresh, expected=ABSENT) is None
+    assert each_store.put_if(fresh, version=ABSENT) is None
     assert each_store.get("owner", "name") == fresh
 
 

@@ -11,8 +11,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "chalicelib").rglob("*.py"))
-LAYERS = {"codec": 0, "schemas": 1, "store": 1, "services": 2, "auth": 3, "http": 3, "routes": 4}
-"""A module may import from its own layer and below; modules that are not listed may be imported by all."""
+FLOORS = (
+    ("chalicelib", "errors", "host", "host.slot", "host.clock"),
+    ("codec",),
+    ("settings",),
+    ("host.cache", "host.dead_letters", "host.deadline", "host.events", "host.log", "host.mqtt", "host.secret"),
+    ("schemas",),
+    ("store",),
+    ("services", "services.entities"),
+    ("services.usage",),
+    ("services.points",),
+    ("services.access",),
+    ("services.devices",),
+    ("services.accounts",),
+    ("functions",),
+    ("http",),
+    ("routes",),
+)
+"""Modules and packages of chalicelib, the lowest floor first. A module imports from its own floor and from below."""
+WHOLE = ("codec", "schemas", "store", "services.usage", "services.points", "services.access", "services.devices",
+         "services.accounts", "functions", "http", "routes")  # fmt: skip
+"""Packages all of whose modules are on the package's floor. A module elsewhere must be listed by its own name."""
 NEEDED = {
     "annotated_types",
     "app",
@@ -28,13 +47,27 @@ NEEDED = {
 UNNEEDED = {"asyncio", "boto3", "botocore", "fastapi", "multiprocessing", "pynamodb", "sqlite3", "unittest", "uvicorn"}
 
 
-def layer_of(module):
-    parts = module.split(".")
-    return LAYERS.get(parts[1]) if parts[0] == "chalicelib" and len(parts) > 1 else None
+def floor_of(module):
+    """Return the number of a module's floor; KeyError if it has none."""
+    name = module.removeprefix("chalicelib.")
+    for number, floor in enumerate(FLOORS):
+        for listed in floor:
+            if name == listed or (listed in WHOLE and name.startswith(f"{listed}.")):
+                return number
+    raise KeyError(f"{module} has no floor: give it one in FLOORS")
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imports(path, is_at_start=False):
+    """Yield what a file imports, as ``module.name``; with ``is_at_start`` without what its functions import later."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if is_at_start else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 yield f"{node.module}.{alias.name}"
@@ -43,19 +76,48 @@ def imports(path):
                 yield alias.name
 
 
+def imported_modules(path, is_at_start=False):
+    """Yield the modules of chalicelib that a file imports: ``from package import name`` may name a module or an object."""
+    for imported in imports(path, is_at_start):
+        parts = imported.split(".")
+        names = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        yield from [name for name in names if name in MODULES][:1]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path):
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    own = layer_of(module)
+    module = module_of(path)
+    own = floor_of(module)
     for name in imports(path):
-        assert name.split(".")[0] not in ("embedded", "bench", "tests", "app"), f"{module} imports {name}"
-        below = layer_of(name)
-        if own is not None and below is not None:
-            assert below <= own, f"{module} imports {name}"
-        if own == LAYERS["services"]:
+        assert name.split(".")[0] not in ("embedded", "deploy", "bench", "tests", "app"), f"{module} imports {name}"
+        if module.startswith("chalicelib.services."):
             assert not name.startswith(("chalice.", "botocore", "pynamodb", "sqlite3", "chalicelib.http")), name
-        if own == LAYERS["codec"]:
+        if module.startswith("chalicelib.codec."):
             assert not name.startswith(("chalicelib.settings", "chalicelib.store", "os", "socket")), name
+    for name in imported_modules(path):
+        assert floor_of(name) <= own, f"{module} imports {name}, which is on a higher floor"
+
+
+def test_a_module_without_a_floor_fails():
+    for module in ("chalicelib.helpers", "chalicelib.services.utils", "chalicelib.host.misc", "chalicelib.web.page"):
+        with pytest.raises(KeyError, match="has no floor"):
+            floor_of(module)
+    assert all(listed == "chalicelib" or (ROOT / "chalicelib" / listed.replace(".", "/")).is_dir() for listed in WHOLE)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module: set(imported_modules(path, is_at_start=True)) - {module} for module, path in MODULES.items()}
+    while leaves := [module for module, needs in graph.items() if not needs & graph.keys()]:
+        for module in leaves:
+            del graph[module]
+    assert not graph, f"in or above a circle: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("folder", ["embedded", "deploy"])
+def test_the_two_ways_to_run_do_not_know_each_other(folder):
+    others = {"embedded": "deploy", "deploy": "embedded"}[folder], "tests", "bench"
+    for path in (ROOT / folder).rglob("*.py"):
+        assert not [name for name in imports(path) if name.split(".")[0] in others], path
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -103,7 +165,7 @@ def loaded_by(module):
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["authorizer", "iot", "counters", "housekeeping"])
+@pytest.mark.parametrize("module", ["authorizer", "iot_authorizer", "iot_ingest", "counters", "housekeeping"])
 def test_functions_beside_the_handler_load_no_route(module):
     loaded = loaded_by(f"chalicelib.functions.{module}")
     assert not [name for name in loaded if name.startswith(("chalicelib.routes", "chalicelib.http", "app", "deploy"))]

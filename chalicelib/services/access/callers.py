@@ -1,4 +1,4 @@
-"""What a token stands for. Apart from the other token services, so that an authorizer loads nothing else."""
+"""Who a token stands for. Apart from the services that make tokens, so that the authorizer loads nothing else."""
 
 from typing import Any, NamedTuple
 
@@ -7,10 +7,11 @@ from chalicelib.codec import tokens
 from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.settings import CACHE_S
+from chalicelib.store import names
 
 
-class Grant(NamedTuple):
-    """Whom a token speaks for and what it may do."""
+class Caller(NamedTuple):
+    """Who calls, and what they may do."""
 
     kind: str
     """device or profile."""
@@ -20,52 +21,58 @@ class Grant(NamedTuple):
     permission: str
     """full, write or read."""
     expires_ms: int | None
+    """When the token stops working; None: never."""
     fingerprint: str
+    """Of the token."""
+
+    def may(self, need: str) -> bool:
+        """Return whether the token has a permission: read, write or full, which includes the others."""
+        return self.permission in ("full", need)
 
 
-_grants: Cache[Grant] = Cache(ttl_s=CACHE_S)
+_callers: Cache[Caller] = Cache(ttl_s=CACHE_S)
 
 
-def resolve(*, text: str) -> Grant | None:
-    """Return what a token stands for, or None: not a token, unknown or expired.
+def resolve(*, text: str) -> Caller | None:
+    """Return who a token stands for, or None if it is no token, unknown or expired.
 
-    Cost: no read within 60 s of the last time, else one; none when the text has not the shape of a token.
+    Cost: one read; none within a minute of the last time, and none if the text does not have the shape of a token.
     """
     bare = tokens.bare(text) if len(text) < 64 else None
     if bare is None:
         return None
     fingerprint = tokens.fingerprint(bare)
-    grant = _grants.get(fingerprint)
-    if grant is None:
-        entity = store.current().get(f"token#{fingerprint}", "token")
+    caller = _callers.get(fingerprint)
+    if caller is None:
+        entity = store.current().get(names.token(fingerprint), names.TOKEN)
         if entity is None:
             return None
         doc = entity.doc
-        grant = Grant(doc["kind"], doc["profile"], doc["device"], doc["permission"], doc["expires_ms"], fingerprint)
-        _grants.put(fingerprint, grant)
-    if grant.expires_ms is not None and grant.expires_ms <= clock.now_ms():
+        caller = Caller(doc["kind"], doc["profile"], doc["device"], doc["permission"], doc["expires_ms"], fingerprint)
+        _callers.put(fingerprint, caller)
+    if caller.expires_ms is not None and caller.expires_ms <= clock.now_ms():
         return None
-    return grant
+    return caller
 
 
 def forget(*, fingerprint: str) -> None:
-    """Look again the next time."""
-    _grants.drop(fingerprint)
+    """Read the token anew next time."""
+    _callers.drop(fingerprint)
 
 
-def to_context(grant: Grant) -> dict[str, str]:
-    """Write a grant as the context of an authorizer: texts only."""
-    return {name: "" if value is None else str(value) for name, value in grant._asdict().items()}
+def to_context(caller: Caller) -> dict[str, str]:
+    """Write a caller as the context of an authorizer, which holds only texts."""
+    return {name: "" if value is None else str(value) for name, value in caller._asdict().items()}
 
 
-def from_context(context: dict[str, Any]) -> Grant:
-    """Read back what ``to_context`` wrote, as API Gateway hands it on."""
-    expires = context["expires_ms"]
-    return Grant(
+def from_context(context: dict[str, Any]) -> Caller:
+    """Read what ``to_context`` wrote, as API Gateway passes it on."""
+    expires_ms = context["expires_ms"]
+    return Caller(
         context["kind"],
         context["profile"],
         context["device"],
         context["permission"],
-        int(expires) if expires else None,
+        int(expires_ms) if expires_ms else None,
         context["fingerprint"],
     )

@@ -1,60 +1,72 @@
-"""Which device an MQTT client id belongs to: the broker tells the id of who published, and nothing else for certain."""
+"""Which device an MQTT client id belongs to. Of a message, the broker knows for certain only the client id."""
 
 import re
 
 from chalicelib import store
 from chalicelib.host import clock, mqtt
 from chalicelib.host.cache import Cache
-from chalicelib.services.access.callers import Grant
+from chalicelib.services.access.callers import Caller
 from chalicelib.settings import CACHE_S
-from chalicelib.store import ABSENT, Entity
+from chalicelib.store import ABSENT, Entity, names
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_:.,@=-]{1,128}")
-"""No ``*``, ``?`` or ``$``, which mean something in a policy, and no ``/``, ``+`` or ``#``, which do in a topic."""
-_NAME = "binding"
+"""No ``*``, ``?`` or ``$``, which mean something in a policy; no ``/``, ``+`` or ``#``, which do so in a topic."""
 _RENEW_S = 3_600
 _bindings: Cache[tuple[str, str]] = Cache(ttl_s=CACHE_S)
 
 
-def bind(*, client_id: str, grant: Grant, keep_s: int) -> bool:
-    """Give a client id to a device for ``keep_s`` seconds. It lasts an hour less at the least: renewing costs a write.
+def bind(*, client_id: str, caller: Caller, keep_s: int | None) -> bool:
+    """Bind a client id to the device of a token.
+
+    Args:
+        client_id: as the client sent it.
+        caller: the device token.
+        keep_s: for how long; None: it does not expire. It may end up to an hour earlier: renewing costs a write.
 
     Returns:
-        False when another device has it, or when it is no id that a policy may name.
+        False if another device has the client id, or if a policy cannot name it.
 
-    Cost: one read; two writes when it is new, an hour old, or the token another one.
+    Cost: one read; two writes if the binding is new, an hour old, or made with another token.
     """
     if _CLIENT_ID.fullmatch(client_id) is None:
         return False
-    here = store.current()
-    owner, expires_at = f"client#{client_id}", clock.now_ms() // 1000 + keep_s
-    doc = {"device": grant.device, "profile": grant.profile, "fingerprint": grant.fingerprint}
-    standing = here.get(owner, _NAME)
-    if standing is not None:
-        if standing.doc["device"] != grant.device:
+    owner = names.client(client_id)
+    expires_at = None if keep_s is None else clock.now_ms() // 1000 + keep_s
+    doc = {"device": caller.device, "profile": caller.profile, "fingerprint": caller.fingerprint}
+    binding = store.current().get(owner, names.BINDING)
+    if binding is not None:
+        if binding.doc["device"] != caller.device:
             return False
-        if standing.doc == doc and (standing.expires_at or 0) > expires_at - _RENEW_S:
+        if binding.doc == doc and _lasts(binding.expires_at, expires_at):
             return True
-    version = standing.version if standing else ABSENT
-    here.put(Entity(f"device#{grant.device}", owner, {"fingerprint": grant.fingerprint}, 1, expires_at))
-    bound = here.put(Entity(owner, _NAME, doc, version + 1, expires_at), expected=version)
-    return bound is None or bound.doc["device"] == grant.device
+    version = binding.version if binding else ABSENT
+    listed = {"fingerprint": caller.fingerprint}
+    store.current().put(Entity(names.device(caller.device), owner, listed, 1, expires_at))
+    conflict = store.current().put_if(Entity(owner, names.BINDING, doc, version + 1, expires_at), version=version)
+    if conflict is None:
+        return True
+    return conflict.existing is not None and conflict.existing.doc["device"] == caller.device
+
+
+def _lasts(expires_at: int | None, wanted: int | None) -> bool:
+    """Return whether a binding lasts long enough not to be renewed."""
+    return expires_at is None or (wanted is not None and expires_at > wanted - _RENEW_S)
 
 
 def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
     """End the MQTT sessions of a device, or only those of one of its tokens. Cost: one read, one call a client id."""
-    for entity in store.current().list(f"device#{device}", "client#"):
+    for entity in store.current().list(names.device(device), names.CLIENTS):
         if fingerprint in (None, entity.doc["fingerprint"]):
-            mqtt.current().disconnect(client_id=entity.name.removeprefix("client#"))
+            mqtt.current().disconnect(client_id=entity.name.removeprefix(names.CLIENTS))
 
 
 def device_of(*, client_id: str) -> tuple[str, str] | None:
     """Return the profile and device that a client id is bound to, or None. Cost: half a read a minute."""
-    found = _bindings.get(client_id)
-    if found is None:
-        entity = store.current().peek(f"client#{client_id}", _NAME)
+    bound = _bindings.get(client_id)
+    if bound is None:
+        entity = store.current().get(names.client(client_id), names.BINDING, is_consistent=False)
         if entity is None:
             return None
-        found = entity.doc["profile"], entity.doc["device"]
-        _bindings.put(client_id, found)
-    return found
+        bound = entity.doc["profile"], entity.doc["device"]
+        _bindings.put(client_id, bound)
+    return bound

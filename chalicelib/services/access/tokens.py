@@ -1,6 +1,7 @@
-"""Tokens: making, listing, resolving and deleting them. The text of one is never stored.
+"""Tokens: making, listing and deleting them. The text of a token is never stored.
 
-An entity ``token#<hash>`` of its own tells whose a token is; another one lists it under its device or profile.
+Two entities describe a token: one is found by the token's fingerprint and says who the caller is, the other is listed
+under the token's device or profile.
 """
 
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 from chalicelib import errors, store
 from chalicelib.codec import times, tokens
 from chalicelib.host import clock, secret
-from chalicelib.schemas.devices import ListQuery
+from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import lists
+from chalicelib.services import entities
 from chalicelib.services.access import callers, client_ids
-from chalicelib.services.access.callers import Grant
-from chalicelib.store import ABSENT, Doc, Entity
+from chalicelib.services.access.callers import Caller
+from chalicelib.store import ABSENT, Doc, Entity, names
 
 NEVER = "never"
 
@@ -45,32 +46,31 @@ def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str |
         mask = tokens.mask_for(secret.current(), token_id, bare)
     text = tokens.derive(secret.current(), token_id, kind, mask)
     fingerprint = tokens.fingerprint(str(tokens.bare(text)))
-    grant = Grant(kind, profile, device, sent["permission"], expires_ms, fingerprint)
+    caller = Caller(kind, profile, device, sent["permission"], expires_ms, fingerprint)
     listed = {
-        **grant._asdict(),
+        **caller._asdict(),
         "name": sent["name"],
         "token_id": token_id,
         "mask": mask,
         "serie_number": sent.get("serie_number"),
         "created_ms": now_ms,
     }
-    here = store.current()
-    owner = _owner(grant)
-    here.put(Entity(owner, f"token#{fingerprint}", listed))
+    store.current().put(Entity(_owner(caller), names.token(fingerprint), listed))
     if listed["serie_number"]:
-        here.put(Entity(f"profile#{profile}", _serial(listed), {"device": device}))
-    if here.put(Entity(f"token#{fingerprint}", "token", grant._asdict()), expected=ABSENT) is not None:
+        store.current().put(Entity(names.profile(profile), _serial(listed), {"device": device}))
+    token = Entity(names.token(fingerprint), names.TOKEN, caller._asdict())
+    if store.current().put_if(token, version=ABSENT) is not None:
         raise errors.Conflict("This token exists already")
     shown = _show_expiry(expires_ms)
-    return {"token": text, "permission": grant.permission, "expire_time": shown, "expire_date": shown}
+    return {"token": text, "permission": caller.permission, "expire_time": shown, "expire_date": shown}
 
 
-def _owner(grant: Grant) -> str:
-    return f"device#{grant.device}" if grant.device else f"profile#{grant.profile}"
+def _owner(caller: Caller) -> str:
+    return names.device(caller.device) if caller.device else names.profile(caller.profile)
 
 
 def _serial(listed: Doc) -> str:
-    return f"serial#{listed['serie_number']}#{listed['device']}#{listed['fingerprint']}"
+    return names.serial(listed["serie_number"], listed["device"], listed["fingerprint"])
 
 
 def _expiry_ms(text: str | None, now_ms: int) -> int | None:
@@ -84,7 +84,7 @@ def _expiry_ms(text: str | None, now_ms: int) -> int | None:
         return times.parse_time(text)
     except ValueError:
         reason = "expire_time must be never, a span such as 1 month, or a date"
-        raise errors.BadRequest(reason, {"expire_time": [reason]}) from None
+        raise errors.BadRequest.field("expire_time", reason) from None
 
 
 def _show_expiry(expires_ms: int | None) -> str:
@@ -92,23 +92,20 @@ def _show_expiry(expires_ms: int | None) -> str:
 
 
 def list_all(*, owner: str) -> list[dict[str, Any]]:
-    """Return the tokens of ``device#<id>`` or ``profile#<id>`` with every field that a client may ask for."""
-    return [_show(entity.doc) for entity in store.current().list(owner, "token#")]
+    """Return the tokens of a device or profile, each with every field that a client may ask for."""
+    return [_show(entity.doc) for entity in store.current().list(owner, names.TOKENS)]
 
 
 def list_page(*, device: str, query: ListQuery) -> list[dict[str, Any]]:
     """Return a page of a device's tokens, with the fields asked for."""
-    rows = list_all(owner=f"device#{device}")
-    name = query.filters.get("name")
-    rows = [row for row in rows if name is None or lists.is_like(row["name"], name)]
-    return [{field: row[field] for field in query.fields} for row in lists.page(rows, query)]
+    return entities.page(list_all(owner=names.device(device)), query)
 
 
-def describe(*, grant: Grant) -> dict[str, Any]:
-    """Return the profile token that ``grant`` came from, without its text."""
-    entity = store.current().get(_owner(grant), f"token#{grant.fingerprint}")
+def describe(*, caller: Caller) -> dict[str, Any]:
+    """Return the profile token with which the caller called, without its text."""
+    entity = store.current().get(_owner(caller), names.token(caller.fingerprint))
     shown = _show(entity.doc) if entity else {}
-    unset = {"verification_code": None, "ref_id": grant.profile, "created_by": None}
+    unset = {"verification_code": None, "ref_id": caller.profile, "created_by": None}
     hidden = ("token", "device_id", "network_id")
     return {name: value for name, value in shown.items() if name not in hidden} | unset
 
@@ -129,39 +126,38 @@ def _show(doc: Doc) -> dict[str, Any]:
 
 
 def delete(*, profile: str, text: str) -> None:
-    """Delete a device token of the profile. It stops working here at once, elsewhere within 60 s.
+    """Delete a device token of the profile. It stops working here at once, in other processes within a minute.
 
     Raises:
-        errors.NotFound: no such token in the profile.
+        errors.NotFound: the profile has no such token.
     """
     bare = tokens.bare(text)
     fingerprint = tokens.fingerprint(bare) if bare else ""
-    entity = store.current().get(f"token#{fingerprint}", "token") if bare else None
+    entity = store.current().get(names.token(fingerprint), names.TOKEN) if bare else None
     if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != "device":
         raise errors.NotFound("Token not found")
-    _delete(f"device#{entity.doc['device']}", fingerprint)
+    _delete(entity.doc["device"], fingerprint)
 
 
 def delete_all(*, device: str) -> None:
     """Delete every token of a device."""
-    owner = f"device#{device}"
-    for entity in store.current().list(owner, "token#"):
-        _delete(owner, entity.doc["fingerprint"])
+    for entity in store.current().list(names.device(device), names.TOKENS):
+        _delete(device, entity.doc["fingerprint"])
 
 
-def _delete(owner: str, fingerprint: str) -> None:
-    here = store.current()
-    here.delete(f"token#{fingerprint}", ["token"])
+def _delete(device: str, fingerprint: str) -> None:
+    owner, listed_name = names.device(device), names.token(fingerprint)
+    store.current().delete(names.token(fingerprint), [names.TOKEN])
     callers.forget(fingerprint=fingerprint)
-    client_ids.end_sessions(device=owner.removeprefix("device#"), fingerprint=fingerprint)
-    listed = here.get(owner, f"token#{fingerprint}")
+    client_ids.end_sessions(device=device, fingerprint=fingerprint)
+    listed = store.current().get(owner, listed_name)
     if listed is not None:
         if listed.doc["serie_number"]:
-            here.delete(f"profile#{listed.doc['profile']}", [_serial(listed.doc)])
-        here.delete(owner, [f"token#{fingerprint}"])
+            store.current().delete(names.profile(listed.doc["profile"]), [_serial(listed.doc)])
+        store.current().delete(owner, [listed_name])
 
 
 def devices_with_serial(*, profile: str, serial: str) -> set[str]:
     """Return the ids of the profile's devices that have a token with this serial number."""
-    entities = store.current().list(f"profile#{profile}", f"serial#{serial}#")
-    return {entity.doc["device"] for entity in entities}
+    entries = store.current().list(names.profile(profile), names.serials(serial))
+    return {entity.doc["device"] for entity in entries}

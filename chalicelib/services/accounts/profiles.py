@@ -1,4 +1,4 @@
-"""Profiles: whose devices these are. For now one is made at the first start; there is no route to make another."""
+"""Profiles: the owners of devices. The first start makes one; no route makes another yet."""
 
 from chalicelib import store
 from chalicelib.codec import keys
@@ -6,13 +6,11 @@ from chalicelib.host import clock
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.usage import plans
-from chalicelib.store import ABSENT, Doc, Entity
-
-_ALL = "profiles"
+from chalicelib.store import ABSENT, Doc, Entity, names
 
 
 def create(*, name: str, token: str | None = None) -> tuple[str, str]:
-    """Make a profile with one full token.
+    """Create a profile with one full token.
 
     Args:
         name: for people.
@@ -23,18 +21,16 @@ def create(*, name: str, token: str | None = None) -> tuple[str, str]:
     """
     profile = keys.new_id()
     doc = {"id": profile, "name": name, "plan": plans.DEFAULT, "created_ms": clock.now_ms()}
-    here = store.current()
-    here.put(Entity(_ALL, f"profile#{profile}", {}))
-    here.put(Entity(f"profile#{profile}", "profile", doc), expected=ABSENT)
+    store.current().put(Entity(names.PROFILES, names.profile(profile), {}))
+    store.current().put_if(Entity(names.profile(profile), names.PROFILE, doc), version=ABSENT)
     first: TokenIn = {"name": "Default", "permission": "full"}
-    made = tokens.create(kind="profile", profile=profile, device="", sent=first, chosen=token)
-    text: str = made["token"]
+    created = tokens.create(kind="profile", profile=profile, device="", sent=first, chosen=token)
+    text: str = created["token"]
     return profile, text
 
 
 def list_all() -> list[Doc]:
     """Return every profile of the deployment, with ``id``, ``name`` and ``plan``. Cost: one read a profile."""
-    here = store.current()
-    names = [entity.name for entity in here.list(_ALL, "profile#")]
-    found = [here.get(name, "profile") for name in names]
+    owners = [entity.name for entity in store.current().list(names.PROFILES, names.profile(""))]
+    found = [store.current().get(owner, names.PROFILE) for owner in owners]
     return [entity.doc for entity in found if entity is not None]

@@ -1,38 +1,28 @@
 """Devices of a profile."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, times
 from chalicelib.host import clock
-from chalicelib.host.cache import Cache
 from chalicelib.schemas import devices as schema
-from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, ListQuery
-from chalicelib.schemas.queries import bad
+from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, Resolve
+from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
-from chalicelib.services import lists
-from chalicelib.services.access import client_ids, tokens
+from chalicelib.services import entities
+from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.devices import erasures, networks, params
-from chalicelib.settings import CACHE_S
-from chalicelib.store import ABSENT, Doc, Entity
+from chalicelib.services.entities import DEVICE, Row
+from chalicelib.store import Doc, names
 
-FIELDS = (
-    "id", "name", "description", "active", "visible", "type", "tags", "connector", "network", "profile", "bucket",
-    "payload_decoder", "chunk_period", "chunk_retention", "mutable_variable_regex", "last_input", "last_output",
-    "inspected_at", "created_at", "updated_at", "rpm", "data_retention",
-)  # fmt: skip
-DEFAULT_FIELDS = ("id", "name", "tags", "connector", "network")
 PROTECTION_TAG = "_delete_protection_"
-_ATTEMPTS = 10
-_docs: Cache[Doc] = Cache(ttl_s=CACHE_S)
 
 
 def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[str, Any]:
-    """Make a device with one token named Default.
+    """Create a device with one token named Default.
 
     Args:
-        profile: whose it is.
+        profile: the owner.
         sent: as the schema read it; without network and connector it becomes a Custom HTTPS device.
         token: the text that the token shall have, instead of a derived one.
 
@@ -66,52 +56,30 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
         "created_ms": now_ms,
         "updated_ms": now_ms,
     }
-    store.current().put(Entity(f"profile#{profile}", f"device#{device_id}", doc), expected=ABSENT)
+    entities.create(DEVICE, owner=names.profile(profile), doc=doc)
     first: TokenIn = {"name": "Default", "permission": "full", "serie_number": sent.get("serie_number")}
-    made = tokens.create(kind="device", profile=profile, device=device_id, sent=first, chosen=token)
+    created = tokens.create(kind="device", profile=profile, device=device_id, sent=first, chosen=token)
     if sent.get("configuration_params"):
         params.merge(device=device_id, sent=sent["configuration_params"])
-    return {"device_id": device_id, "bucket_id": device_id, "token": made["token"]}
-
-
-def get_or_raise(*, profile: str, device: str, is_fresh: bool = False) -> Doc:
-    """Return a device of the profile. Cost: none within 60 s of the last time, else half a read; one if ``is_fresh``.
-
-    Raises:
-        errors.NotFound: no such device, or another profile's.
-    """
-    key = f"{profile}#{device}"
-    doc = None if is_fresh else _docs.get(key)
-    if doc is None:
-        doc = _entity_or_raise(profile, device, is_fresh=is_fresh).doc
-        _docs.put(key, doc)
-    return doc
-
-
-def _entity_or_raise(profile: str, device: str, *, is_fresh: bool = True) -> Entity:
-    read = store.current().get if is_fresh else store.current().peek
-    entity = read(f"profile#{profile}", f"device#{device}") if keys.is_id(device) else None
-    if entity is None:
-        raise errors.NotFound("Device not found")
-    return entity
+    return {"device_id": device_id, "bucket_id": device_id, "token": created["token"]}
 
 
 def info(*, profile: str, device: str) -> dict[str, Any]:
     """Return everything about a device.
 
     Raises:
-        errors.NotFound: no such device, or another profile's.
+        errors.NotFound: the profile has no such device.
     """
-    return show(get_or_raise(profile=profile, device=device, is_fresh=True))
+    return show(reach.device_or_raise(profile=profile, device=device, is_fresh=True))
 
 
-def show(doc: Doc) -> dict[str, Any]:
-    """Return a device as clients see it."""
-    last_ms = store.current().counters(doc["profile"], doc["id"]).last_input_ms
-    return _shape(doc, last_ms)
+def show(doc: Doc) -> Row:
+    """Return a device as clients see it. Cost: one read, of its counters."""
+    return _with_last_input(_shape(doc))
 
 
-def _shape(doc: Doc, last_input_ms: int | None) -> dict[str, Any]:
+def _shape(doc: Doc) -> Row:
+    """Return a device as clients see it, but for ``last_input``."""
     period, retention = doc["chunk_period"], doc["chunk_retention"]
     shown = {name: value for name, value in doc.items() if not name.endswith("_ms")}
     return shown | {
@@ -121,79 +89,87 @@ def _shape(doc: Doc, last_input_ms: int | None) -> dict[str, Any]:
         "rpm": None,
         "created_at": times.to_iso(doc["created_ms"]),
         "updated_at": times.to_iso(doc["updated_ms"]),
-        "last_input": None if last_input_ms is None else times.to_iso(last_input_ms),
+        "last_input": None,
         "last_output": None,
         "inspected_at": None,
     }
 
 
-def list_page(*, profile: str, query: ListQuery, names: Mapping[str, bool], serial: str | None) -> list[dict[str, Any]]:
+def _with_last_input(row: Row) -> Row:
+    last_ms = store.current().counters(row["profile"], row["id"]).last_input_ms
+    return row | {"last_input": None if last_ms is None else times.to_iso(last_ms)}
+
+
+def list_page(*, profile: str, query: ListQuery, resolve: Resolve, serial: str | None) -> list[Row]:
     """Return a page of the profile's devices.
 
     Args:
-        profile: whose.
+        profile: the owner.
         query: page, fields, order and filters.
-        names: which of ``bucket_name``, ``connector_name`` and ``network_name`` to add.
-        serial: only devices with a token of this serial number.
+        resolve: which names to add: ``bucket_name``, ``connector_name``, ``network_name``.
+        serial: if given, only devices with a token of this serial number.
 
-    Cost: reads every device of the profile; the counters only of those shown, unless filtered or sorted by last_input.
+    Cost: reads every device of the profile. Reads the counters of the devices of the page if it shows ``last_input``;
+    of all devices if ``last_input`` filters or sorts.
     """
-    docs = [entity.doc for entity in store.current().list(f"profile#{profile}", "device#")]
+    docs = entities.list_all(DEVICE, owner=names.profile(profile))
     if serial is not None:
         ids = tokens.devices_with_serial(profile=profile, serial=serial)
         docs = [doc for doc in docs if doc["id"] in ids]
-    needs_input = query.order == "last_input" or "last_input" in query.filters
-    rows = [show(doc) if needs_input else _shape(doc, None) for doc in docs]
-    rows = [row for row in rows if _matches(row, query)]
-    page = lists.page(rows, query)
-    by_id = {doc["id"]: doc for doc in docs}
-    if "last_input" in query.fields and not needs_input:
-        page = [show(by_id[row["id"]]) for row in page]
-    return [_project(row, query.fields, names) for row in page]
+    rows = [_shape(doc) for doc in docs]
+    if query.order == "last_input" or "last_input" in query.filters:
+        rows = [_with_last_input(row) for row in rows]
+        has_last_input = True
+    else:
+        has_last_input = "last_input" not in query.fields
+    query.fields += [f"{name}_name" for name, is_wanted in resolve._asdict().items() if is_wanted]
 
+    def complete(row: Row) -> Row:
+        row = row if has_last_input else _with_last_input(row)
+        resolved = {f"{kind}_name": networks.NAMES.get(row[kind]) for kind in ("connector", "network")}
+        return row | resolved | {"bucket_name": row["name"]}
 
-def _project(row: dict[str, Any], fields: list[str], names: Mapping[str, bool]) -> dict[str, Any]:
-    shown = {name: row[name] for name in dict.fromkeys(("id", "name", "tags", *fields))}
-    if names.get("bucket_name"):
-        shown["bucket_name"] = row["name"]
-    for kind in ("connector", "network"):
-        if names.get(f"{kind}_name"):
-            shown[f"{kind}_name"] = networks.NAMES.get(row[kind])
-    return shown
-
-
-def _matches(row: dict[str, Any], query: ListQuery) -> bool:
-    for name, wanted in query.filters.items():
-        value = row["id"] if name == "bucket" else row[name]
-        if isinstance(wanted, int) and not isinstance(wanted, bool):
-            if value is None or times.parse_time(value) < wanted:
-                return False
-        elif isinstance(wanted, str):
-            if not lists.is_like(str(value), wanted):
-                return False
-        elif wanted is not None and value != wanted:
-            return False
-    return lists.has_tags(row["tags"], query.tags)
+    return entities.page(rows, query, complete)
 
 
 def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
-    """Change a device; fields that are not sent stay.
+    """Change a device. Fields that are not sent keep their value.
 
     Raises:
-        errors.NotFound: no such device, or another profile's.
+        errors.NotFound: the profile has no such device.
         errors.BadRequest: a rule of a field, or network and connector while the device has tokens.
         errors.Conflict: others kept changing it.
     """
-    _change(profile, device, lambda doc: _edited(doc, sent))
+
+    def revised(doc: Doc) -> Doc:
+        _check_edit(doc, sent)
+        return {**sent, "updated_ms": clock.now_ms()}
+
+    entities.change(DEVICE, owner=names.profile(profile), doc_id=device, revise=revised)
     if sent.get("active") is False:
         client_ids.end_sessions(device=device)
+
+
+def _check_edit(doc: Doc, sent: DeviceEditIn) -> None:
+    if "chunk_retention" in sent:
+        if doc["type"] != "immutable":
+            raise errors.BadRequest.field("chunk_retention", "chunk_retention is only for immutable devices")
+        schema.check_retention(doc["chunk_period"], sent["chunk_retention"])
+    if "network" in sent or "connector" in sent:
+        if "network" not in sent or "connector" not in sent:
+            raise errors.BadRequest.field("connector", "connector and network must be given together")
+        networks.pair(sent["connector"], sent["network"])
+        is_other = (sent["connector"], sent["network"]) != (doc["connector"], doc["network"])
+        if is_other and tokens.list_all(owner=names.device(doc["id"])):
+            reason = "Delete the tokens of the device before its connector and network are changed"
+            raise errors.BadRequest.field("connector", reason)
 
 
 def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
     """Change the storage type of a device, or the period of its chunks. Its tokens stay.
 
     Raises:
-        errors.NotFound: no such device, or another profile's.
+        errors.NotFound: the profile has no such device.
         errors.BadRequest: it is active or holds points, or chunk settings are missing or out of range.
         errors.Conflict: others kept changing it.
     """
@@ -202,56 +178,28 @@ def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
     if is_immutable:
         schema.check_retention(period, retention)
 
-    def converted(doc: Doc) -> dict[str, Any]:
+    def revised(doc: Doc) -> Doc:
         if doc["active"]:
             raise errors.BadRequest("The device must be inactive to be converted")
         if store.current().counters(profile, device).records:
             raise errors.BadRequest("The device must be empty to be converted")
-        return {"type": sent["type"], "chunk_period": period, "chunk_retention": retention}
+        changes = {"type": sent["type"], "chunk_period": period, "chunk_retention": retention}
+        return {**changes, "updated_ms": clock.now_ms()}
 
-    _change(profile, device, converted)
-
-
-def _change(profile: str, device: str, changes: Callable[[Doc], dict[str, Any]]) -> None:
-    here = store.current()
-    for _ in range(_ATTEMPTS):
-        entity = _entity_or_raise(profile, device)
-        doc = {**entity.doc, **changes(entity.doc), "updated_ms": clock.now_ms()}
-        changed = entity._replace(doc=doc, version=entity.version + 1)
-        if here.put(changed, expected=entity.version) is None:
-            _docs.drop(f"{profile}#{device}")
-            return
-    raise errors.Conflict("The device is being changed by others, try again")
-
-
-def _edited(doc: Doc, sent: DeviceEditIn) -> dict[str, Any]:
-    changes: dict[str, Any] = dict(sent)
-    if "chunk_retention" in sent:
-        if doc["type"] != "immutable":
-            raise bad("chunk_retention", "chunk_retention is only for immutable devices")
-        schema.check_retention(doc["chunk_period"], sent["chunk_retention"])
-    if "network" in sent or "connector" in sent:
-        if "network" not in sent or "connector" not in sent:
-            raise bad("connector", "connector and network must be given together")
-        networks.pair(sent["connector"], sent["network"])
-        is_other = (sent["connector"], sent["network"]) != (doc["connector"], doc["network"])
-        if is_other and tokens.list_all(owner=f"device#{doc['id']}"):
-            raise bad("connector", "Delete the tokens of the device before its connector and network are changed")
-    return changes
+    entities.change(DEVICE, owner=names.profile(profile), doc_id=device, revise=revised)
 
 
 def delete(*, profile: str, device: str) -> None:
     """Delete a device and all it has. It is gone at once; what cannot be removed in time is removed later.
 
     Raises:
-        errors.NotFound: no such device, or another profile's.
+        errors.NotFound: the profile has no such device.
         errors.BadRequest: its tag ``_delete_protection_`` forbids it; the message is the tag's value.
     """
-    doc = _entity_or_raise(profile, device).doc
+    doc = reach.device_or_raise(profile=profile, device=device, is_fresh=True)
     for tag in doc["tags"]:
         if tag["key"] == PROTECTION_TAG:
             raise errors.BadRequest(tag["value"] or "The device is protected from deletion")
-    _docs.drop(f"{profile}#{device}")
     erasures.begin(device=doc)
 
 
@@ -259,7 +207,7 @@ def data_amount(*, profile: str, device: str) -> int:
     """Return how many points a device holds.
 
     Raises:
-        errors.NotFound: no such device, or another profile's.
+        errors.NotFound: the profile has no such device.
     """
-    get_or_raise(profile=profile, device=device)
+    reach.device_or_raise(profile=profile, device=device)
     return store.current().counters(profile, device).records

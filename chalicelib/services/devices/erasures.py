@@ -1,6 +1,7 @@
-"""Erasing a device: it is gone at once, and all that is stored of it goes too, however often that is cut short.
+"""Erasing a device: it is gone at once, and all that is stored of it is removed, even if the removal is interrupted.
 
-A mark stands from before the first thing is removed until nothing can come any more; whoever finds it goes on.
+A marker is written before anything is removed and deleted when no late write can arrive. Any process that finds it
+resumes.
 """
 
 import contextlib
@@ -8,57 +9,60 @@ import contextlib
 from chalicelib import errors, store
 from chalicelib.codec import keys
 from chalicelib.host import clock
+from chalicelib.services import entities
 from chalicelib.services.access import client_ids, tokens
-from chalicelib.services.points import send
-from chalicelib.store import Doc, Entity
+from chalicelib.services.points import fullness
+from chalicelib.store import Doc, Entity, names
 
-_OWNER = "erasures"
 SETTLED_S = 3_600
-"""By then every process has forgotten the device, and the stream has told of its end."""
+"""After this, no process remembers the device, and the stream has reported its end."""
 
 
 def begin(*, device: Doc) -> None:
     """Erase a device: tokens first, then the device itself, then what it holds.
 
     Raises:
-        errors.Unavailable: the device is still there; a repetition goes on. Once it is hidden nothing is raised any
-            more: what is left is removed by ``resume``.
+        errors.Unavailable: the device is still there; a retry resumes. Once the device is hidden nothing is raised:
+            ``resume`` removes the rest.
     """
-    doc = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
-    store.current().put(Entity(_OWNER, f"device#{device['id']}", doc))
-    _hide(doc)
+    marker = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
+    store.current().put(Entity(names.ERASURES, names.device(device["id"]), marker))
+    _hide(marker)
     with contextlib.suppress(errors.Unavailable):
-        _clear(doc)
+        _clear(marker)
 
 
 def resume() -> int:
-    """Go on with every erasure that was begun; return how many were finished. To be called now and then.
+    """Resume every erasure that was begun; return how many were finished. To be called now and then.
 
     Raises:
-        errors.Unavailable: the deadline passed; the next call goes on.
+        errors.Unavailable: the deadline passed; the next call resumes.
     """
     finished = 0
-    for mark in store.current().list(_OWNER, "device#"):
-        _hide(mark.doc)
-        finished += _clear(mark.doc)
+    for marker in store.current().list(names.ERASURES, names.DEVICES):
+        _hide(marker.doc)
+        finished += _clear(marker.doc)
     return finished
 
 
-def _hide(doc: Doc) -> None:
-    tokens.delete_all(device=doc["device"])
-    client_ids.end_sessions(device=doc["device"])
-    store.current().delete(f"profile#{doc['profile']}", [f"device#{doc['device']}"])
+def _hide(marker: Doc) -> None:
+    device, owner = marker["device"], names.profile(marker["profile"])
+    tokens.delete_all(device=device)
+    client_ids.end_sessions(device=device)
+    store.current().delete(owner, [names.device(device)])
+    entities.forget(entities.DEVICE, owner=owner, doc_id=device)
 
 
-def _clear(doc: Doc) -> bool:
-    """Remove what the device holds; return whether nothing can come any more."""
-    here, device, profile = store.current(), doc["device"], doc["profile"]
+def _clear(marker: Doc) -> bool:
+    """Remove what the device holds; return whether no late write can arrive any more."""
+    device, profile = marker["device"], marker["profile"]
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
-    here.drop_segments(device, low, high, profile=profile)
-    send.forget_amount(device)
-    here.delete(f"device#{device}", [entity.name for entity in here.list(f"device#{device}", "")])
-    if not here.is_exclusive and clock.now_ms() - doc["since_ms"] < SETTLED_S * 1000:
+    store.current().drop_segments(device, low, high, profile=profile)
+    fullness.forget(device)
+    owner = names.device(device)
+    store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])
+    if not store.current().is_exclusive and clock.now_ms() - marker["since_ms"] < SETTLED_S * 1000:
         return False
-    here.forget_counters(device, profile=profile)
-    here.delete(_OWNER, [f"device#{device}"])
+    store.current().forget_counters(device, profile=profile)
+    store.current().delete(names.ERASURES, [names.device(device)])
     return True

@@ -1,6 +1,6 @@
 """The built-in networks and connectors that every profile has."""
 
-from chalicelib.schemas.queries import bad
+from chalicelib import errors
 
 HTTPS_NETWORK = "00000000000000000000a001"
 HTTPS_CONNECTOR = "00000000000000000000a002"
@@ -28,11 +28,11 @@ def pair(connector: str | None, network: str | None) -> tuple[str, str]:
     if connector is None and network is None:
         return HTTPS_CONNECTOR, HTTPS_NETWORK
     if connector is None:
-        raise bad("connector", "connector is required with network")
+        raise errors.BadRequest.field("connector", "connector is required with network")
     if network is None:
         network = _NETWORK_OF.get(connector)
         if network is None:
-            raise bad("network", "network is required with connector")
+            raise errors.BadRequest.field("network", "network is required with connector")
     if connector in _NETWORK_OF and _NETWORK_OF[connector] != network:
-        raise bad("network", f"network must be {_NETWORK_OF[connector]} with this connector")
+        raise errors.BadRequest.field("network", f"network must be {_NETWORK_OF[connector]} with this connector")
     return connector, network

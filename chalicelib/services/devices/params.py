@@ -5,56 +5,72 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import jsontext, keys
-from chalicelib.schemas.devices import MAX_PARAMS, ParamIn
-from chalicelib.schemas.queries import bad
-from chalicelib.store import Doc, Entity
+from chalicelib.schemas.params import MAX_PARAMS, ParamIn
+from chalicelib.services import entities
+from chalicelib.services.entities import PARAM
+from chalicelib.store import Doc, Entity, names
 
 
 def list_all(*, device: str, sent_status: bool | None = None) -> list[Doc]:
     """Return ``{"id", "key", "value", "sent"}`` objects in order of creation, all or those with this ``sent``."""
-    docs = [entity.doc for entity in store.current().list(f"device#{device}", "param#")]
+    docs = entities.list_all(PARAM, owner=names.device(device))
     docs.sort(key=lambda doc: doc["place"])
     shown = [{name: doc[name] for name in ("id", "key", "value", "sent")} for doc in docs]
     return [doc for doc in shown if sent_status is None or doc["sent"] == sent_status]
 
 
 def value_of(*, device: str, key: str) -> str | None:
-    """Return the value of the first parameter of this key, or None. Cost: one query."""
-    return next((one["value"] for one in list_all(device=device) if one["key"] == key), None)
+    """Return the value of the first parameter with this key, or None. Cost: one query."""
+    return next((param["value"] for param in list_all(device=device) if param["key"] == key), None)
 
 
 def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
-    """Change the parameters that are named by id and add those that are not.
+    """Change the parameters that have an id, and add the others.
 
     Raises:
-        errors.NotFound: an id that the device does not have; nothing was changed.
+        errors.NotFound: the device has no parameter with this id; nothing was changed.
         errors.BadRequest: a new one lacks key or value, or there would be more than 60; nothing was changed.
+        errors.Conflict: others kept changing one.
+
+    Cost: one query, one conditional write a parameter.
     """
-    here = store.current()
-    known = {entity.doc["id"]: entity for entity in here.list(f"device#{device}", "param#")}
+    owner = names.device(device)
+    known = {entity.doc["id"]: entity for entity in store.current().list(owner, PARAM.prefix)}
+    _check(known, sent)
     place = max((entity.doc["place"] for entity in known.values()), default=0)
-    entities = []
-    for one in sent:
-        old = known.get(one["id"]) if one.get("id") else None
-        if old is None and one.get("id"):
-            raise errors.NotFound("Configuration parameter not found")
-        if old is None:
-            for name in ("key", "value"):
-                if name not in one:
-                    raise bad(name, f"{name} is required")
+    for param in sent:
+        entity = known.get(param.get("id") or "")
+        if entity is None:
             place += 1
-            param_id = keys.new_id()
-            doc: Doc = {"id": param_id, "sent": False, "place": place}
-            old = Entity(f"device#{device}", f"param#{param_id}", doc, 0)
-        entities.append(old._replace(doc=_changed(old.doc, one), version=old.version + 1))
-    count = len({*known, *(entity.doc["id"] for entity in entities)})
+            new: Doc = {"id": keys.new_id(), "sent": False, "place": place}
+            entities.create(PARAM, owner=owner, doc=_merged(new, param))
+        else:
+            _change(entity, param)
+
+
+def _change(entity: Entity, param: ParamIn) -> None:
+    def revised(doc: Doc | None) -> Doc:
+        return _merged(doc or entity.doc, param)
+
+    entities.update(owner=entity.owner, name=entity.name, revise=revised, what="The parameter", entity=entity)
+
+
+def _check(known: dict[str, Entity], sent: Sequence[ParamIn]) -> None:
+    count = len(known)
+    for param in sent:
+        if param.get("id"):
+            if param["id"] not in known:
+                raise errors.NotFound("Configuration parameter not found")
+            continue
+        count += 1
+        for name in ("key", "value"):
+            if name not in param:
+                raise errors.BadRequest.field(name, f"{name} is required")
     if count > MAX_PARAMS:
         raise errors.BadRequest(f"A device may have at most {MAX_PARAMS} configuration parameters, not {count}")
-    for entity in entities:
-        here.put(entity)
 
 
-def _changed(doc: Doc, sent: ParamIn) -> Doc:
+def _merged(doc: Doc, sent: ParamIn) -> Doc:
     changes: dict[str, Any] = {name: sent[name] for name in ("key", "sent") if name in sent}
     if "value" in sent:
         value = sent["value"]
@@ -63,7 +79,7 @@ def _changed(doc: Doc, sent: ParamIn) -> Doc:
 
 
 def set_sent(*, device: str, param: str, is_sent: bool) -> None:
-    """Note that the device has read a parameter, or has not.
+    """Note whether the device has read a parameter.
 
     Raises:
         errors.NotFound: the device has no such parameter.
@@ -77,7 +93,4 @@ def delete(*, device: str, param: str) -> None:
     Raises:
         errors.NotFound: the device has no such parameter.
     """
-    here = store.current()
-    if not keys.is_id(param) or here.get(f"device#{device}", f"param#{param}") is None:
-        raise errors.NotFound("Configuration parameter not found")
-    here.delete(f"device#{device}", [f"param#{param}"])
+    entities.delete(PARAM, owner=names.device(device), doc_id=param)

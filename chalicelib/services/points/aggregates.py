@@ -1,38 +1,40 @@
 """Folding points into calendar buckets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chalicelib import errors
 from chalicelib.codec import keys, periods, times
 from chalicelib.host import clock
 from chalicelib.schemas.queries import PointQuery
-from chalicelib.services.points import directory, queries
-from chalicelib.services.points.queries import Number
+from chalicelib.services.points import directory, totals
+from chalicelib.services.points.directory import Span
+from chalicelib.services.points.filters import Number
 from chalicelib.store import Doc
 
 MAX_BUCKETS = 10_000
 
 
 def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
-    """Return a bucket for each interval that holds a number, by variable as requested and rising start.
+    """Return a bucket for each interval that holds a number: variables in the order asked for, starts rising.
 
     Args:
         device: the device.
-        query: with ``interval`` and ``function``; without bounds, all that the device has up to now.
+        query: with ``interval`` and ``function``; without bounds it covers all points of the device up to now.
 
     Returns:
-        ``{"time", "value"}`` objects, with ``variable`` when several are in play.
+        ``{"time", "value"}`` objects, with ``variable`` if there are several variables.
 
     Raises:
         errors.BadRequest: the range spans more than 10,000 intervals.
 
     Source: TagoIO, query=aggregate; the alignment of buckets to UTC and the bound are ours.
     """
-    variables = query.variables or sorted(directory.read(device=device["id"]))
-    _check_buckets(device, query)
+    known = directory.read(device=device["id"])
+    variables = query.variables or sorted(known)
+    _check_buckets(known, query)
     by_variable: dict[str, list[tuple[int, Any]]] = {}
-    for segment, index, value in queries.numeric_points(device, query):
+    for segment, index, value in totals.numeric_points(device=device, query=query):
         name = segment.names[segment.variables[index]]
         by_variable.setdefault(name, []).append((segment.time_ms - segment.offsets[index], value))
     answer = []
@@ -43,8 +45,8 @@ def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
     return answer
 
 
-def _check_buckets(device: Doc, query: PointQuery) -> None:
-    spans = directory.read(device=device["id"]).values()
+def _check_buckets(known: Mapping[str, Span], query: PointQuery) -> None:
+    spans = known.values()
     if not spans:
         return
     start_ms = query.start_ms if query.start_ms is not None else min(span.first for span in spans) * keys.HOUR_MS
@@ -78,5 +80,5 @@ def _apply(function: str, values: list[Any]) -> Number:
     if function == "max":
         highest: Number = max(values)
         return highest
-    added = queries.add(values)
-    return added if function == "sum" else queries.divide(added, len(values))
+    added = totals.add(values)
+    return added if function == "sum" else totals.divide(added, len(values))

@@ -1,25 +1,29 @@
-"""Finding points by id: the id names the segment, and a forwarding mark there names the one an edit moved it to."""
+"""Finds points by id. The id names the segment; if an edit moved the point, a forwarding mark there names the next."""
 
 from collections.abc import Iterable
 
-from chalicelib import store
+from chalicelib import errors, store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Segment
+from chalicelib.schemas.queries import PointQuery
+from chalicelib.services.points import filters
+from chalicelib.services.points.scan import Run
+from chalicelib.store import Doc
 
 
 def find_all(*, device: str, ids: Iterable[str]) -> list[tuple[Segment, int]]:
-    """Return the living points among ``ids``, each once, as segment and index.
+    """Return the points among ``ids`` that exist, each once, as segment and index.
 
     Cost: one read a segment, one more for each point that an edit moved.
     """
     read: dict[str, Segment | None] = {}
-    found = []
+    places = []
     for point_id in dict.fromkeys(ids):
         if keys.is_id(point_id):
             place = _find(device, point_id, read)
             if place is not None:
-                found.append(place)
-    return found
+                places.append(place)
+    return places
 
 
 def _find(device: str, point_id: str, read: dict[str, Segment | None]) -> tuple[Segment, int] | None:
@@ -45,3 +49,23 @@ def _load(device: str, key: str, read: dict[str, Segment | None]) -> Segment | N
         item = store.current().get_segment(device, key)
         read[key] = segments.decode(item) if item else None
     return read[key]
+
+
+def select(device: Doc, query: PointQuery) -> list[Run]:
+    """Return the points that a query names by id and that pass its other filters, in its order.
+
+    Raises:
+        errors.BadRequest: the device is immutable.
+    """
+    if device["type"] == "immutable":
+        raise errors.BadRequest("Filter using ID(s) is not supported on Immutable Storage Type")
+    wanted = filters.of(device, query, filters.KINDS.get(query.kind.partition("_")[2], 0))
+    places = find_all(device=device["id"], ids=query.ids)
+    points = [
+        (segment.time_ms - segment.offsets[index], segment.point_id(index), segment, index)
+        for segment, index in places
+        if index in wanted.select(segment)
+    ]
+    points.sort(key=lambda point: point[:2], reverse=not query.is_ascending)
+    qty = query.qty if query.kind in ("default", "conditional") else 1
+    return [(segment, [index]) for _, _, segment, index in points[query.skip : query.skip + qty]]

@@ -1,4 +1,4 @@
-"""Chunks: the calendar periods that an immutable device's points are kept and removed by."""
+"""Chunks: the calendar periods by which an immutable device's points are kept and removed."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from chalicelib import errors, store
 from chalicelib.codec import keys, periods, times
 from chalicelib.host import clock
 from chalicelib.services.points import scan
-from chalicelib.services.points.scan import Filter
+from chalicelib.services.points.filters import Filter
 from chalicelib.store import Doc
 
 
 def list_all(*, device: Doc) -> list[dict[str, Any]]:
-    """Return the chunks that hold points, newest first; a mutable device has none.
+    """Return the chunks that hold points, newest first. A mutable device has none.
 
     Returns:
         ``{"id", "amount", "from", "to"}`` objects; the id is the first and last second, ``<from>_<to>``.
@@ -36,10 +36,10 @@ def _show(first_ms: int, period: str, amount: int) -> dict[str, Any]:
 
 
 def delete(*, device: Doc, chunk: str) -> None:
-    """Remove all points of a chunk. A repetition goes on where a failed one ended.
+    """Remove all points of a chunk. A retry resumes.
 
     Raises:
-        errors.NotFound: not the id of one of the device's chunks.
+        errors.NotFound: the device has no chunk with this id.
     """
     first, _, last = chunk.partition("_")
     period = device["chunk_period"]

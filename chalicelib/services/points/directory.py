@@ -1,7 +1,7 @@
 """The directory of a device: its variables, each with the first and the newest UTC hour in which it appeared.
 
-It is written before the segment that needs it and only ever widens, so it may name an hour that holds nothing any
-more, and never misses one: a stale directory costs reads, never a wrong answer.
+It is written before the segment that needs it, and it only widens. So it may name an hour that holds nothing any more,
+but it never misses one: a stale directory costs reads, never a wrong answer.
 """
 
 import json
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.host.cache import Cache
-from chalicelib.store import ABSENT, Entity
+from chalicelib.services import entities
+from chalicelib.store import Doc, names
 
 MAX_BYTES = 380_000
 """What fits into one item of DynamoDB beside its key."""
-_ATTEMPTS = 10
 
 
 class Span(NamedTuple):
@@ -32,8 +32,8 @@ def read(*, device: str) -> dict[str, Span]:
     known = _cache.get(device) if store.current().is_exclusive else None
     if known is not None:
         return known
-    entity = store.current().get(f"device#{device}", "directory")
-    spans = _spans(entity)
+    entity = store.current().get(names.device(device), names.DIRECTORY)
+    spans = _spans(entity.doc if entity else None)
     _cache.put(device, spans)
     return spans
 
@@ -51,28 +51,20 @@ def widen(*, device: str, spans: Mapping[str, Span]) -> None:
     known = _cache.get(device)
     if known is not None and _covers(known, spans):
         return
-    here = store.current()
-    for _ in range(_ATTEMPTS):
-        entity = here.get(f"device#{device}", "directory")
-        merged = _spans(entity)
-        if not _covers(merged, spans):
-            for variable, span in spans.items():
-                old = merged.get(variable, span)
-                merged[variable] = Span(min(old.first, span.first), max(old.newest, span.newest))
-            if len(json.dumps(merged, ensure_ascii=False).encode()) > MAX_BYTES:
-                raise errors.BadRequest("The device has too many different variables")
-            version = entity.version if entity else ABSENT
-            wider = Entity(
-                f"device#{device}",
-                "directory",
-                {"variables": {variable: [*span] for variable, span in merged.items()}},
-                version + 1,
-            )
-            if here.put(wider, expected=version) is not None:
-                continue
-        _cache.put(device, merged)
-        return
-    raise errors.Conflict("Too many requests of this device at once, try again")
+
+    def widened(doc: Doc | None) -> Doc:
+        merged = _spans(doc)
+        if doc is not None and _covers(merged, spans):
+            return doc
+        for variable, span in spans.items():
+            old = merged.get(variable, span)
+            merged[variable] = Span(min(old.first, span.first), max(old.newest, span.newest))
+        if len(json.dumps(merged, ensure_ascii=False).encode()) > MAX_BYTES:
+            raise errors.BadRequest("The device has too many different variables")
+        return {"variables": {variable: [*span] for variable, span in merged.items()}}
+
+    doc = entities.update(owner=names.device(device), name=names.DIRECTORY, revise=widened, what="The directory")
+    _cache.put(device, _spans(doc))
 
 
 def _covers(known: Mapping[str, Span], spans: Mapping[str, Span]) -> bool:
@@ -83,7 +75,5 @@ def _covers(known: Mapping[str, Span], spans: Mapping[str, Span]) -> bool:
     return True
 
 
-def _spans(entity: Entity | None) -> dict[str, Span]:
-    if entity is None:
-        return {}
-    return {variable: Span(*span) for variable, span in entity.doc["variables"].items()}
+def _spans(doc: Doc | None) -> dict[str, Span]:
+    return {} if doc is None else {variable: Span(*span) for variable, span in doc["variables"].items()}

@@ -1,4 +1,4 @@
-"""Changing and removing points: segments are rewritten under a version condition, again after a lost race."""
+"""Changing and removing points. A segment is rewritten under its version, again after each lost race."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -8,9 +8,9 @@ from chalicelib import errors, store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Draft, Moved, Segment
 from chalicelib.host import clock
-from chalicelib.schemas.points import EditIn, item_error
-from chalicelib.schemas.queries import SCALARS, PointQuery
-from chalicelib.services.points import by_id, directory, queries, rules, send
+from chalicelib.schemas.points import EditIn
+from chalicelib.schemas.queries import PointQuery
+from chalicelib.services.points import by_id, directory, fullness, read, rules
 from chalicelib.services.points.directory import Span
 from chalicelib.store import Doc
 
@@ -18,20 +18,20 @@ _ATTEMPTS = 10
 
 
 def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
-    """Change points by id; fields that are not sent stay, ``null`` clears. Unknown ids are no error.
+    """Change points by id. Fields that are not sent keep their value, ``null`` clears one. Unknown ids are no error.
 
     Args:
         device: a mutable device.
-        items: at most 25; of two for one id the later wins.
+        items: at most 25. If two have the same id, the later one wins.
 
     Returns:
         How many points were changed.
 
     Raises:
-        errors.BadRequest: the device is immutable, or an item breaks a rule; then nothing was changed.
+        errors.BadRequest: the device is immutable, or an item breaks a rule; nothing was changed.
         errors.Conflict: others kept changing the same points.
 
-    Cost: one read and one write a segment; a point that moves to another hour, or past its segment's time, costs two
+    Cost: one read and one write a segment. A point that moves to another hour, or past its segment's time, costs two
     writes more.
     """
     if device["type"] == "immutable":
@@ -56,14 +56,14 @@ def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
     try:
         return rules.draft({**old, **sent}, now_ms=0, group="")
     except ValueError as error:
-        raise item_error(index, str(error)) from None
+        raise errors.BadRequest.item(index, str(error)) from None
 
 
 def _edit_one(device: Doc, index: int, item: EditIn) -> bool | None:
-    found = by_id.find_all(device=device["id"], ids=[item["id"]])
-    if not found:
+    places = by_id.find_all(device=device["id"], ids=[item["id"]])
+    if not places:
         return False
-    segment, at = found[0]
+    segment, at = places[0]
     draft = _checked(index, item, segment.point(at))
     newest_ms = segment.time_ms
     if keys.hour_of(draft.time_ms) == keys.hour_of(newest_ms) and draft.time_ms <= newest_ms:
@@ -81,15 +81,15 @@ def _rewrite_line(segment: Segment, at: int, draft: Draft) -> None:
 
 
 def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bool | None:
-    """Put the point into a segment of its own, leave the forwarding mark where its id points, clear where it was.
+    """Put the point into a segment of its own, write the forwarding mark where its id points, clear its old place.
 
-    In this order a crash in between leaves the point readable, and the same edit sent again completes the move.
+    In this order, a crash in between leaves the point readable, and a retry of the edit completes the move.
     """
     created_ms = old.point_created_ms(at)
     digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
     key = keys.segment_key(draft.time_ms, int.from_bytes(digest[:4], "big"))
-    new = segments.build(device["id"], [draft], key, clock.now_ms())
-    new.digest, new.moved = digest, {0: Moved(point_id, created_ms)}
+    new = segments.build(device["id"], [draft], key, clock.now_ms(), digest=digest)
+    new.moved = {0: Moved(point_id, created_ms)}
     hour = keys.hour_of(draft.time_ms)
     directory.widen(device=device["id"], spans={draft.variable: Span(hour, hour)})
     if not _claim(device, new):
@@ -106,22 +106,22 @@ def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bo
 
 
 def _claim(device: Doc, new: Segment) -> bool:
-    """Put the segment of a moved point, or take over the one that the same edit left there before.
+    """Put the segment of a moved point, or take over the one that an earlier try of the same edit left there.
 
-    Taking over raises its version, so that whoever put it cannot take it back any more.
+    Taking over raises its version, so that the earlier try cannot delete it any more.
     """
     item = segments.encode(new)
-    standing = store.current().put_segments([item], profile=device["profile"], now_ms=clock.now_ms())[0]
-    if standing is None:
+    existing = store.current().put_segments([item], profile=device["profile"], now_ms=clock.now_ms()).get(0)
+    if existing is None:
         return True
-    if standing.digest != new.digest:
+    if existing.digest != new.digest:
         raise errors.Conflict("The new time of the point is taken, send another millisecond")
-    new.version = standing.version
+    new.version = existing.version
     return _replace(device, new)
 
 
 def _home(segment: Segment, point_id: str) -> Segment | None:
-    """Return the segment that the id names: this one, or the one it was first stored in."""
+    """Return the segment that the id names: this one, or the one in which the point was first stored."""
     if segment.key == point_id[:20]:
         return segment
     item = store.current().get_segment(segment.device, point_id[:20])
@@ -142,15 +142,13 @@ def delete(*, device: Doc, query: PointQuery) -> int:
     """
     if device["type"] == "immutable":
         raise errors.BadRequest("Data in immutable devices cannot be deleted")
-    if query.kind in (*SCALARS, "aggregate"):
-        raise errors.BadRequest("Invalid query")
     wanted: dict[str, list[int]] = {}
-    for segment, indices in queries.select(device=device, query=query):
+    for segment, indices in read.select(device=device, query=query):
         wanted.setdefault(segment.key, []).extend(indices)
     removed = 0
     for key, indices in wanted.items():
         removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
-    send.forget_amount(device["id"])
+    fullness.forget(device["id"])
     return removed
 
 
@@ -159,14 +157,14 @@ def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
     if item is None:
         return 0
     segment = segments.decode(item)
-    alive = [index for index in indices if index not in segment.dead]
-    for index in alive:
+    existing = [index for index in indices if index not in segment.dead]
+    for index in existing:
         segment.kill(index)
-    if not alive:
+    if not existing:
         return 0
     if segment.points or segment.forwards:
-        return len(alive) if _replace(device, segment) else None
-    return len(alive) if store.current().delete_segment(item, profile=device["profile"]) else None
+        return len(existing) if _replace(device, segment) else None
+    return len(existing) if store.current().delete_segment(item, profile=device["profile"]) else None
 
 
 def _replace(device: Doc, segment: Segment) -> bool:
@@ -175,19 +173,19 @@ def _replace(device: Doc, segment: Segment) -> bool:
 
 
 def _retry(attempt: Callable[[], int | None]) -> int:
-    """Call until it does not answer None, which says that a race was lost."""
+    """Call until the attempt returns a number. None means that it lost a race."""
     for _ in range(_ATTEMPTS):
-        done = attempt()
-        if done is not None:
-            return done
+        count = attempt()
+        if count is not None:
+            return count
     raise errors.Conflict("The points are being changed by others, try again")
 
 
 def empty(*, device: Doc) -> None:
-    """Remove all points of a device, in batches; a repetition goes on where a failed one ended.
+    """Remove all points of a device, in batches. A retry resumes.
 
     Cost: one read a page, one batch write for 25 segments.
     """
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
     store.current().drop_segments(device["id"], low, high, profile=device["profile"])
-    send.forget_amount(device["id"])
+    fullness.forget(device["id"])

@@ -1,9 +1,10 @@
-"""From what a client sent to points that can be stored: every rule of a point, and its finished line."""
+"""Turns what a client sent into points that can be stored: checks every rule of a point and writes its line."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from chalicelib import errors
 from chalicelib.codec import jsontext, keys, numbers, times
 from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Draft
 from chalicelib.schemas import points as schema
@@ -12,16 +13,16 @@ from chalicelib.schemas.points import PointIn
 _clean_names: dict[str, str] = {}
 _MAX_CLEAN_NAMES = 10_000
 _SHORT = schema.MAX_VALUE_BYTES // 4
-"""Characters that fit the limit of a value in any encoding."""
+"""A text of this many characters is within the limit, whatever they are."""
 
 
 def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
-    """Check every item and return the points in rising order of time; equal times keep their order.
+    """Check every item; return the points in rising order of time. Points of equal time keep their order.
 
     Args:
         items: as the schema read them.
-        now_ms: the time of a point that carries none.
-        group: the group of a point that carries none.
+        now_ms: the time of points without one.
+        group: the group of points without one.
 
     Raises:
         errors.BadRequest: the first item that breaks a rule, by index and field.
@@ -32,7 +33,7 @@ def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draf
         try:
             point = draft(item, now_ms=now_ms, group=group)
         except ValueError as error:
-            raise schema.item_error(index, str(error)) from None
+            raise errors.BadRequest.item(index, str(error)) from None
         drafts.append(point)
         if point.time_ms < last_ms:
             is_rising = False
@@ -88,7 +89,7 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
 
 
 def _is_plain(value: object) -> bool:
-    """Tell quickly that a value needs no closer look."""
+    """Return whether a value needs no closer look. Fast."""
     kind = type(value)
     if kind is float:
         return -numbers.MAX_MAGNITUDE < value < numbers.MAX_MAGNITUDE  # type: ignore[operator]
@@ -96,7 +97,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _needs_exact(value: object) -> bool:
-    """Tell whether a value comes back whole only by exact decoding: a fraction kept as Decimal, or over 64 bits."""
+    """Return whether only exact decoding restores a value: a fraction kept as Decimal, or over 64 bits."""
     return isinstance(value, Decimal) or (isinstance(value, int) and not -(2**63) <= value < 2**64)
 
 
@@ -119,7 +120,7 @@ def _group(item: PointIn | dict[str, Any]) -> str | None:
 
 
 def _read_time(time: str | int | float) -> tuple[int, str]:
-    """Return a sent time in milliseconds and as the API writes it.
+    """Return the time that a client sent in milliseconds, and as the API writes it.
 
     Raises:
         ValueError: not a time.

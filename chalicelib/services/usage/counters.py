@@ -1,25 +1,26 @@
-"""Counters of devices and profiles on AWS: what the table's stream says was stored and removed."""
+"""Counters of devices and profiles on AWS, which follow the table's stream: what was stored and removed."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from chalicelib.codec import segments
 from chalicelib.codec.segments import Item
-from chalicelib.store import CounterStore, Sum
+from chalicelib.store import dynamodb_counters
+from chalicelib.store.dynamodb_counters import Delta
 
 
 class Change(NamedTuple):
     """A record of the stream: a segment before and after."""
 
     sequence: str
-    """Rises with time for each device; digits of any number."""
+    """Rises with time for each device. Decimal digits, any number of them."""
     profile: str
     old: Item | None
     new: Item | None
 
     @property
     def device(self) -> str:
-        """Whose segment it is."""
+        """The owner of the segment."""
         item = self.new or self.old
         return item.device if item else ""
 
@@ -29,12 +30,11 @@ def pad(sequence: str) -> str:
     return sequence.zfill(40)
 
 
-def apply(*, changes: Iterable[Change], here: CounterStore) -> int:
+def apply(*, changes: Iterable[Change]) -> int:
     """Add changes to the counters, each once however often and in whatever batches they are delivered.
 
     Args:
         changes: of one shard, in its order.
-        here: the store.
 
     Returns:
         How many changes were added.
@@ -44,19 +44,19 @@ def apply(*, changes: Iterable[Change], here: CounterStore) -> int:
     by_device: dict[str, list[Change]] = {}
     for change in changes:
         by_device.setdefault(change.device, []).append(change)
-    return sum(_apply(own, here) for own in by_device.values())
+    return sum(_apply(own) for own in by_device.values())
 
 
-def _apply(changes: list[Change], here: CounterStore) -> int:
+def _apply(changes: list[Change]) -> int:
     while changes:
-        applied = here.add_sum(_sum(changes))
+        applied = dynamodb_counters.add(_delta(changes))
         if applied is None:
             return len(changes)
         changes = [change for change in changes if pad(change.sequence) > applied]
     return 0
 
 
-def _sum(changes: list[Change]) -> Sum:
+def _delta(changes: list[Change]) -> Delta:
     points_in = records = 0
     last_ms = None
     for change in changes:
@@ -67,4 +67,4 @@ def _sum(changes: list[Change]) -> Sum:
                 points_in += change.new.points
                 last_ms = max(last_ms or segment.created_ms, segment.created_ms)
     last = changes[-1]
-    return Sum(last.device, last.profile, points_in, records, last_ms, pad(changes[0].sequence), pad(last.sequence))
+    return Delta(last.device, last.profile, points_in, records, last_ms, pad(changes[0].sequence), pad(last.sequence))

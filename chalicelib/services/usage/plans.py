@@ -1,4 +1,4 @@
-"""The one table of plans: what a profile may ask for. Its figures stand in plans.json."""
+"""The price plans: what a profile may ask for. plans.json holds the figures."""
 
 import json
 from functools import lru_cache
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEFAULT = "unlimited"
-"""What a profile has that nobody gave a plan: whoever installs Decant owns it."""
+"""The plan of a profile without one: the person who installs Decant owns it."""
 
 
 class Plan(NamedTuple):
@@ -14,12 +14,16 @@ class Plan(NamedTuple):
 
     name: str
     per_minute: dict[str, int]
-    """``METHOD /resource`` to requests."""
+    """Requests by rate. A route's row names its rate."""
     others_per_minute: int | None
-    """For each route that ``per_minute`` does not name."""
+    """Requests of each route whose row names no rate."""
     mqtt_per_minute: dict[str, int]
-    """connect, publish and receive, to how often; in the embedded mode."""
+    """How often to connect, publish and receive; in the embedded mode."""
     requests_per_month: int | None
+
+    def limit(self, rate: str | None) -> int | None:
+        """Return how many requests a minute a rate allows, or None for any number."""
+        return self.others_per_minute if rate is None or not self.per_minute else self.per_minute[rate]
 
 
 @lru_cache(maxsize=1)
@@ -28,5 +32,5 @@ def load() -> dict[str, Plan]:
 
     Source: TagoIO, hard limits per route; the monthly figures and those of other routes are ours.
     """
-    found = json.loads(Path(__file__).with_name("plans.json").read_text())
-    return {name: Plan(name, **limits) for name, limits in found.items()}
+    figures = json.loads(Path(__file__).with_name("plans.json").read_text())
+    return {name: Plan(name, **limits) for name, limits in figures.items()}

@@ -1,0 +1,64 @@
+"""The function that IoT Core asks whether an MQTT client may connect."""
+
+import base64
+import json
+from typing import Any
+
+from chalice.app import Blueprint
+
+from chalicelib import errors, settings
+from chalicelib.host import log
+from chalicelib.schemas.messages import STORED_TOPICS
+from chalicelib.services.access import admission
+from chalicelib.services.access.admission import Admission
+
+bp = Blueprint(__name__)
+
+DISCONNECT_S = 86_400
+REFRESH_S = 900
+"""How often the broker asks again: a deleted token ends its session within this. Each time costs a call."""
+_BINDING_S = DISCONNECT_S + 7_200
+
+
+@bp.lambda_function(name="iot-authorizer")
+def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer whether an MQTT client may connect, and to which topics. If anything is wrong the answer is no."""
+    try:
+        answer = _answer(event, context.invoked_function_arn)
+    except (errors.ApiError, KeyError, ValueError, TypeError) as error:
+        log.line(function="iot-authorizer", refused=type(error).__name__)
+        answer = None
+    return answer or {"isAuthenticated": False}
+
+
+def _answer(event: dict[str, Any], arn: str) -> dict[str, Any] | None:
+    mqtt = event["protocolData"]["mqtt"]
+    token = base64.b64decode(mqtt["password"], validate=True).decode()
+    admitted = admission.admit(token=token, client_id=mqtt["clientId"], keep_s=_BINDING_S)
+    if admitted is None:
+        return None
+    return {
+        "isAuthenticated": True,
+        "principalId": admitted.device,
+        "disconnectAfterInSeconds": DISCONNECT_S,
+        "refreshAfterInSeconds": REFRESH_S,
+        "policyDocuments": [json.dumps(_policy(arn, admitted), separators=(",", ":"))],
+    }
+
+
+def _policy(arn: str, admitted: Admission) -> dict[str, Any]:
+    """Return a policy that allows this client id and the topics of its device."""
+    _, partition, _, region, account = arn.split(":")[:5]
+    base = f"arn:{partition}:iot:{region}:{account}"
+    own = f"device/{admitted.device}/*"
+    statements = [("iot:Connect", [f"{base}:client/{admitted.client_id}"])]
+    if admitted.may_publish:
+        rule = settings.current().basic_ingest_rule
+        topics = [*STORED_TOPICS, *([f"$aws/rules/{rule}/{STORED_TOPICS[0]}"] if rule else [])]
+        shared = [f"{base}:topic/{topic}" for topic in topics]
+        statements.append(("iot:Publish", [*shared, f"{base}:topic/{own}"]))
+    if admitted.may_subscribe:
+        statements.append(("iot:Subscribe", [f"{base}:topicfilter/{own}"]))
+        statements.append(("iot:Receive", [f"{base}:topic/{own}"]))
+    allowed = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in statements]
+    return {"Version": "2012-10-17", "Statement": allowed}

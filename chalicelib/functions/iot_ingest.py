@@ -1,0 +1,54 @@
+"""The function that stores what IoT Core's topic rules pass on."""
+
+import base64
+import binascii
+from typing import Any
+
+from chalice.app import Blueprint
+
+from chalicelib import errors
+from chalicelib.host import dead_letters, deadline, log
+from chalicelib.services.access import client_ids
+from chalicelib.services.devices import ingest
+from chalicelib.services.devices.ingest import Message
+
+bp = Blueprint(__name__)
+
+
+@bp.lambda_function(name="iot-ingest")
+def store(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Store a message.
+
+    If a message can never be stored, it goes to the dead-letter queue with the reason, and the function returns:
+    delivering it again would not help. If the store is down, the function raises and Lambda delivers again; nothing is
+    stored twice.
+
+    Args:
+        event: ``payload`` (base64), ``topic``, ``clientid``, ``timestamp`` (milliseconds) and ``uuid``, as the rule
+            selects them. The UUID distinguishes two equal messages from one that is delivered twice.
+        context: Lambda's.
+
+    Raises:
+        errors.Unavailable: the store is down.
+    """
+    deadline.begin(context)
+    try:
+        added = ingest.store(_message(event))
+    except errors.Unavailable:
+        raise
+    except errors.ApiError as error:
+        dead_letters.keep(reason=error.message, message=event)
+        log.line(function="iot-ingest", refused=error.message[:200])
+        return {"added": 0, "refused": error.message}
+    log.line(function="iot-ingest", points=added)
+    return {"added": added}
+
+
+def _message(event: dict[str, Any]) -> Message:
+    try:
+        payload = base64.b64decode(event["payload"], validate=True)
+        client_id, topic, arrived_ms = event["clientid"], event["topic"], int(event["timestamp"])
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        raise errors.BadRequest("The message is not as the topic rule shapes it") from None
+    sender = client_ids.device_of(client_id=client_id)
+    return Message(sender, client_id, topic, payload, arrived_ms, str(event.get("uuid", "")))

@@ -1,0 +1,65 @@
+"""Writes answers: the one envelope, with CORS headers, whatever happened."""
+
+from typing import Any, NamedTuple
+
+from chalice.app import Response
+
+from chalicelib import errors, settings
+from chalicelib.codec import jsontext
+
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET,POST,PUT,DELETE,OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Content-Type,Cache-Control,Pragma,X-Requested-With,User-Agent,Idempotency-Key,Authorization,Token,"
+        "Device-Token,Account-Token,Profile-Token,Analysis-Token,Network-Token"
+    ),
+    "Access-Control-Max-Age": "86400",
+}
+"""What a browser asks for before it sends a request to another origin."""
+_ALWAYS = {
+    "Content-Type": "application/json",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After",
+}
+
+
+class Json(NamedTuple):
+    """A result that is JSON text already."""
+
+    text: str
+
+
+def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
+    """Return JSON text as an answer."""
+    return Response(body=text, status_code=status, headers={**_ALWAYS, **(more or {})})
+
+
+def ok(result: Any) -> Response:
+    """Answer a result in the envelope.
+
+    Raises:
+        errors.TooLarge: over 5 MB, which Lambda would cut.
+    """
+    text = result.text if isinstance(result, Json) else jsontext.dumps(result)
+    if len(text) > settings.MAX_ANSWER_BYTES:
+        raise errors.TooLarge("The answer is over 5 MB: ask for less")
+    return respond(f'{{"status":true,"result":{text}}}')
+
+
+def failed(message: str, status: int, more: dict[str, str] | None = None, field_errors: Any = None) -> Response:
+    """Answer a failure in the envelope."""
+    answer: dict[str, Any] = {"status": False, "message": message}
+    if field_errors:
+        answer["field_errors"] = field_errors
+    return respond(jsontext.dumps(answer), status, more)
+
+
+def refused(error: errors.ApiError) -> Response:
+    """Answer an error in the envelope."""
+    more = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    return failed(error.message, error.status, more, error.field_errors)
+
+
+def is_ours(response: Response) -> bool:
+    """Return whether an answer was written here, and not by Chalice."""
+    return "Access-Control-Allow-Origin" in response.headers

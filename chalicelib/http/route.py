@@ -1,0 +1,164 @@
+"""A route is one row of data. Everybody who needs to know something about a route reads its row.
+
+The Chalice app is mounted from the rows. The API Gateway document, the throttles of the usage plans,
+docs/compatibility.md and the tests read them too.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from chalice.app import Chalice, Request, Response
+
+from chalicelib import errors
+from chalicelib.codec import tokens
+from chalicelib.codec.querystring import Tree
+from chalicelib.host import deadline, log
+from chalicelib.http import answers, requests
+from chalicelib.services.access import callers, reach
+from chalicelib.services.access.callers import Caller
+from chalicelib.store import Doc
+
+DEVICE, PROFILE = "device", "profile"
+"""Kinds of caller."""
+Need = Literal["read", "write", "full"]
+_MESSAGES = {404: "Route Not Found", 405: "Method Not Allowed"}
+_BROKEN = "Internal error; the log holds the details under this request's id"
+
+
+class Call:
+    """A request on its way through a route.
+
+    Args:
+        request: as Chalice read it.
+        path: the path's parameters.
+    """
+
+    __slots__ = ("_device", "body", "caller", "path", "request")
+    caller: Caller
+    """Who calls. Not set on a route that is open to everybody."""
+    body: Any
+    """What the row's schema read; not set if the row has none."""
+
+    def __init__(self, request: Request, path: Mapping[str, str]) -> None:
+        self.request, self.path = request, path
+        self._device: Doc | None = None
+
+    @property
+    def profile(self) -> str:
+        """The id of the caller's profile."""
+        return self.caller.profile
+
+    @property
+    def device(self) -> Doc:
+        """The device of a device token; for a profile token the one that the path names.
+
+        Raises:
+            errors.NotFound: the profile has no such device.
+        """
+        if self._device is None:
+            self._device = reach.device_or_raise(profile=self.profile, device=self.path["device_id"])
+        return self._device
+
+    @property
+    def query(self) -> Tree:
+        """The query string. Raises errors.BadRequest: too many or too deeply nested parameters."""
+        return requests.query(self.request)
+
+    def note(self, **facts: Any) -> None:
+        """Add facts, such as the number of points, to the request's line in the log."""
+        log.note(self.request, **facts)
+
+    def admit(self, who: tuple[str, ...], need: Need) -> None:
+        """Find out who calls, and check that they may.
+
+        Raises:
+            errors.Denied: no valid token, another kind of token, or one without the permission.
+            errors.BadRequest: the caller's device is deactivated.
+        """
+        caller = _caller(self.request)
+        if caller is None or caller.kind not in who or not caller.may(need):
+            raise errors.Denied
+        self.caller = caller
+        self.note(profile=caller.profile)
+        if caller.kind == DEVICE:
+            self._device = reach.own_device_or_raise(caller)
+            self.note(device=caller.device)
+
+
+class Route(NamedTuple):
+    """A row of the table."""
+
+    method: str
+    path: str
+    handle: Callable[[Call], Any]
+    """Returns the result. The first line of its docstring describes the route."""
+    who: tuple[str, ...] = (PROFILE,)
+    """Kinds of caller. Empty: everybody, without a token."""
+    need: Need = "read"
+    """The permission that the token must have."""
+    body: Callable[[bytes], Any] | None = None
+    """Reads the body, such as a ``Body``. None: there is none, or the function reads it."""
+    rate: str | None = None
+    """The limit of the price plans that applies; None: the one for all other routes."""
+    note: str = ""
+    """For docs/compatibility.md. It starts with ``partly:`` if something is missing."""
+
+
+def mount(app: Chalice, rows: Iterable[Route]) -> None:
+    """Register each row with a Chalice app."""
+    app.register_middleware(_envelope, "http")
+    for row in rows:
+        # No content types: the body's reader checks them, alike for all routes.
+        app.route(row.path, methods=[row.method], name=row.handle.__name__, content_types=[])(_view(app, row))
+
+
+def _view(app: Chalice, row: Route) -> Callable[..., Response]:
+    """Return the view of a row: who calls, may they, what did they send, answer."""
+
+    def view(**path: str) -> Response:
+        request = app.current_request
+        assert request is not None  # noqa: S101 - Chalice sets it before it calls a view
+        call = Call(request, path)
+        try:
+            if row.who:
+                call.admit(row.who, row.need)
+            if row.body is not None:
+                call.body = row.body(requests.json_body(call.request))
+            return answers.ok(row.handle(call))
+        except errors.ApiError as error:
+            if error.__cause__ is not None:
+                call.note(cause=_name_cause(error.__cause__))
+            return answers.refused(error)
+
+    return view
+
+
+def _caller(request: Request) -> Caller | None:
+    """Return the caller that API Gateway's authorizer found, or look for the token where no authorizer runs."""
+    context = request.context.get("authorizer")
+    if context:
+        return callers.from_context(context)
+    text = tokens.from_headers(requests.headers(request))
+    return callers.resolve(text=text) if text else None
+
+
+def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Chalice middleware: replaces the answers that Chalice writes itself, and logs the request."""
+    started_s = time.perf_counter()
+    deadline.begin(event.lambda_context)
+    response = get_response(event)
+    if not answers.is_ours(response):
+        status = response.status_code
+        allow = {name: str(value) for name, value in response.headers.items() if name == "Allow"}
+        response = answers.failed(_MESSAGES.get(status, _BROKEN), status, allow)
+    log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
+    return response
+
+
+def _name_cause(cause: BaseException) -> str:
+    """Return AWS's code of a store's error, else its type. The text may hold data and is left out."""
+    inner = cause.__cause__ if isinstance(cause, errors.ApiError) and cause.__cause__ else cause
+    response = getattr(inner, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(code or type(inner).__name__)

@@ -1,0 +1,101 @@
+"""Reads JSON bodies with pydantic, and says in one sentence what is wrong with one that breaks a rule."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from chalicelib import errors
+
+T = TypeVar("T")
+
+_BY_TYPE = {
+    "missing": "is required",
+    "finite_number": "must be a finite number",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+}
+
+
+class Body(Generic[T]):
+    """The JSON body of a route.
+
+    Args:
+        adapter: checks the shape.
+        then: checks what a shape cannot say, or turns it into another one. Raises ``errors.BadRequest``.
+        empty: what an empty body means; without it an empty body is an error.
+    """
+
+    def __init__(
+        self, adapter: TypeAdapter[Any], *, then: Callable[[Any], T] | None = None, empty: T | None = None
+    ) -> None:
+        self._adapter, self._then, self._empty = adapter, then, empty
+
+    def __call__(self, raw: bytes) -> T:
+        """Return what the client sent.
+
+        Raises:
+            errors.BadRequest: not JSON, or a field that breaks a rule.
+        """
+        if not raw.strip():
+            if self._empty is None:
+                raise errors.BadRequest("The body is empty: send JSON")
+            return self._empty
+        sent: T = read_json(self._adapter, raw)
+        return sent if self._then is None else self._then(sent)
+
+
+def read_json(adapter: TypeAdapter[T], raw: bytes) -> T:
+    """Parse and check a JSON text in one step.
+
+    Raises:
+        errors.BadRequest: names the item, the field and the rule, or the place where the JSON breaks.
+    """
+    try:
+        return adapter.validate_json(raw)
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def explain(error: ValidationError) -> errors.BadRequest:
+    """Turn pydantic's report into one message and ``field_errors``, the first problem of each field only."""
+    reasons: dict[str, list[str]] = {}
+    seen: set[tuple[int | str, ...]] = set()
+    problems = error.errors(include_url=False, include_input=False)
+    finite = {tuple(problem["loc"][:2]) for problem in problems if problem["type"] == "finite_number"}
+    for problem in problems:
+        location = problem["loc"]
+        if problem["type"] == "json_invalid":
+            return errors.BadRequest(problem["msg"])
+        place = location[:2] if location and isinstance(location[0], int) else location[:1]
+        if place not in seen:
+            seen.add(place)
+            reason = "must be a finite number" if place in finite else _reason(dict(problem))
+            owner, text = _name(place, reason)
+            reasons.setdefault(owner, []).append(text)
+    first, texts = next(iter(reasons.items()))
+    message = f"Item {first}: {texts[0]}" if first.isdigit() else texts[0]
+    return errors.BadRequest(message, reasons)
+
+
+def _reason(problem: dict[str, Any]) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    field = next((part for part in problem["loc"] if isinstance(part, str)), "")
+    if field == "value" and problem["type"] != "missing":
+        return "must be a string, a number or a boolean"
+    known = _BY_TYPE.get(problem["type"])
+    return known if known else problem["msg"][:1].lower() + problem["msg"][1:]
+
+
+def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
+    if not place:
+        return "body", f"The body {reason}"
+    owner = str(place[0])
+    if isinstance(place[0], int):
+        return owner, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
+    return owner, f"{owner} {reason}"

@@ -1,0 +1,24 @@
+"""Fields that several nouns share, as pydantic types."""
+
+from typing import Annotated
+
+from pydantic import Field, StrictStr
+from typing_extensions import TypedDict
+
+MAX_TAGS = 30
+
+Id = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{24}$")]
+Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
+Description = Annotated[StrictStr, Field(max_length=1_000)] | None
+Serial = Annotated[StrictStr, Field(max_length=100, pattern=r"^[^#\x00-\x1f]*$")]
+"""A serial number. It is part of a key in the store, where ``#`` separates."""
+
+
+class Tag(TypedDict):
+    """A label."""
+
+    key: Annotated[StrictStr, Field(min_length=1, max_length=100)]
+    value: Annotated[StrictStr, Field(max_length=500)]
+
+
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]

@@ -1,0 +1,112 @@
+"""The parameters that every list has: page, amount, fields, orderBy and filter.
+
+Each noun states with a ``ListShape`` what its list can be asked. ``services.entities.page`` answers.
+
+Source: TagoIO, "Managing devices", and the official clients.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from chalicelib import errors
+from chalicelib.codec import times
+from chalicelib.codec.querystring import Tree
+from chalicelib.schemas import parameters
+
+MAX_AMOUNT = 10_000
+MAX_PAGE = 999_999_999
+
+Kind = Literal["text", "flag", "since"]
+"""text: equal, or like it where ``*`` stands for anything; flag: true or false; since: not before a date or span."""
+
+
+class ListShape(NamedTuple):
+    """What a list can be asked."""
+
+    fields: tuple[str, ...]
+    """Fields that may be asked for."""
+    default: tuple[str, ...]
+    """Fields of a row if none are asked for."""
+    sortable: tuple[str, ...]
+    filters: Mapping[str, Kind]
+    always: tuple[str, ...] = ()
+    """Fields that each row has, whatever was asked for."""
+    order: str = "name,asc"
+    """``field,direction`` if none is asked for."""
+    has_tags: bool = True
+    """Whether rows have tags to filter by."""
+
+
+@dataclass(slots=True)
+class ListQuery:
+    """A page of a list, filtered and sorted."""
+
+    page: int = 1
+    amount: int = 20
+    fields: list[str] = field(default_factory=list)
+    order: str = "name"
+    is_ascending: bool = True
+    filters: dict[str, Any] = field(default_factory=dict)
+    """Field to the wanted text (``*`` stands for anything), boolean, or since when in milliseconds."""
+    tags: list[dict[str, str]] = field(default_factory=list)
+    """Each with a key, a value or both. A row must have all of them."""
+
+
+def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
+    """Read the parameters of a list.
+
+    Args:
+        tree: the query string.
+        shape: what the list can be asked.
+        now_ms: what relative times count from.
+
+    Raises:
+        errors.BadRequest: names the parameter and what is allowed.
+    """
+    query = ListQuery(
+        page=max(1, parameters.whole(tree, "page", 1, -MAX_PAGE, MAX_PAGE)),
+        amount=parameters.whole(tree, "amount", 20, 1, MAX_AMOUNT),
+    )
+    asked = [name for text in parameters.many(tree, "fields") for name in text.split(",")]
+    chosen = [parameters.choice("fields", name, shape.fields) for name in asked] or shape.default
+    query.fields = [*dict.fromkeys((*shape.always, *chosen))]
+    name, _, direction = (parameters.one(tree, "orderBy") or shape.order).partition(",")
+    query.order = parameters.choice("orderBy", name.strip(), shape.sortable)
+    direction = direction.strip().lower() or "asc"
+    query.is_ascending = parameters.choice("orderBy", direction, ("asc", "desc")) == "asc"
+    filters = tree.get("filter", {})
+    if isinstance(filters, dict):
+        _read_filters(query, filters, shape, now_ms)
+    return query
+
+
+def _read_filters(query: ListQuery, filters: Tree, shape: ListShape, now_ms: int) -> None:
+    for name in filters:
+        shown = f"filter[{name[:50]}]"
+        kind = shape.filters.get(name)
+        if name == "tags" and shape.has_tags:
+            query.tags = _read_tags(filters[name])
+        elif kind == "flag":
+            query.filters[name] = parameters.flag(filters, name, shown)
+        elif kind == "since":
+            query.filters[name] = _since(shown, parameters.one(filters, name, shown) or "", now_ms)
+        elif kind == "text":
+            query.filters[name] = parameters.one(filters, name, shown) or ""
+        else:
+            known = (*shape.filters, "tags") if shape.has_tags else (*shape.filters,)
+            raise errors.BadRequest.field("filter", f"{shown} is not known: filter by {', '.join(known)}")
+
+
+def _read_tags(value: Any) -> list[dict[str, str]]:
+    pairs: list[Any] = list(value.values()) if isinstance(value, dict) else [None]
+    if not all(isinstance(pair, dict) for pair in pairs):
+        raise errors.BadRequest.field("filter", "filter[tags] must be a list of key and value")
+    return [{part: texts[-1] for part, texts in pair.items() if part in ("key", "value")} for pair in pairs]
+
+
+def _since(shown: str, text: str, now_ms: int) -> int:
+    try:
+        return times.parse_bound(text, now_ms=now_ms, is_end=False)
+    except ValueError:
+        raise errors.BadRequest.field("filter", f"{shown} must be a date or a span such as 1 day") from None

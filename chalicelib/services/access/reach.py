@@ -1,0 +1,31 @@
+"""Which device a caller may reach."""
+
+from chalicelib import errors
+from chalicelib.services import entities
+from chalicelib.services.access.callers import Caller
+from chalicelib.store import Doc, names
+
+
+def device_or_raise(*, profile: str, device: str, is_fresh: bool = False) -> Doc:
+    """Return a device of the profile. Cost: none within a minute of the last read, else half a read; one if fresh.
+
+    Raises:
+        errors.NotFound: the profile has no such device.
+    """
+    return entities.get_or_raise(entities.DEVICE, owner=names.profile(profile), doc_id=device, is_fresh=is_fresh)
+
+
+def own_device_or_raise(caller: Caller) -> Doc:
+    """Return the device that a device token stands for.
+
+    Raises:
+        errors.Denied: the device is gone.
+        errors.BadRequest: the device is deactivated.
+    """
+    try:
+        device = device_or_raise(profile=caller.profile, device=caller.device)
+    except errors.NotFound:
+        raise errors.Denied from None
+    if not device["active"]:
+        raise errors.BadRequest("Device is deactivated")
+    return device

@@ -1,0 +1,210 @@
+"""Documents that an owner has many of: the one place that creates, reads, changes, deletes and lists them.
+
+Every change is made under the version that was read, so no change is lost when several are made at once.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from chalicelib import errors, settings, store
+from chalicelib.codec import keys, times
+from chalicelib.host.cache import Cache
+from chalicelib.schemas.lists import ListQuery
+from chalicelib.store import ABSENT, Doc, Entity, names
+
+_ATTEMPTS = 10
+Row = dict[str, Any]
+"""A document as clients see it."""
+
+
+class Kind(NamedTuple):
+    """A kind of document."""
+
+    noun: str
+    """For messages."""
+    prefix: str
+    """What its names begin with."""
+    cache: Cache[Doc] | None = None
+    """Documents read within the last minute, by owner and id."""
+
+
+DEVICE = Kind("Device", names.DEVICES, Cache(ttl_s=settings.CACHE_S))
+ACTION = Kind("Action", names.ACTIONS)
+PARAM = Kind("Configuration parameter", names.PARAMS)
+
+
+def create(kind: Kind, *, owner: str, doc: Doc) -> None:
+    """Store a new document under its ``id``. Cost: one conditional write.
+
+    Raises:
+        errors.Conflict: the owner has one with this id.
+    """
+    if store.current().put_if(Entity(owner, kind.prefix + doc["id"], doc), version=ABSENT) is not None:
+        raise errors.Conflict(f"{kind.noun} {doc['id']} exists already")
+
+
+def get_or_raise(kind: Kind, *, owner: str, doc_id: str, is_fresh: bool = True) -> Doc:
+    """Return a document.
+
+    Args:
+        kind: of document.
+        owner: from ``names``.
+        doc_id: as the client sent it.
+        is_fresh: whether it must be read now. Otherwise it may be a minute old, if the kind is cached.
+
+    Raises:
+        errors.NotFound: the owner has no such document.
+
+    Cost: one read. If not fresh: none within a minute of the last read, else half a read.
+    """
+    key = f"{owner}/{doc_id}"
+    if not is_fresh and kind.cache is not None:
+        cached = kind.cache.get(key)
+        if cached is not None:
+            return cached
+    doc = _entity_or_raise(kind, owner, doc_id, is_consistent=is_fresh).doc
+    if kind.cache is not None:
+        kind.cache.put(key, doc)
+    return doc
+
+
+def _entity_or_raise(kind: Kind, owner: str, doc_id: str, *, is_consistent: bool = True) -> Entity:
+    is_id = keys.is_id(doc_id)
+    entity = store.current().get(owner, kind.prefix + doc_id, is_consistent=is_consistent) if is_id else None
+    if entity is None:
+        raise errors.NotFound(f"{kind.noun} not found")
+    return entity
+
+
+def list_all(kind: Kind, *, owner: str) -> list[Doc]:
+    """Return every document of the owner, in order of id. Cost: reads all of them."""
+    return [entity.doc for entity in store.current().list(owner, kind.prefix)]
+
+
+def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mapping[str, Any]]) -> Doc:
+    """Change some fields of a document; return it as it is now.
+
+    Args:
+        kind: of document.
+        owner: from ``names``.
+        doc_id: as the client sent it.
+        revise: returns the changed fields of the document it gets. It is called again after a lost race.
+
+    Raises:
+        errors.NotFound: the owner has no such document.
+        errors.Conflict: others kept changing it.
+
+    Cost: one read and one conditional write.
+    """
+
+    def merged(doc: Doc | None) -> Doc:
+        if doc is None:
+            raise errors.NotFound(f"{kind.noun} not found")
+        return {**doc, **revise(doc)}
+
+    name = kind.prefix + doc_id
+    entity = _entity_or_raise(kind, owner, doc_id)
+    doc = update(owner=owner, name=name, revise=merged, what=f"The {kind.noun.lower()}", entity=entity)
+    forget(kind, owner=owner, doc_id=doc_id)
+    return doc
+
+
+def update(
+    *, owner: str, name: str, revise: Callable[[Doc | None], Doc], what: str, entity: Entity | None = None
+) -> Doc:
+    """Create or change an entity under its version, again after each lost race; return the document that is stored.
+
+    Args:
+        owner: from ``names``.
+        name: from ``names``.
+        revise: returns the new document from the stored one, which is None if there is none. If it returns the very
+            same object, nothing is written.
+        what: names the entity in the error.
+        entity: the entity as it was read before, which saves a read.
+
+    Raises:
+        errors.Conflict: others kept changing it.
+    """
+    if entity is None:
+        entity = store.current().get(owner, name)
+    for _ in range(_ATTEMPTS):
+        doc = revise(entity.doc if entity else None)
+        if entity is not None and doc is entity.doc:
+            return doc
+        version = entity.version if entity else ABSENT
+        expires_at = entity.expires_at if entity else None
+        if store.current().put_if(Entity(owner, name, doc, version + 1, expires_at), version=version) is None:
+            return doc
+        entity = store.current().get(owner, name)
+    raise errors.Conflict(f"{what} is being changed by others, try again")
+
+
+def delete(kind: Kind, *, owner: str, doc_id: str) -> None:
+    """Delete a document.
+
+    Raises:
+        errors.NotFound: the owner has no such document.
+
+    Cost: one read and one write.
+    """
+    _entity_or_raise(kind, owner, doc_id)
+    store.current().delete(owner, [kind.prefix + doc_id])
+    forget(kind, owner=owner, doc_id=doc_id)
+
+
+def forget(kind: Kind, *, owner: str, doc_id: str) -> None:
+    """Read the document anew next time."""
+    if kind.cache is not None:
+        kind.cache.drop(f"{owner}/{doc_id}")
+
+
+def page(rows: Iterable[Row], query: ListQuery, complete: Callable[[Row], Row] | None = None) -> list[Row]:
+    """Return a page of a list: the rows that pass the filters, in order, cut, with the fields that were asked for.
+
+    Args:
+        rows: all documents of the list, as clients see them.
+        query: filters, order, page and fields.
+        complete: adds fields that are costly to look up. Only rows of the page pay for it.
+    """
+    kept = [row for row in rows if _passes(row, query)]
+    kept.sort(key=lambda row: row.get("id") or row["token"])
+    kept.sort(key=lambda row: _rank(row[query.order]), reverse=not query.is_ascending)
+    shown = kept[(query.page - 1) * query.amount :][: query.amount]
+    if complete is not None:
+        shown = [complete(row) for row in shown]
+    return [{name: row[name] for name in query.fields} for row in shown]
+
+
+def _rank(value: Any) -> tuple[bool, str]:
+    """Rank absent values first, and text without regard to case."""
+    return (value is not None, value.casefold() if isinstance(value, str) else repr(value))
+
+
+def _passes(row: Row, query: ListQuery) -> bool:
+    for name, wanted in query.filters.items():
+        value = row[name]["id"] if isinstance(row[name], dict) else row[name]
+        if isinstance(wanted, bool):
+            if value != wanted:
+                return False
+        elif isinstance(wanted, int):
+            if value is None or times.parse_time(value) < wanted:
+                return False
+        elif wanted is not None and not is_like(str(value), wanted):
+            return False
+    return not query.tags or has_tags(row["tags"], query.tags)
+
+
+def has_tags(tags: list[dict[str, str]], wanted: list[dict[str, str]]) -> bool:
+    """Return whether each wanted tag is among ``tags``. A wanted tag may name a key only, or a value only."""
+    return all(any(all(tag[part] == text for part, text in pair.items()) for tag in tags) for pair in wanted)
+
+
+def is_like(text: str, pattern: str) -> bool:
+    """Return whether a text matches a pattern in which ``*`` stands for anything, without regard to case.
+
+    >>> is_like("Immutable one", "*MUTABLE*"), is_like("one", "on"), is_like("a.b", "a?b")
+    (True, False, False)
+    """
+    parts = (re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*"))
+    return re.fullmatch(".*?".join(parts), text, re.IGNORECASE | re.DOTALL) is not None

@@ -1,0 +1,137 @@
+"""Answers queries: points as JSON text, or numbers. This module alone decides what each kind of query means."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chalicelib import errors, settings
+from chalicelib.codec import jsontext, segments, times
+from chalicelib.codec.segments import Item
+from chalicelib.host import clock
+from chalicelib.schemas.queries import PointQuery
+from chalicelib.services.points import aggregates, by_id, directory, filters, per_variable, scan, totals
+from chalicelib.services.points.scan import Run
+from chalicelib.store import Doc
+
+
+class Answer(NamedTuple):
+    """What a query came to."""
+
+    text: str
+    """JSON."""
+    points: int
+    """How many points it holds."""
+
+
+def answer(*, device: Doc, query: PointQuery) -> Answer:
+    """Answer a query.
+
+    Raises:
+        errors.BadRequest: ids on an immutable device, or too many buckets.
+        errors.TooLarge: the answer would be over 5 MB.
+        errors.Unavailable: the query took longer than its deadline.
+
+    Cost: docs/architecture.md lists it by kind of query.
+    """
+    compute = _NUMBERS.get(query.kind)
+    if compute is not None:
+        return Answer(jsontext.dumps(compute(device=device, query=query)), 0)
+    runs = select(device=device, query=query)
+    return Answer(_splice(runs, details=query.details), sum(len(indices) for _, indices in runs))
+
+
+def select(*, device: Doc, query: PointQuery) -> list[Run]:
+    """Return the points that a query names, in the order of the answer.
+
+    Raises:
+        errors.BadRequest: ids on an immutable device, or a query that names no points.
+    """
+    if query.ids:
+        return by_id.select(device, query)
+    take = _POINTS.get(query.kind)
+    if take is None:
+        raise errors.BadRequest("Invalid query")
+    return take(device=device, query=query)
+
+
+def _ordered(*, device: Doc, query: PointQuery) -> list[Run]:
+    """Take ``qty`` points after ``skip`` of each variable, or of all together if none is named."""
+    wanted, count = filters.of(device, query), query.skip + query.qty
+    if not query.variables:
+        page = per_variable.first_page(count)
+        runs = scan.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
+        return per_variable.take(runs, query.skip, query.qty)
+    known = directory.read(device=device["id"])
+    taken = per_variable.take_each(device, query.variables, known, wanted, count, is_ascending=query.is_ascending)
+    return [run for name in query.variables for run in per_variable.take(taken[name], query.skip, query.qty)]
+
+
+def _edge(*, device: Doc, query: PointQuery) -> list[Run]:
+    """Take each variable's last or first point, value or location."""
+    edge, _, what = query.kind.partition("_")
+    known = directory.read(device=device["id"])
+    names = query.variables or sorted(known)
+    wanted = filters.of(device, query, filters.KINDS[what])
+    taken = per_variable.take_each(device, names, known, wanted, 1, is_ascending=edge == "first")
+    return [run for name in names for run in taken[name]]
+
+
+def _by_creation(*, device: Doc, query: PointQuery) -> list[Run]:
+    """Take each variable's first or last stored point. Reads every header in range: nothing orders by creation."""
+    is_first = query.kind == "first_insert"
+    best: dict[str, tuple[tuple[int, str], Item, int]] = {}
+    wanted = filters.of(device, query)
+    decode = totals.reader(wanted)
+    for item in scan.items(device["id"], wanted, is_ascending=False, first_page=100):
+        segment = decode(item)
+        for index in wanted.select(segment):
+            name = segment.names[segment.variables[index]]
+            rank = (segment.point_created_ms(index), segment.point_id(index))
+            if name not in best or (rank < best[name][0] if is_first else rank > best[name][0]):
+                best[name] = (rank, item, index)
+    order = query.variables or sorted(best)
+    return [(segments.decode(best[name][1]), [best[name][2]]) for name in order if name in best]
+
+
+def _scalar(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function of one number, so that the number is answered as the settings say."""
+
+    def value(*, device: Doc, query: PointQuery) -> Any:
+        number = compute(device=device, query=query)
+        if not settings.current().scalar_as_list:
+            return number
+        return [] if number is None else [{"time": times.to_iso(clock.now_ms()), "value": number}]
+
+    return value
+
+
+_POINTS: dict[str, Callable[..., list[Run]]] = {
+    "default": _ordered,
+    "conditional": _ordered,
+    **{f"{edge}_{what}": _edge for edge in ("last", "first") for what in ("item", "value", "location")},
+    **{f"{edge}_insert": _by_creation for edge in ("last", "first")},
+    "min": totals.extremes,
+    "max": totals.extremes,
+}
+"""Kinds of query that name points."""
+_NUMBERS: dict[str, Callable[..., Any]] = {
+    "count": _scalar(totals.count),
+    "avg": _scalar(totals.total),
+    "sum": _scalar(totals.total),
+    "aggregate": aggregates.aggregate,
+}
+"""Kinds of query that compute."""
+
+
+def _splice(runs: list[Run], *, details: bool) -> str:
+    """Join points into the text of a JSON array.
+
+    Raises:
+        errors.TooLarge: the text would be over 5 MB.
+    """
+    parts: list[str] = []
+    for segment, indices in runs:
+        parts.extend(segments.splice(segment, indices, details=details))
+    text = "[" + ",".join(parts) + "]"
+    if len(text) > settings.MAX_ANSWER_BYTES or len(text) * 4 > settings.MAX_ANSWER_BYTES < len(text.encode()):
+        raise errors.TooLarge("The answer is over 5 MB: ask for less with qty, or narrow start_date and end_date")
+    return text

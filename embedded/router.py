@@ -1,0 +1,36 @@
+"""Finds the resource of a path as API Gateway does."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class Router:
+    """Finds resources. A fixed part of a path goes before a placeholder.
+
+    Args:
+        resources: such as ``/device/{device_id}``.
+    """
+
+    def __init__(self, resources: Iterable[str]) -> None:
+        self._root: dict[str, Any] = {}
+        for resource in resources:
+            node = self._root
+            for part in resource.strip("/").split("/"):
+                is_placeholder = part.startswith("{")
+                node = node.setdefault("{}" if is_placeholder else part, {})
+                if is_placeholder:
+                    node["name"] = part[1:-1]
+            node["resource"] = resource
+
+    def find(self, path: str) -> tuple[str, dict[str, str]] | None:
+        """Return the resource and its path parameters, as sent, or None."""
+        node, parameters = self._root, {}
+        for part in path.strip("/").split("/"):
+            below = node.get(part) if part not in ("{}", "name", "resource") else None
+            if below is None:
+                below = node.get("{}")
+                if below is None or not part:
+                    return None
+                parameters[below["name"]] = part
+            node = below
+        return (node["resource"], parameters) if "resource" in node else None
