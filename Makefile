@@ -29,6 +29,7 @@ endif
 docs: $(VENV)/.dev
 	$(BIN)/python -m embedded.settings_page
 	$(BIN)/python -m deploy.cost
+	$(BIN)/python -m deploy.compatibility
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
