@@ -12,22 +12,23 @@ os.environ.update(
 
 import botocore.handlers
 from moto import mock_aws
-from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import settings, store
 from chalicelib.host import cache, events, log, mqtt, secret
 from chalicelib.store.dynamodb import DynamoStore
-from chalicelib.store.models import EntityModel, SegmentModel
 from chalicelib.store.sqlite import SqliteStore
 from tests.cloud.deployment import is_named
 from tests.kit.clock import NOW_MS, Clock
 from tests.kit.faults import client, count_hooks
 from tests.kit.policies import record, take_violations
+from tests.kit.quick_moto import quicken
 from tests.kit.strict_dynamodb import be_strict
+from tests.kit.tables import create_tables, empty_tables
 from tests.kit.world import Recorder, World
 from tests.program import Program
 
 botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", record))
+quicken()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -41,8 +42,7 @@ def pytest_collection_modifyitems(config, items):
 def dynamodb():
     """moto's DynamoDB with both tables, as strict as DynamoDB itself."""
     with mock_aws():
-        for model in (SegmentModel, EntityModel):
-            model.create_table(wait=True)
+        create_tables()
         client().meta.events.register("before-parameter-build.dynamodb", be_strict)
         yield
 
@@ -79,10 +79,7 @@ def dynamo(dynamodb, clean_process):
     hooks = count_hooks()
     yield dynamo_store
     assert count_hooks() == hooks, "a fault outlived its test"
-    for account in dynamodb_backends.values():
-        for region in account.values():
-            for table in region.tables.values():
-                table.items.clear()
+    empty_tables()
 
 
 @pytest.fixture(params=["sqlite", "dynamo"])

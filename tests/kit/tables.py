@@ -1,0 +1,19 @@
+"""Makes both tables in moto, and empties them."""
+
+from moto.dynamodb.models import dynamodb_backends
+
+from chalicelib.store.models import EntityModel, SegmentModel
+
+
+def create_tables():
+    """Make both tables."""
+    for model in (SegmentModel, EntityModel):
+        model.create_table(wait=True)
+
+
+def empty_tables():
+    """Remove every item. moto sorts a whole table for each query, so items that a test left would slow down the next."""
+    for account in dynamodb_backends.values():
+        for region in account.values():
+            for table in region.tables.values():
+                table.items.clear()
