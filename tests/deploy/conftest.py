@@ -1,9 +1,11 @@
+import compileall
 import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -30,31 +32,63 @@ def packaged(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the project without the app's dependencies, which would make six functions of 20 MB each to upload."""
+    folder = tmp_path_factory.mktemp("project")
+    copy(ROOT, folder)
+    (folder / "requirements.txt").write_text("")
+    compileall.compile_dir(folder, quiet=1)
+    return folder
+
+
 def copy(source, target):
     target.mkdir(parents=True, exist_ok=True)
     for part in (*PARTS, ".chalice/deployments"):
         if (source / part).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "deployed", *(["deployments"] if source == ROOT else []))
+            ignored = shutil.ignore_patterns("deployed", *(["__pycache__", "deployments"] if source == ROOT else []))
             shutil.copytree(source / part, target / part, ignore=ignored, dirs_exist_ok=True)
         elif (source / part).exists():
             shutil.copy(source / part, target / part)
 
 
-class Account:
-    """An AWS account of moto's, and the command lines that work on it from a copy of the project."""
+class Server:
+    """A moto server, a process of its own; it holds one account at a time."""
 
-    def __init__(self, packaged, folder, **environment):
-        self.folder, self.documents_folder = folder / "project", folder / "documents"
-        copy(packaged, self.folder)
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.deploy.moto_server", str(self.documents_folder)],
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.deploy.moto_server"],
             cwd=ROOT,
-            env=os.environ | CREDENTIALS | environment,
+            env=os.environ | CREDENTIALS,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.url = self.server.stdout.readline().strip()
+        self.url = self.process.stdout.readline().strip()
+
+    def empty(self, **account):
+        """Start anew with an empty account."""
+        request = urllib.request.Request(
+            f"{self.url}/moto-api/reset", json.dumps(account).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
+
+    def close(self):
+        """End the process."""
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Account:
+    """An empty AWS account on a moto server, and the command lines that work on it from a copy of the project."""
+
+    def __init__(self, project, folder, server, concurrency=1_000):
+        self.folder, self.documents_folder = folder / "project", folder / "documents"
+        copy(project, self.folder)
+        self.url, self.clients = server.url, {}
+        server.empty(documents=str(self.documents_folder), concurrency=concurrency)
 
     def command(self, *arguments):
         return [sys.executable, "-m", "deploy", *arguments]
@@ -80,7 +114,10 @@ class Account:
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
 
     def client(self, service):
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION)
+        """Return a client of a service, made once: loading its description takes a tenth of a second."""
+        if service not in self.clients:
+            self.clients[service] = boto3.client(service, endpoint_url=self.url, region_name=REGION)
+        return self.clients[service]
 
     @property
     def documents(self):
@@ -96,20 +133,16 @@ class Account:
             text = text.replace(old, new)
         file.write_text(text)
 
-    def close(self):
-        self.server.terminate()
-        self.server.wait()
-        self.server.stdout.close()
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """A moto server for all tests: its first calls take three seconds, to load the services."""
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def open_account(packaged, tmp_path):
-    opened = []
-
-    def do(**environment):
-        opened.append(Account(packaged, tmp_path / str(len(opened)), **environment))
-        return opened[-1]
-
-    yield do
-    for account in opened:
-        account.close()
+def open_account(project, tmp_path, moto_server):
+    """Make the account of a test."""
+    return lambda **options: Account(project, tmp_path, moto_server, **options)

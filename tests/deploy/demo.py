@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.deploy.conftest import ROOT, Account, copy
+from tests.deploy.conftest import ROOT, Account, Server, copy
 
 STORY = (
     ("See what would be made", "diff"),
@@ -20,10 +20,11 @@ STORY = (
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        packaged = Path(folder) / "packaged"
-        copy(ROOT, packaged)
-        account = Account(packaged, Path(folder))
+        source = Path(folder) / "source"
+        copy(ROOT, source)
+        server = Server()
         try:
+            account = Account(source, Path(folder), server)
             print(f"A moto server stands in for AWS: {account.url}\n")
             for title, *arguments in STORY:
                 print(f"# {title}\n$ python -m deploy {' '.join(arguments)}", flush=True)
@@ -34,7 +35,7 @@ def main():
                 if done.returncode:
                     return done.returncode
         finally:
-            account.close()
+            server.close()
     return 0
 
 

@@ -1,4 +1,6 @@
-"""A moto server for the real command line: ``python -m tests.deploy.moto_server DOCUMENTS``; prints its URL.
+"""A moto server for the real command line: ``python -m tests.deploy.moto_server``; prints its URL.
+
+A POST to /moto-api/reset empties its account; the body names the folder DOCUMENTS and the account's concurrency.
 
 moto reads OpenAPI 3 only and wants a description and complete mocks, where Chalice sends Swagger 2: each document is
 completed before moto reads it, and written to the folder DOCUMENTS as it was sent. It knows no IoT authorizers and no protocol of
@@ -7,8 +9,6 @@ function, forgets a stage's settings when it is deployed again, and cannot take 
 """
 
 import json
-import os
-import sys
 import threading
 from pathlib import Path
 
@@ -18,13 +18,16 @@ from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.iot.models import FakeDomainConfiguration
 from moto.iot.responses import IoTResponse
+from moto.moto_api._internal.responses import MotoAPIResponse
 from moto.server import ThreadedMotoServer
 
 AUTHORIZERS = {}
+ACCOUNT = {}
+"""What the last reset set: ``documents``, a folder, and ``concurrency``."""
 
 
 def completed(document):
-    documents = Path(sys.argv[1])
+    documents = Path(ACCOUNT["documents"])
     documents.mkdir(parents=True, exist_ok=True)
     (documents / f"{len(list(documents.iterdir())):03d}.json").write_text(json.dumps(document))
     document = json.loads(json.dumps(document))
@@ -119,7 +122,7 @@ def to_description_dict_of(self):
 
 
 def get_account_settings(self):
-    return json.dumps({"AccountLimit": {"ConcurrentExecutions": int(os.environ.get("CONCURRENCY", "1000"))}})
+    return json.dumps({"AccountLimit": {"ConcurrentExecutions": ACCOUNT["concurrency"]}})
 
 
 update_configuration, get_configuration = LambdaFunction.update_configuration, LambdaFunction.get_configuration
@@ -134,7 +137,18 @@ def get_configuration_of(self, on_create=False):
     return get_configuration(self, on_create) | {"LoggingConfig": getattr(self, "logging", {"LogFormat": "Text"})}
 
 
+reset_response = MotoAPIResponse.reset_response
+
+
+def reset_response_of(self, request, full_url, headers):
+    AUTHORIZERS.clear()
+    PROTOCOLS.clear()
+    ACCOUNT.update(json.loads(request.data))
+    return reset_response(self, request, full_url, headers)
+
+
 def complete_moto():
+    MotoAPIResponse.reset_response = reset_response_of
     LambdaFunction.update_configuration = update_configuration_of
     LambdaFunction.get_configuration = get_configuration_of
     LambdaResponse.get_account_settings = get_account_settings

@@ -227,14 +227,14 @@ def older(account):
     account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
 
 
-def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account, packaged):
+def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account, project):
     older(account)
     first = account.run("up")
     assert "housekeeping" not in first
     put_profile(account, "free")
     account.run("up")
     before = keys_by_plan(account)
-    copy(packaged, account.folder)
+    copy(project, account.folder)
     upgraded = account.run("up")
     assert "created     log group /aws/lambda/decant-dev-housekeeping" in upgraded
     assert "repaired    usage plan decant-dev-free" in upgraded and "repaired    stream mapping" in upgraded
@@ -316,14 +316,14 @@ def test_another_clone_finds_the_deployment_and_down_leaves_only_data(account):
 
 
 def test_account_without_concurrency_to_reserve_is_warned_and_deployed(open_account):
-    account = open_account(CONCURRENCY="10")
+    account = open_account(concurrency=10)
     assert "warning" in account.run("up")
     reserved = account.client("lambda").get_function_concurrency(FunctionName="decant-dev-iot-authorizer")
     assert "ReservedConcurrentExecutions" not in reserved
     assert re.search(r"^warn +concurrency", account.run("check"), re.MULTILINE)
 
 
-def test_two_stages_in_one_account_do_not_meet(account, packaged):
+def test_two_stages_in_one_account_do_not_meet(account, project):
     account.run("up", "--stage", "dev")
     account.run("up", "--stage", "prod")
     assert "0 faults" in account.run("check", "--stage", "dev") and "0 faults" in account.run(
@@ -332,7 +332,7 @@ def test_two_stages_in_one_account_do_not_meet(account, packaged):
     table = account.client("dynamodb").describe_table(TableName="decant-prod-segments")["Table"]
     assert table["DeletionProtectionEnabled"] is True
     shutil.rmtree(account.folder / ".chalice")
-    copy(packaged, account.folder)  # a fresh clone: neither the record nor the configuration of stage prod
+    copy(project, account.folder)  # a fresh clone: neither the record nor the configuration of stage prod
     account.run("down", "--stage", "prod", "--data")
     left = inventory(account)
     assert not [name for name in left["functions"] + left["roles"] + left["tables"] if "prod" in name]
