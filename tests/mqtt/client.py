@@ -100,10 +100,11 @@ class Client:
         self.paho.loop_stop()
 
     def vanish(self):
-        """Lose the connection without a word."""
+        """Lose the connection without a word. The shutdown comes first: it wakes paho's loop, which would sleep a second."""
+        connection = self.paho.socket()
+        connection.shutdown(socket.SHUT_RDWR)
         self.paho.loop_stop()
-        self.paho.socket().shutdown(socket.SHUT_RDWR)
-        self.paho.socket().close()
+        connection.close()
 
 
 class Raw:
