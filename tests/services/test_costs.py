@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib.codec import keys
+from chalicelib.services.points import scan
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.world import World, point
@@ -151,3 +152,14 @@ def test_sqlite_post_of_known_variables_is_one_insert(clock, sqlite):
 )  # fmt: skip
 def test_query_without_variables_reads_the_directory_once(warm, query):
     assert cost_of(lambda: warm.read(**query))[0]["GetItem"] == 1
+
+
+def test_ascending_read_sorts_an_hour_once_however_many_requests_it_has(sqlite, clock, monkeypatch):
+    world, sorts = World(), []
+    for number in range(60):
+        world.send(point("a", number, time=HOUR_START - 3 * keys.HOUR_MS + (number * 37 % 60) * 1_000))
+    split = scan._split
+    monkeypatch.setattr(scan, "_split", lambda *args: sorts.append(1) or split(*args))
+    read = world.read(ordination="ascending", qty=60)
+    assert [one["value"] for one in read] == sorted(range(60), key=lambda number: number * 37 % 60)
+    assert len(sorts) == 1

@@ -31,7 +31,7 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
         selected = wanted.select(segment)
         if selected:
             pending.append((segment, selected))
-        if not pending:
+        if not pending or (is_ascending and _is_same_hour(item, boundary)):
             continue
         if len(pending) == 1 and _is_whole(pending[0], boundary, is_ascending):
             run_segment, indices = pending.pop()
@@ -64,6 +64,11 @@ def _with_boundary(stored: Iterator[Item], is_ascending: bool) -> Iterator[tuple
         previous = item
     if previous is not None:
         yield previous, None
+
+
+def _is_same_hour(item: Item, boundary: int | None) -> bool:
+    """Return whether the next segment is of the same hour, so that no point of this one can be given out yet."""
+    return boundary is not None and keys.hour_of(boundary) == keys.hour_of(keys.key_time_ms(item.key))
 
 
 def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
