@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bench.driver import START, Load, Result
 
 SIZES = (1_000, 10_000, 100_000)
 BATCH = 100
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Server:
 
     def fresh(self) -> str:
         """Return the token of a device without points and without a limit on their number."""
-        if self.name != "decant":
-            return os.urandom(8).hex() if self.name == "naive" else self.token
+        if not self.profile_token:
+            return self.token or os.urandom(8).hex()
         body = {"name": "Bench", "type": "immutable", "chunk_period": "month", "chunk_retention": 36}
         request = urllib.request.Request(
             self.url + "/device",
@@ -76,8 +77,15 @@ def pin(core: int, process_id: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def started(name: str, directory: Path) -> Iterator[Server]:
-    """Start a server on the first core and wait until it answers."""
+def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Server]:
+    """Start a server on the first core and wait until it answers.
+
+    Args:
+        name: decant, naive, or empty.
+        directory: for its data and its log; made here.
+        checkout: of Decant: this one, or an older one to compare with.
+    """
+    directory.mkdir()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {
@@ -85,12 +93,14 @@ def started(name: str, directory: Path) -> Iterator[Server]:
         "DECANT_HTTP_PORT": str(port),
         "DECANT_MQTT_PORT": str(mqtt_port := free_port()),
         "NAIVE_DB": str(directory / "naive.db"),
-        "NAIVE_PORT": str(port),
+        "BENCH_PORT": str(port),
     }
-    module = "local" if name == "decant" else "bench.naive"
+    module = f"bench.{name}"
+    if name == "decant":
+        module = "embedded" if (checkout / "embedded").exists() else "local"  # as release 0.1.0 named it
     with (directory / f"{name}.log").open("w+") as log:
         began_s = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, text=True)
+        process = subprocess.Popen([sys.executable, "-m", module], cwd=checkout, env=environment, stdout=log, text=True)
         pin(0, process.pid)
         try:
             server = Server(name, url, process=process, mqtt_port=mqtt_port)
@@ -157,13 +167,16 @@ def loads(scale: float) -> Iterator[tuple[str, int, Any]]:
             yield f"{name}, {size:,} stored", 1, get
 
 
-def measure(servers: list[Server], scale: float, repeats: int) -> dict[str, dict[str, Result]]:
+def measure(servers: list[Server], options: argparse.Namespace) -> dict[str, dict[str, Result]]:
     """Run every load on every server in turn and keep the run with the median rate."""
     found: dict[str, dict[str, Result]] = {}
-    for name, _, run in loads(scale):
-        results: dict[str, list[Result]] = {server.name: [] for server in servers}
-        for _ in range(repeats):
-            for server in servers:
+    for name, _, run in loads(options.scale):
+        if options.only not in name:
+            continue
+        asked = [server for server in servers if server.name != "empty" or name.startswith("POST 1,")]
+        results: dict[str, list[Result]] = {server.name: [] for server in asked}
+        for _ in range(options.repeats):
+            for server in asked:
                 results[server.name].append(run(server))
         rate = statistics.median_low
         found[name] = {
@@ -177,8 +190,7 @@ def measure(servers: list[Server], scale: float, repeats: int) -> dict[str, dict
 def row(name: str, by_server: dict[str, Result]) -> str:
     cells = [f"{one.per_second:,.0f} | {one.p50:.2f} / {one.p99:.2f}" for one in by_server.values()]
     results = list(by_server.values())
-    if len(results) == 2:
-        cells.append(f"{results[0].per_second / results[1].per_second:.1f} ×")
+    cells += [f"{results[0].per_second / other.per_second:.2f} ×" for other in results[1:]]
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -207,7 +219,7 @@ def measure_mqtt(servers: list[Server], scale: float, repeats: int) -> dict[str,
         results: dict[str, list[Result]] = {server.name: [] for server in servers}
         for _ in range(repeats):
             for server in servers:
-                token = server.fresh() if server.name == "decant" else "any"
+                token = server.fresh() if server.profile_token else "any"
                 port = server.mqtt_port
                 results[server.name].append(mqtt.run("127.0.0.1", port, token, count=count, connections=connections))
         middle = repeats // 2
@@ -226,6 +238,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--url", help="measure this server alone, such as http://127.0.0.1:8000")
     parser.add_argument("--token", help="of a device there that may be filled")
+    parser.add_argument("--against", type=Path, help="another checkout of Decant, to measure instead of bench/naive.py")
+    parser.add_argument("--only", default="", help="only loads whose name has this text, and nothing of MQTT")
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer requests")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
@@ -235,24 +249,32 @@ def main() -> None:
             servers = [Server("server", options.url, options.token)]
         else:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            servers = [stack.enter_context(started(name, directory)) for name in ("decant", "naive")]
+            servers = [stack.enter_context(started("decant", directory / "decant"))]
+            if options.against:
+                other = stack.enter_context(started("decant", directory / "other", options.against.resolve()))
+                servers.append(replace(other, name="other"))
+            else:
+                servers += [stack.enter_context(started(name, directory / name)) for name in ("naive", "empty")]
         pin(1)
         print(describe())
-        print(f"| | {' | '.join(f'{one.name}, requests/s | p50 / p99 ms' for one in servers)} | ratio |")
-        print("|---" * (2 * len(servers) + 2) + "|")
-        found = measure(servers, options.scale, options.repeats)
-        if not options.url:
+        shown = [server for server in servers if server.name != "empty"]
+        print(f"| | {' | '.join(f'{one.name}, requests/s | p50 / p99 ms' for one in shown)} | ratio |")
+        print("|---" * (2 * len(shown) + 2) + "|")
+        found = measure(servers, options)
+        if not options.url and not options.only:
             peer = stack.enter_context(started_peer())
-            print("\n| | decant, messages/s | p50 / p99 ms | amqtt, messages/s | p50 / p99 ms | ratio |")
+            rival = "other" if options.against else "amqtt"
+            print(f"\n| | decant, messages/s | p50 / p99 ms | {rival}, messages/s | p50 / p99 ms | ratio |")
             print("|---" * 6 + "|")
-            found |= measure_mqtt([servers[0], peer], options.scale, options.repeats)
+            rivals = servers if options.against else [servers[0], peer]
+            found |= measure_mqtt(rivals, options.scale, options.repeats)
             before_mb, token = servers[0].memory_mb(), servers[0].fresh()
             idle_mb = mqtt.hold("127.0.0.1", servers[0].mqtt_port, token, 1_000, servers[0].memory_mb)
             print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
         about = {one.name: {"startup_s": round(one.startup_s, 2), "memory_mb": one.memory_mb()} for one in servers}
         for name, facts in about.items():
             print(f"{name}: {facts['startup_s']} s to the first answer, {facts['memory_mb']} MB at the end")
-        loads_ms = {} if options.url else imports.measure()
+        loads_ms = {} if options.url or options.only else imports.measure()
         for name, milliseconds in loads_ms.items():
             print(f"{name}: loaded in {milliseconds:.0f} ms")
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 MODULES = {
     "http": "app",
     "authorizer": "chalicelib.functions.authorizer",
-    "iot-ingest, iot-authorizer": "chalicelib.functions.iot",
+    "iot-authorizer": "chalicelib.functions.iot_authorizer",
+    "iot-ingest": "chalicelib.functions.iot_ingest",
     "counters": "chalicelib.functions.counters",
     "housekeeping": "chalicelib.functions.housekeeping",
 }

@@ -111,5 +111,5 @@ def shape(row: tuple) -> dict:
 
 if __name__ == "__main__":
     uvicorn.run(
-        app, port=int(os.environ["NAIVE_PORT"]), loop="uvloop", http="httptools", log_level="warning", access_log=False
+        app, port=int(os.environ["BENCH_PORT"]), loop="uvloop", http="httptools", log_level="warning", access_log=False
     )

@@ -29,6 +29,8 @@ from embedded.mqtt.broker import Broker
 from embedded.settings import EmbeddedSettings, load
 
 _DAY_S = 86_400
+_GC_THRESHOLDS = (50_000, 20, 100)
+"""Requests leave few cycles behind: look for them after so many objects, not after Python's 700."""
 _FLUSH_S = 0.2
 """A system call a line would be a twentieth of what a request costs."""
 
@@ -117,6 +119,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     # What was imported stays: it need not be looked at again and again for garbage.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     chores = [
         asyncio.create_task(chore)
         for chore in (_flush_often(lines), _purge_daily(sqlite), listeners.sweep_often(mqtt_broker))

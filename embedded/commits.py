@@ -22,6 +22,7 @@ class GroupCommit:
         self._store = store
         self._is_alone = is_alone
         self._done: asyncio.Future[bool] | None = None
+        self._waiters: list[asyncio.Future[bool]] = []
         self._latest_s = 0.0
         store.grouped = True
         store.on_begin = self._begin
@@ -52,6 +53,10 @@ class GroupCommit:
         except errors.Unavailable:
             is_kept = False
         done.set_result(is_kept)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(is_kept)
 
     def settle(self, then: Callable[[bool], None], *, is_alone: bool) -> None:
         """Call ``then`` when everything written so far is committed, with False if it was undone.
@@ -76,4 +81,9 @@ class GroupCommit:
             return True
         if self._is_alone():
             self._commit()
-        return await asyncio.shield(done)
+        if done.done():
+            return done.result()
+        # A waiter of its own, as a cancelled request must not cancel the others'. Cheaper than asyncio.shield.
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter

@@ -134,6 +134,7 @@ class Gateway:
                 "resourcePath": found[0],
                 "httpMethod": method,
                 "requestId": f"{self._prefix}-{self._count:x}",
+                "headers": headers,  # as ``requests.headers`` keeps them: ASGI's names are in lower case
             },
             "body": text or None,
             "isBase64Encoded": is_base64,

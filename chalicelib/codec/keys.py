@@ -69,6 +69,16 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-def arrival_suffix(microsecond: int) -> int:
-    """Return a suffix for what arrived in this microsecond of its millisecond: later sorts higher, else random."""
-    return (microsecond % 1000) << 22 | secrets.randbits(22)
+def digest_suffix(digest: bytes) -> int:
+    """Return the suffix of a request that has a digest of its own: a retry gets the same."""
+    return int.from_bytes(digest[:4], "big")
+
+
+def arrival_suffix(microsecond: int, noise: bytes) -> int:
+    """Return a suffix for what arrived in this microsecond of its millisecond: later ones sort higher.
+
+    Args:
+        microsecond: since 1970.
+        noise: random; its first four bytes decide between requests of one microsecond.
+    """
+    return (microsecond % 1000) << 22 | int.from_bytes(noise[:4], "big") >> 10

@@ -148,7 +148,6 @@ def build(
     created_ms: int,
     *,
     digest: bytes = b"",
-    expires_at: int | None = None,
 ) -> Segment:
     """Make a segment of points of one UTC hour.
 
@@ -158,7 +157,6 @@ def build(
         key: from ``keys.segment_key``.
         created_ms: when the request arrived, milliseconds since 1970.
         digest: see Item.
-        expires_at: seconds since 1970, or None: never.
     """
     positions: dict[str, int] = {}
     variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
@@ -173,9 +171,27 @@ def build(
         kinds=[draft[2] for draft in drafts],
         lines=[draft[3] for draft in drafts],
         digest=digest,
-        expires_at=expires_at,
         is_exact=any(draft[4] for draft in drafts),
     )
+
+
+def pack(
+    device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, digest: bytes, expires_at: int | None
+) -> Item:
+    """Return the item of new points: ``encode`` of ``build`` in one step.
+
+    Raises:
+        ValueError: it would not fit into one item of the store.
+    """
+    positions: dict[str, int] = {}
+    variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
+    newest_ms = key_time_ms(key)
+    offsets, kinds = [newest_ms - draft[0] for draft in drafts], [draft[2] for draft in drafts]
+    header = _header(created_ms, [*positions], variables, offsets, kinds)
+    if any([draft[4] for draft in drafts]):
+        header["x"] = 1
+    body = _body(header, [draft[3] for draft in drafts])
+    return Item(device, key, body, digest, len(drafts), 1, expires_at)
 
 
 def encode(segment: Segment) -> Item:
@@ -184,16 +200,7 @@ def encode(segment: Segment) -> Item:
     Raises:
         ValueError: it would not fit into one item of the store.
     """
-    header: dict[str, Any] = {
-        "v": 1,
-        "c": segment.created_ms,
-        "n": segment.names,
-        "i": _column(segment.variables),
-        "t": _column(segment.offsets),
-        "k": _column(segment.kinds),
-    }
-    if len(segment.offsets) > 1:
-        header["l"] = len(segment.offsets)
+    header = _header(segment.created_ms, segment.names, segment.variables, segment.offsets, segment.kinds)
     if segment.is_exact:
         header["x"] = 1
     if not segment.is_sorted:
@@ -204,14 +211,35 @@ def encode(segment: Segment) -> Item:
         header["m"] = [[index, *origin] for index, origin in segment.moved.items()]
     if segment.forwards:
         header["f"] = list(segment.forwards.items())
-    body = orjson.dumps(header) + b"\n" + "\n".join(segment.lines).encode()
+    body = _body(header, segment.lines)
+    return Item(segment.device, segment.key, body, segment.digest, segment.points, segment.version, segment.expires_at)
+
+
+def _header(
+    created_ms: int, names: list[str], variables: list[int], offsets: list[int], kinds: list[int]
+) -> dict[str, Any]:
+    header: dict[str, Any] = {
+        "v": 1,
+        "c": created_ms,
+        "n": names,
+        "i": _column(variables),
+        "t": _column(offsets),
+        "k": _column(kinds),
+    }
+    if len(offsets) > 1:
+        header["l"] = len(offsets)
+    return header
+
+
+def _body(header: dict[str, Any], lines: list[str]) -> bytes:
+    body = orjson.dumps(header) + b"\n" + "\n".join(lines).encode()
     if len(body) > UNIT_BYTES:
         deflated = zlib.compress(body, 1)
         if -(-len(deflated) // UNIT_BYTES) < -(-len(body) // UNIT_BYTES):
             body = deflated
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(f"the points of one hour take {len(body)} bytes, more than {MAX_BODY_BYTES}")
-    return Item(segment.device, segment.key, body, segment.digest, segment.points, segment.version, segment.expires_at)
+    return body
 
 
 def _column(values: list[int]) -> int | list[int]:

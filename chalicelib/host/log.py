@@ -24,24 +24,30 @@ _slot = Slot(_stdout)
 use = _slot.use
 
 
-def note(request: Request, **facts: Any) -> None:
-    """Add facts, such as the profile or how many points, to the request's line."""
-    request.context.setdefault("decant", {}).update(facts)
+def facts(request: Request) -> dict[str, Any]:
+    """Return the facts that only this request's line will hold, such as its number of points. Add to them."""
+    noted: dict[str, Any] = request.context.setdefault("decant", {})
+    return noted
 
 
 def request(event: Request, status: int, elapsed_ms: float) -> None:
     """Write the line of a finished request."""
     context = event.context
-    facts: dict[str, Any] = {
+    written: dict[str, Any] = {
         "request_id": context.get("requestId"),
         "method": event.method,
         "route": event.path,
         "status": status,
         "ms": round(elapsed_ms, 2),
     }
-    line(**facts, **context.get("decant", {}))
+    written.update(facts(event))
+    _write(written)
 
 
-def line(**facts: Any) -> None:
-    """Write a line: what a request or a function did."""
-    _slot.current()(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE).decode())
+def line(**written: Any) -> None:
+    """Write a line: what a function did that no HTTP request called."""
+    _write(written)
+
+
+def _write(written: dict[str, Any]) -> None:
+    _slot.current()(orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode())

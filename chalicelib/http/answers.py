@@ -23,6 +23,19 @@ _ALWAYS = {
 }
 
 
+class _TextResponse(Response):
+    """An answer in text. Chalice need not look for header lists and binary types in it."""
+
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
+        """Return the answer as API Gateway takes it."""
+        return {
+            "headers": self.headers,
+            "multiValueHeaders": {},
+            "statusCode": self.status_code,
+            "body": self.body,
+        }
+
+
 class Json(NamedTuple):
     """A result that is JSON text already."""
 
@@ -31,7 +44,8 @@ class Json(NamedTuple):
 
 def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
     """Return JSON text as an answer."""
-    return Response(body=text, status_code=status, headers={**_ALWAYS, **(more or {})})
+    headers: dict[str, str | list[str]] = {**_ALWAYS, **more} if more else {**_ALWAYS}
+    return _TextResponse(body=text, status_code=status, headers=headers)
 
 
 def ok(result: Any) -> Response:

@@ -34,7 +34,7 @@ class Call:
         path: the path's parameters.
     """
 
-    __slots__ = ("_device", "body", "caller", "path", "request")
+    __slots__ = ("_device", "_facts", "body", "caller", "path", "request")
     caller: Caller
     """Who calls. Not set on a route that is open to everybody."""
     body: Any
@@ -43,6 +43,7 @@ class Call:
     def __init__(self, request: Request, path: Mapping[str, str]) -> None:
         self.request, self.path = request, path
         self._device: Doc | None = None
+        self._facts = log.facts(request)
 
     @property
     def profile(self) -> str:
@@ -67,7 +68,7 @@ class Call:
 
     def note(self, **facts: Any) -> None:
         """Add facts, such as the number of points, to the request's line in the log."""
-        log.note(self.request, **facts)
+        self._facts.update(facts)
 
     def admit(self, who: tuple[str, ...], need: Need) -> None:
         """Find out who calls, and check that they may.
@@ -80,10 +81,10 @@ class Call:
         if caller is None or caller.kind not in who or not caller.may(need):
             raise errors.Denied
         self.caller = caller
-        self.note(profile=caller.profile)
+        self._facts["profile"] = caller.profile
         if caller.kind == DEVICE:
             self._device = reach.own_device_or_raise(caller)
-            self.note(device=caller.device)
+            self._facts["device"] = caller.device
 
 
 class Route(NamedTuple):

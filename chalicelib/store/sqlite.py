@@ -1,12 +1,11 @@
 """The store of the embedded mode: one SQLite file, one connection that writes.
 
-With ``grouped`` off, each call is a transaction of its own. With it on, the first write opens a transaction and
-calls ``on_begin``; whoever set that commits later, and must not answer anybody before (group commit).
+With ``grouped`` off, each call is a transaction. With it on, the first write opens a transaction and calls
+``on_begin``. The owner of that callback commits later, and answers nobody before (group commit).
 """
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import orjson
 from chalicelib import errors
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, clock
-from chalicelib.store import ABSENT, Conflict, Counters, Entity, names
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -24,8 +23,6 @@ CREATE TABLE IF NOT EXISTS segments (
 CREATE TABLE IF NOT EXISTS entities (
     owner TEXT NOT NULL, name TEXT NOT NULL, doc TEXT NOT NULL, version INTEGER NOT NULL,
     expires_at INTEGER, PRIMARY KEY (owner, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counters (
-    owner TEXT PRIMARY KEY, input INTEGER NOT NULL, records INTEGER NOT NULL, last_input_ms INTEGER) WITHOUT ROWID;
 """
 _COLUMNS = "device, key, body, digest, points, version, expires_at"
 _INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -37,6 +34,41 @@ _UPSERT = (
 _FIRST_PAGE = 2
 _PAGE = 128
 _MAX_CODE_POINT = "\U0010ffff"
+
+
+class _Write:
+    """A call that writes: opens a transaction if none is open. If it fails, only the call is undone.
+
+    Without grouping it commits at the end, or undoes everything.
+    """
+
+    def __init__(self, store: "SqliteStore", db: sqlite3.Connection) -> None:
+        self._store, self._db = store, db
+
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        store.writes += 1
+        if not self._db.in_transaction:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise errors.Unavailable from error
+            if store.grouped:
+                store.on_begin()
+        return self._db
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            if not self._store.grouped:
+                self._store.commit()
+            return
+        if not self._store.grouped:
+            self._store.rollback()
+        elif isinstance(error, sqlite3.Error) and not self._db.in_transaction:
+            # A full disk makes SQLite undo the whole transaction, and so what others wrote in this turn.
+            self._store.is_lost = True
+        if isinstance(error, sqlite3.Error):
+            raise errors.Unavailable from error
 
 
 class SqliteStore:
@@ -52,16 +84,18 @@ class SqliteStore:
     def __init__(self, path: Path | str, *, synchronous: str = "FULL") -> None:
         self.grouped = False
         self.writes = 0
-        """How many calls have written; whoever groups them looks whether there are more."""
+        """How many calls have written. The group commit compares it to see whether there are more."""
         self.on_begin: Callable[[], None] = lambda: None
-        self._pending: dict[str, list[int]] = {}
-        self._is_lost = False
+        self.is_lost = False
+        """Whether SQLite undid the present transaction by itself."""
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA page_size=8192")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA cache_size=-16000")
-        self._db.executescript(SCHEMA)
+        self._db.executescript(SCHEMA + sqlite_counters.SCHEMA)
+        self._counters = sqlite_counters.PendingCounters(self._db)
+        self._write = _Write(self, self._db)
 
     @property
     def in_transaction(self) -> bool:
@@ -69,15 +103,15 @@ class SqliteStore:
         return self._db.in_transaction
 
     def commit(self) -> None:
-        """Make what was written since ``on_begin`` last.
+        """Commit what was written since ``on_begin``.
 
         Raises:
-            errors.Unavailable: it could not be kept (a full disk, say); all of it is undone.
+            errors.Unavailable: SQLite cannot keep it (the disk is full, say); all of it is undone.
         """
         try:
-            if self._is_lost:
+            if self.is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
-            self._flush_counters()
+            self._counters.flush()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self.rollback()
@@ -85,8 +119,8 @@ class SqliteStore:
 
     def rollback(self) -> None:
         """Undo what was written since ``on_begin``."""
-        self._pending.clear()
-        self._is_lost = False
+        self._counters.clear()
+        self.is_lost = False
         cache.clear_all()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -96,31 +130,6 @@ class SqliteStore:
         if self._db.in_transaction:
             self.commit()
         self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction if none is open; a failing call is undone alone, and without grouping it commits."""
-        begins = not self._db.in_transaction
-        self.writes += 1
-        try:
-            if begins:
-                self._db.execute("BEGIN IMMEDIATE")
-                if self.grouped:
-                    self.on_begin()
-            yield self._db
-        except sqlite3.Error as error:
-            if not self.grouped:
-                self.rollback()
-            elif not self._db.in_transaction:
-                # A full disk makes SQLite undo everything, the others' writes of this turn too.
-                self._is_lost = True
-            raise errors.Unavailable from error
-        except BaseException:
-            if not self.grouped:
-                self.rollback()
-            raise
-        if not self.grouped:
-            self.commit()
 
     def _rows(self, sql: str, *parameters: object) -> list[Any]:
         try:
@@ -132,7 +141,7 @@ class SqliteStore:
         """See Store. All items go in together or not at all."""
         conflicts: dict[int, Item] = {}
         stored = 0
-        with self._writing() as db:
+        with self._write as db:
             if len(items) > 1:
                 db.execute("SAVEPOINT request")
             try:
@@ -148,7 +157,7 @@ class SqliteStore:
             finally:
                 if len(items) > 1:
                     db.execute("RELEASE request")
-            self._add(items[0].device, profile, stored, stored, now_ms)
+            self._counters.add(items[0].device, profile, stored, stored, now_ms)
         return conflicts
 
     def _existing(self, item: Item) -> Item:
@@ -193,7 +202,7 @@ class SqliteStore:
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
-        with self._writing() as db:
+        with self._write as db:
             old = db.execute(
                 "SELECT points FROM segments WHERE device = ? AND key = ? AND version = ?",
                 (item.device, item.key, item.version - 1),
@@ -205,30 +214,30 @@ class SqliteStore:
                 "WHERE device = ? AND key = ?",
                 (item.body, item.digest, item.points, item.version, item.expires_at, item.device, item.key),
             )
-            self._add(item.device, profile, 0, item.points - old[0])
+            self._counters.add(item.device, profile, 0, item.points - old[0])
         return True
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
-        with self._writing() as db:
+        with self._write as db:
             row = db.execute(
                 "DELETE FROM segments WHERE device = ? AND key = ? AND version = ? RETURNING points",
                 (item.device, item.key, item.version),
             ).fetchone()
             if row is None:
                 return False
-            self._add(item.device, profile, 0, -row[0])
+            self._counters.add(item.device, profile, 0, -row[0])
         return True
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
         """See Store. One statement."""
-        with self._writing() as db:
+        with self._write as db:
             where = "WHERE device = ? AND key >= ? AND key <= ?"
             points: int = db.execute(
                 f"SELECT COALESCE(SUM(points), 0) FROM segments {where}", (device, low, high)
             ).fetchone()[0]
             db.execute(f"DELETE FROM segments {where}", (device, low, high))
-            self._add(device, profile, 0, -points)
+            self._counters.add(device, profile, 0, -points)
         return points
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
@@ -241,12 +250,12 @@ class SqliteStore:
 
     def put(self, entity: Entity) -> None:
         """See Store."""
-        with self._writing() as db:
+        with self._write as db:
             db.execute(_UPSERT, _row(entity))
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """See Store."""
-        with self._writing() as db:
+        with self._write as db:
             existing = self.get(entity.owner, entity.name)
             if version != (existing.version if existing else ABSENT):
                 return Conflict(existing)
@@ -255,7 +264,7 @@ class SqliteStore:
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
         """See Store."""
-        with self._writing() as db:
+        with self._write as db:
             for name in names:
                 db.execute("DELETE FROM entities WHERE owner = ? AND name = ?", (owner, name))
 
@@ -269,58 +278,32 @@ class SqliteStore:
         return [_entity(row) for row in rows]
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """See Store. Exact: kept in the transaction of what they count."""
-        owner = names.profile(profile) if device is None else names.device(device)
-        rows = self._rows("SELECT input, records, last_input_ms FROM counters WHERE owner = ?", owner)
-        points_in, records, last_ms = rows[0] if rows else (0, 0, None)
-        pending = self._pending.get(owner, (0, 0, 0))
-        return Counters(points_in + pending[0], records + pending[1], max(last_ms or 0, pending[2]) or None)
+        """See Store. Exact: written in the transaction of what they count."""
+        try:
+            return self._counters.read(names.profile(profile) if device is None else names.device(device))
+        except sqlite3.Error as error:
+            raise errors.Unavailable from error
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store."""
-        with self._writing():
-            self._add(device, profile, 0, 0, now_ms)
+        with self._write:
+            self._counters.add(device, profile, 0, 0, now_ms)
 
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
-        with self._writing() as db:
-            self._pending.pop(names.device(device), None)
-            db.execute("DELETE FROM counters WHERE owner = ?", (names.device(device),))
+        with self._write:
+            self._counters.forget(names.device(device))
 
     def purge(self) -> int:
         """Remove what has expired; return how many segments went. For the embedded mode's daily run."""
-        with self._writing() as db:
+        with self._write as db:
             gone = db.execute(
                 "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (_now_s(),)
             ).fetchall()
             for device, points in gone:
-                self._sum(names.device(device), 0, -points, 0)
+                self._counters.add_to(names.device(device), 0, -points, 0)
             db.execute("DELETE FROM entities WHERE expires_at <= ?", (_now_s(),))
         return len(gone)
-
-    def _add(self, device: str, profile: str, points_in: int, records: int, now_ms: int = 0) -> None:
-        self._sum(names.device(device), points_in, records, now_ms)
-        self._sum(names.profile(profile), points_in, records, now_ms)
-
-    def _sum(self, owner: str, points_in: int, records: int, now_ms: int) -> None:
-        pending = self._pending.get(owner)
-        if pending is None:
-            self._pending[owner] = [points_in, records, now_ms]
-        else:
-            pending[0] += points_in
-            pending[1] += records
-            pending[2] = max(pending[2], now_ms)
-
-    def _flush_counters(self) -> None:
-        if self._pending:
-            self._db.executemany(
-                "INSERT INTO counters (owner, input, records, last_input_ms) VALUES (?, ?, ?, NULLIF(?, 0)) "
-                "ON CONFLICT DO UPDATE SET input = input + excluded.input, records = records + excluded.records, "
-                "last_input_ms = COALESCE(MAX(last_input_ms, excluded.last_input_ms), "
-                "excluded.last_input_ms, last_input_ms)",
-                [(owner, *sums) for owner, sums in self._pending.items()],
-            )
-            self._pending.clear()
 
 
 def _row(entity: Entity) -> tuple[object, ...]:

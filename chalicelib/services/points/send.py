@@ -137,20 +137,16 @@ def _store(request: _Request, points: Sequence[Draft]) -> None:
 
 def _item(request: _Request, points: list[Draft], hour: int) -> Item:
     device = request.device
-    if request.digest is None:
-        digest = secrets.token_bytes(32)
-        suffix = keys.arrival_suffix(request.now_us)
-    else:
-        digest = hashlib.sha256(request.digest + str(hour).encode()).digest()
-        suffix = int.from_bytes(digest[:4], "big")
+    hour_digest = request.digest and hashlib.sha256(request.digest + str(hour).encode()).digest()
+    digest = hour_digest or secrets.token_bytes(32)
+    suffix = keys.digest_suffix(digest) if hour_digest else keys.arrival_suffix(request.now_us, digest)
     expires_at = None
     if device["type"] == "immutable":
         expires_ms = periods.expiry_ms(points[0].time_ms, device["chunk_period"], device["chunk_retention"])
         expires_at = expires_ms // 1000
     key = keys.segment_key(points[-1].time_ms, suffix)
-    segment = segments.build(device["id"], points, key, request.now_ms, digest=digest, expires_at=expires_at)
     try:
-        return segments.encode(segment)
+        return segments.pack(device["id"], points, key, request.now_ms, digest=digest, expires_at=expires_at)
     except ValueError as error:
         raise errors.TooLarge(f"Too much to store: {error}") from None
 
