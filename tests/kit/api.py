@@ -86,8 +86,10 @@ class Api:
 
     def __call__(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
         path, _, text = path.partition("?")
-        resource, parameters = ROUTER.find(path)
-        parsed = {}
+        place = ROUTER.find(path)
+        assert place is not None, f"no route has the path {path}"
+        resource, parameters = place
+        parsed: dict[str, list[str]] = {}
         pairs = parse_qsl(text, keep_blank_values=True)
         for name, value in [*pairs, *parse_qsl(urlencode(query or {}, doseq=True), keep_blank_values=True)]:
             parsed.setdefault(name, []).append(value)

@@ -6,11 +6,22 @@ from collections import Counter
 from tests.kit.faults import hook
 
 
+class Calls(Counter[str]):
+    """How often each operation was called, and what that is billed as."""
+
+    def __init__(self):
+        super().__init__()
+        self.units: Counter[str] = Counter()
+        """Units of 1 kB written and of 4 kB read."""
+        self.stored_bytes = 0
+        self.is_half = False
+        """Whether the present read is not consistent, which costs half."""
+
+
 @contextlib.contextmanager
 def counting():
-    """Count DynamoDB calls by operation, and in ``units`` what is billed: each 1 kB written, each 4 kB read."""
-    calls = Counter()
-    calls.units, calls.stored_bytes = Counter(), 0
+    """Count DynamoDB calls, and the units and bytes that are billed."""
+    calls = Calls()
 
     def before(params, model, **_):
         calls.is_half = params.get("ConsistentRead") is False

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from typing import Any
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -106,7 +107,8 @@ def answer_lost(operation, times=1):
 @contextlib.contextmanager
 def unprocessed(rounds, keep=1):
     """Return all but ``keep`` items of each batch as unprocessed, for a number of rounds."""
-    left, held = [rounds], []
+    left = [rounds]
+    held: list[tuple[str, list[Any]]] = []
 
     def take(params, **_):
         held.clear()

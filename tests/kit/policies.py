@@ -11,11 +11,11 @@ from deploy import spec
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("app.py", "chalicelib", "deploy", "embedded")
 """Where the program's own source is, as against the tests' and the libraries'."""
-FUNCTIONS = []
+FUNCTIONS: list[str] = []
 """The functions that are running, the innermost last."""
-RECORDED = set()
+RECORDED: set[tuple[str, str, str]] = set()
 """Every (function, action, resource) that was recorded."""
-FORBIDDEN = []
+FORBIDDEN: "list[Violation]" = []
 """Every violation: a call that the policy of its function does not allow."""
 PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 """The action that each part of a transaction needs."""
@@ -93,7 +93,7 @@ def _resource(service, params):
 
 def _place():
     """Return file and line of the innermost frame in the program; outside of it, in the tests."""
-    lines = {}
+    lines: dict[str, str] = {}
     for frame, line in traceback.walk_stack(sys._getframe()):
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT) and path != Path(__file__):

@@ -1,5 +1,7 @@
 """Makes a profile with a device and a caller for each, points to send, and the hosts around the app."""
 
+from typing import Any
+
 from chalicelib.services.access import reach
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
@@ -20,7 +22,8 @@ class World:
     def __init__(self, **sent):
         self.profile, self.profile_token = profiles.create(name="Test")
         self.admin = Api(self.profile_token)
-        made = devices.create(profile=self.profile, sent={"name": "Device", **sent})
+        device: Any = {"name": "Device", **sent}
+        made = devices.create(profile=self.profile, sent=device)
         self.device, self.token = made["device_id"], made["token"]
         self.api = Api(self.token)
 
