@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from chalicelib import errors
-from chalicelib.codec import times
+from chalicelib.codec import patterns, times
 from chalicelib.codec.querystring import Tree
 from chalicelib.schemas import parameters
 
@@ -92,7 +92,7 @@ def _read_filters(query: ListQuery, filters: Tree, shape: ListShape, now_ms: int
         elif kind == "since":
             query.filters[name] = _since(shown, parameters.one(filters, name, shown) or "", now_ms)
         elif kind == "text":
-            query.filters[name] = parameters.one(filters, name, shown) or ""
+            query.filters[name] = _pattern(shown, parameters.one(filters, name, shown) or "")
         else:
             known = (*shape.filters, "tags") if shape.has_tags else (*shape.filters,)
             raise errors.BadRequest.field("filter", f"{shown} is not known: filter by {', '.join(known)}")
@@ -103,6 +103,12 @@ def _read_tags(value: Any) -> list[dict[str, str]]:
     if not all(isinstance(pair, dict) for pair in pairs):
         raise errors.BadRequest.field("filter", "filter[tags] must be a list of key and value")
     return [{part: texts[-1] for part, texts in pair.items() if part in ("key", "value")} for pair in pairs]
+
+
+def _pattern(shown: str, text: str) -> str:
+    if text.count("*") > patterns.MAX_WILDCARDS:
+        raise errors.BadRequest.field("filter", f"{shown} may have at most {patterns.MAX_WILDCARDS} wildcards")
+    return text
 
 
 def _since(shown: str, text: str, now_ms: int) -> int:

@@ -3,12 +3,11 @@
 Every change is made under the version that was read, so no change is lost when several are made at once.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from chalicelib import errors, settings, store
-from chalicelib.codec import keys, times
+from chalicelib.codec import keys, patterns, times
 from chalicelib.host.cache import Cache
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.store import ABSENT, Doc, Entity, names
@@ -190,7 +189,7 @@ def _passes(row: Row, query: ListQuery) -> bool:
         elif isinstance(wanted, int):
             if value is None or times.parse_time(value) < wanted:
                 return False
-        elif wanted is not None and not is_like(str(value), wanted):
+        elif wanted is not None and not patterns.matches(wanted, str(value)):
             return False
     return not query.tags or has_tags(row["tags"], query.tags)
 
@@ -198,13 +197,3 @@ def _passes(row: Row, query: ListQuery) -> bool:
 def has_tags(tags: list[dict[str, str]], wanted: list[dict[str, str]]) -> bool:
     """Return whether each wanted tag is among ``tags``. A wanted tag may name a key only, or a value only."""
     return all(any(all(tag[part] == text for part, text in pair.items()) for tag in tags) for pair in wanted)
-
-
-def is_like(text: str, pattern: str) -> bool:
-    """Return whether a text matches a pattern in which ``*`` stands for anything, without regard to case.
-
-    >>> is_like("Immutable one", "*MUTABLE*"), is_like("one", "on"), is_like("a.b", "a?b")
-    (True, False, False)
-    """
-    parts = (re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*"))
-    return re.fullmatch(".*?".join(parts), text, re.IGNORECASE | re.DOTALL) is not None

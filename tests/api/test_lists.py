@@ -36,6 +36,14 @@ def test_list_refuses_what_it_does_not_know(world, lists, name, query, word):
     assert answer.status == 400 and word in answer.message and answer.body["field_errors"], answer.text
 
 
+def test_pattern_takes_no_time_however_it_is_made(world, lists):
+    world.admin.post("/device", {"name": "a" * 100})
+    found = world.admin.get(f"/device?filter[name]={'*a' * 10}b")
+    assert found.result == [] and len(world.admin.get(f"/device?filter[name]={'*a' * 10}").result) == 1
+    refused = world.admin.get(f"/device?filter[name]={'*a' * 11}")
+    assert refused.status == 400 and "10 wildcards" in refused.message
+
+
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 def test_list_sorts_by_every_field_that_it_names(world, lists, direction):
     from chalicelib.schemas import actions, devices, tokens

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from urllib.parse import parse_qsl, quote, urlencode
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib.codec import keys, numbers, periods, querystring, segments, times
+from chalicelib.codec import keys, numbers, patterns, periods, querystring, segments, times
 from chalicelib.codec.segments import Draft, Item
 from chalicelib.services.points import aggregates
 
@@ -287,3 +288,9 @@ def test_item_that_would_not_fit_is_refused():
 def test_item_is_deflated_only_when_that_saves_a_unit():
     small = segments.encode(segments.build("d", [Draft(0, "a", 0, '"a":1}', False)], keys.segment_key(0, 1), 0))
     assert isinstance(small, Item) and small.body[0] == ord("{")
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=10))
+def test_pattern_matches_what_a_regular_expression_matches(pattern, text):
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+    assert patterns.matches(pattern, text) is expected
