@@ -30,9 +30,9 @@ from embedded.settings import EmbeddedSettings, load
 
 _DAY_S = 86_400
 _GC_THRESHOLDS = (50_000, 20, 100)
-"""Requests leave few cycles behind: look for them after so many objects, not after Python's 700."""
+"""Requests leave few reference cycles, so the collector runs after this many new objects, not after Python's 700."""
 _FLUSH_S = 0.2
-"""A system call a line would be a twentieth of what a request costs."""
+"""How often log lines are written. A system call for each line would be a twentieth of a request's cost."""
 
 _WELCOME = """
 Decant is ready.
@@ -62,13 +62,13 @@ _DEAD_LETTERS_KEPT_S = 14 * _DAY_S
 
 
 class _Server(uvicorn.Server):
-    """A server that ends its loop on a signal; uvicorn's own raises the signal again, before anything is flushed."""
+    """A server that ends its loop on a signal. Uvicorn's own raises the signal again before anything is flushed."""
 
     on_exit: tuple[Callable[[], None], ...] = ()
-    """What else is ended with it."""
+    """Called on a signal, before the server ends."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """End what would go on for ever, then the server."""
+        """Call ``on_exit``, which closes connections that never end by themselves, then end the server."""
         for end in self.on_exit:
             end()
         super().handle_exit(sig, frame)
@@ -116,7 +116,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         _welcome(options.host, server, mqtt_servers[0], tokens)
     lines: list[str] = []
     log.use(lines.append)
-    # What was imported stays: it need not be looked at again and again for garbage.
+    # The imported objects live as long as the process, so the collector need not visit them again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
@@ -125,25 +125,30 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         for chore in (_flush_often(lines), _purge_daily(sqlite), listeners.sweep_often(mqtt_broker))
     ]
     await serving
-    for one in mqtt_servers:
-        one.close()
-    for running in chores:
-        running.cancel()
+    for mqtt_server in mqtt_servers:
+        mqtt_server.close()
+    for chore in chores:
+        chore.cancel()
     _flush(lines)
     return 0
 
 
 def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tokens: seed.Seed) -> None:
-    bound = server.servers[0].sockets[0].getsockname()[1]
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
-    url = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
-    mqtt = mqtt_server.sockets[0].getsockname()[1]
-    text = _WELCOME.format(url=url, host=shown, mqtt=mqtt, profile=tokens.profile_token, device=tokens.device_token)
+    http_port = server.servers[0].sockets[0].getsockname()[1]
+    shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
+    url = f"http://{f'[{shown_host}]' if ':' in shown_host else shown_host}:{http_port}"
+    text = _WELCOME.format(
+        url=url,
+        host=shown_host,
+        mqtt=mqtt_server.sockets[0].getsockname()[1],
+        profile=tokens.profile_token,
+        device=tokens.device_token,
+    )
     print(text, flush=True)
 
 
 def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
-    """Keep a message that could not be stored, for two weeks."""
+    """Keep a message that could not be stored. It expires after two weeks."""
     now_ms = clock.now_ms()
     doc = {"reason": reason, "message": message}
     name = names.dead_letter(now_ms, secrets.token_hex(4))
@@ -174,7 +179,7 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     try:
         options = load()
-        held = seed.lock(options.data_dir)
+        lock_file = seed.lock(options.data_dir)
     except (ValueError, OSError, seed.InUse) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         return 1
@@ -195,7 +200,7 @@ def main() -> int:
     listeners.raise_file_limit()
     status = uvloop.run(_serve(sqlite, options, tokens))
     sqlite.close()
-    held.close()
+    lock_file.close()
     return status
 
 

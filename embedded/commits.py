@@ -1,4 +1,4 @@
-"""Group commit: one SQLite transaction for all that was written in a turn of the loop."""
+"""Group commit: all writes of one turn of the event loop share one SQLite transaction."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from chalicelib import errors
 from chalicelib.store.sqlite import SqliteStore
 
 MAX_WAIT_S = 0.005
-"""How long a commit waits at most while more arrives turn after turn."""
+"""The longest that a commit waits while each turn of the loop writes more."""
 
 
 class GroupCommit:
-    """Commits once for everything that a turn of the loop wrote, and notifies those who wait.
+    """Commits once for everything that a turn of the loop wrote, and notifies the waiters.
 
     Args:
-        store: the store that is written to.
-        is_alone: whether no other client waits for an answer. Then the commit need not wait for the turn's end.
+        store: the store whose writes are committed.
+        is_alone: returns whether no other client waits for an answer. If so, the commit does not wait for more writes.
     """
 
     def __init__(self, store: SqliteStore, is_alone: Callable[[], bool] = lambda: False) -> None:
@@ -35,7 +35,7 @@ class GroupCommit:
             loop.call_soon(loop.call_soon, self._look, loop, self._done, self._store.writes)
 
     def _look(self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[bool]", writes: int) -> None:
-        """Commit as soon as a turn of the loop wrote nothing new. What arrives meanwhile joins."""
+        """Commit if the last turn of the loop wrote nothing, else look again after the next turn."""
         if self._done is not done:
             return
         if self._store.writes != writes and loop.time() < self._latest_s:
@@ -59,7 +59,7 @@ class GroupCommit:
                 waiter.set_result(is_kept)
 
     def settle(self, then: Callable[[bool], None], *, is_alone: bool) -> None:
-        """Call ``then`` when everything written so far is committed, with False if it was undone.
+        """Call ``then`` with True once everything written so far is committed, or with False once it was undone.
 
         If nothing is waiting to be committed, ``then`` is called at once.
         """
@@ -83,7 +83,7 @@ class GroupCommit:
             self._commit()
         if done.done():
             return done.result()
-        # A waiter of its own, as a cancelled request must not cancel the others'. Cheaper than asyncio.shield.
+        # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         return await waiter

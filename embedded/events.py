@@ -1,4 +1,4 @@
-"""The event stream: sends what devices send and do, as it happens, to the listeners of ``GET /events``.
+"""The event stream: sends stored points and device activity to the listeners of ``GET /events``, as they happen.
 
 Source: TagoIO's clients: channels ``device_data.<id>`` and ``device_inspector.<id>``, a comment every five seconds.
 """
@@ -22,7 +22,7 @@ PING_S = 5.0
 MAX_LISTENERS = 1_000
 MAX_CHANNELS = 100
 _MAX_WAITING = 1_000
-"""Events that wait for a listener. It misses further ones."""
+"""How many events may wait for one listener. It misses further ones."""
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -36,10 +36,10 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Events:
-    """All listeners.
+    """The listeners of all channels.
 
     Args:
-        settle: calls back when what was written so far is committed, so that nobody hears of what is undone.
+        settle: calls back with whether the writes so far were committed. Listeners never hear of undone writes.
     """
 
     def __init__(self, settle: Settle) -> None:
@@ -60,7 +60,7 @@ class Events:
                 self._emit_kept(channel, f"[{','.join(lines)}]")
 
     def seen(self, device: str, title: str, content: str) -> None:
-        """Send what a device did to its listeners; see Watcher."""
+        """Send something that a device did to the device's listeners; see Watcher."""
         channel = f"device_inspector.{device}"
         if channel in self._by_channel:
             entry = {
@@ -134,17 +134,17 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def _channels(query: bytes) -> list[str]:
-    """Return the channels that the query asks for. The token may listen to each of them.
+    """Return the channels that the query asks for, after checking that the token may listen to each of them.
 
     Raises:
-        errors.Denied: no good token, or another profile's device.
-        errors.BadRequest: no channel, or one that does not exist here.
+        errors.Denied: no valid token, or another profile's device.
+        errors.BadRequest: no channel, or an unknown one.
     """
-    found = parse_qs(query.decode("latin-1"), max_num_fields=50)
-    caller = callers.resolve(text=found.get("token", [""])[-1])
+    parameters = parse_qs(query.decode("latin-1"), max_num_fields=50)
+    caller = callers.resolve(text=parameters.get("token", [""])[-1])
     if caller is None or not caller.may("read"):
         raise errors.Denied
-    names = [name for part in ("channels", "channel") for text in found.get(part, ()) for name in text.split(",")]
+    names = [name for part in ("channels", "channel") for text in parameters.get(part, ()) for name in text.split(",")]
     if not 0 < len(names) <= MAX_CHANNELS:
         raise errors.BadRequest(f"channels must name 1 to {MAX_CHANNELS} channels")
     for name in names:

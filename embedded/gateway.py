@@ -1,7 +1,7 @@
-"""Stands in for API Gateway: an ASGI application that turns a request into a proxy event and calls the Chalice app.
+"""Replaces API Gateway: an ASGI application that turns a request into a proxy event and calls the Chalice app.
 
-The app runs in the event loop's thread only. It keeps the current request in one attribute, so in threads one tenant
-would see another's request. No answer leaves before what the request wrote is committed.
+The app runs in the event loop's thread only. Chalice keeps the current request in one attribute, so in threads one
+tenant would see another's request. An answer is sent only after the writes of its request are committed.
 """
 
 import base64
@@ -24,7 +24,7 @@ MAX_HEADER_BYTES = 10_240
 MAX_URL_BYTES = 8_192
 _MAX_FIELDS = 1_001
 _SHOWN_CHARS = 1_000
-"""How much of a body the inspector shows."""
+"""How many characters of a body the inspector shows."""
 _PREFLIGHT = '{"status":true,"result":null}'
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -34,7 +34,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def remember_content_types() -> None:
-    """Let Chalice compute only once which content types match. Twice a request takes a tenth of its time."""
+    """Cache Chalice's comparison of content types: its two calls a request take a tenth of the request's time."""
     inner: Any = chalice.app
     bare = inner._matches_content_type
 
@@ -51,8 +51,8 @@ class Gateway:
     Args:
         app: the Chalice app, called with proxy events.
         resources: its routes, such as ``/device/{device_id}``.
-        commits: what answers wait for.
-        events: who listens on /events, if anybody may.
+        commits: the group commit; an answer waits for it.
+        events: the event stream of GET /events; None: there is none.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Gateway:
         refusal = _refuse_length(scope)
         if refusal is not None:
             return refusal
-        found = self._router.find(scope["raw_path"].decode("latin-1"))
-        if found is None:
+        route = self._router.find(scope["raw_path"].decode("latin-1"))
+        if route is None:
             return _failed("Route Not Found", 404)
         if scope["method"] == "OPTIONS":
             preflight: dict[str, Any] = answers.respond(_PREFLIGHT, more=answers.PREFLIGHT).to_dict()
@@ -100,7 +100,7 @@ class Gateway:
             query = _query(scope["query_string"])
         except ValueError:
             return _failed("Error on Query String parameters: too many", 400)
-        event = self._event(scope, found, headers, query, body)
+        event = self._event(scope, route, headers, query, body)
         answer = self._app(event, None)
         device = event["requestContext"].get("decant", {}).get("device")
         if device is not None:
@@ -111,7 +111,7 @@ class Gateway:
     def _event(
         self,
         scope: Scope,
-        found: tuple[str, dict[str, str]],
+        route: tuple[str, dict[str, str]],
         headers: dict[str, str],
         query: dict[str, list[str]] | None,
         body: bytes,
@@ -123,18 +123,18 @@ class Gateway:
             text, is_base64 = base64.b64encode(body).decode(), True
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {
-            "resource": found[0],
+            "resource": route[0],
             "path": scope["path"],
             "httpMethod": method,
             "headers": headers,
             "multiValueQueryStringParameters": query,
-            "pathParameters": found[1],
+            "pathParameters": route[1],
             "stageVariables": None,
             "requestContext": {
-                "resourcePath": found[0],
+                "resourcePath": route[0],
                 "httpMethod": method,
                 "requestId": f"{self._prefix}-{self._count:x}",
-                "headers": headers,  # as ``requests.headers`` keeps them: ASGI's names are in lower case
+                "headers": headers,  # ``requests.headers`` reads them from here; ASGI's names are in lower case
             },
             "body": text or None,
             "isBase64Encoded": is_base64,
@@ -160,7 +160,7 @@ def _refuse_length(scope: Scope) -> dict[str, Any] | None:
 
 
 async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
-    """Return the body, or None as soon as it is known to be too long."""
+    """Return the body, or None as soon as it proves too long."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
         return None
@@ -176,7 +176,7 @@ async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
 
 @lru_cache(maxsize=256)
 def _query(raw: bytes) -> dict[str, list[str]] | None:
-    """Read a query string; who gets the answer must not change it."""
+    """Read a query string. The result is cached: do not change it."""
     if not raw:
         return None
     query: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""What listens beside HTTP: the MQTT broker on its ports, plain and, with a certificate, encrypted."""
+"""Opens the ports of the MQTT broker: one without TLS and, if there is a certificate, one with TLS."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ async def listen(broker: Broker, options: EmbeddedSettings) -> list[asyncio.Serv
     """Open the ports.
 
     Raises:
-        OSError: one is taken, or the certificate cannot be read.
+        OSError: a port is taken, or the certificate cannot be read.
     """
     loop = asyncio.get_running_loop()
     servers = [await loop.create_server(lambda: Connection(broker), options.host, options.mqtt_port, backlog=1_024)]
@@ -31,7 +31,7 @@ async def listen(broker: Broker, options: EmbeddedSettings) -> list[asyncio.Serv
 
 
 async def sweep_often(broker: Broker) -> None:
-    """Give up silent clients and forget old sessions, for ever."""
+    """Call ``broker.sweep`` every second. Never returns."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_S)
@@ -39,7 +39,7 @@ async def sweep_often(broker: Broker) -> None:
 
 
 def raise_file_limit() -> None:
-    """Let the process have as many connections as the system allows it."""
+    """Raise the limit of open connections to the most that the system allows."""
     with contextlib.suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

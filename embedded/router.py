@@ -1,11 +1,11 @@
-"""Finds the resource of a path as API Gateway does."""
+"""Finds the resource that a path belongs to, as API Gateway does."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class Router:
-    """Finds resources. A fixed part of a path goes before a placeholder.
+    """Finds resources. A fixed part of a path wins over a placeholder.
 
     Args:
         resources: such as ``/device/{device_id}``.
@@ -23,7 +23,7 @@ class Router:
             node["resource"] = resource
 
     def find(self, path: str) -> tuple[str, dict[str, str]] | None:
-        """Return the resource and its path parameters, as sent, or None."""
+        """Return the resource and its path parameters as the client sent them, or None."""
         node, parameters = self._root, {}
         for part in path.strip("/").split("/"):
             below = node.get(part) if part not in ("{}", "name", "resource") else None

@@ -1,4 +1,4 @@
-"""What must be there before the first answer: a locked data directory, a secret, a profile and a first device."""
+"""Prepares the first start: locks the data directory and creates the secret, the first profile and the first device."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from chalicelib.store import Entity, names
 
 
 class Seed(NamedTuple):
-    """What to print at the start."""
+    """The tokens to print at the start."""
 
     profile_token: str
     device_token: str
@@ -25,23 +25,23 @@ class InUse(Exception):
 
 
 def lock(directory: Path) -> IO[str]:
-    """Make the directory, for the owner only, and keep other processes out until the file returned is closed.
+    """Create the directory, accessible to this user only, and lock it until the returned file is closed.
 
     Raises:
-        InUse: another process has it.
+        InUse: another process holds the lock.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = (directory / "lock").open("w")
+    lock_file = (directory / "lock").open("w")
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        held.close()
+        lock_file.close()
         raise InUse(f"Another process serves {directory}") from None
-    return held
+    return lock_file
 
 
 def read_secret(directory: Path) -> bytes:
-    """Return the secret that tokens are derived from; the first call makes it, readable for the owner only."""
+    """Return the secret that tokens are derived from. The first call creates its file, readable by this user only."""
     path = directory / "secret"
     if not path.exists():
         fresh = directory / "secret.new"
@@ -54,14 +54,14 @@ def read_secret(directory: Path) -> bytes:
 
 
 def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
-    """Make the first profile and device unless they exist, and see that the tokens asked for work.
+    """Create the first profile and device unless they exist, and make the wanted tokens work.
 
     Args:
-        profile_token: the text that the profile's token shall have; one more is made if it has others.
+        profile_token: the wanted text of a token of the profile. If no token has it, one is added. None: any text.
         device_token: the same for the first device.
 
     Raises:
-        errors.ApiError: a token has not the shape of one, or stands for something else.
+        errors.ApiError: a text does not have the shape of a token, or belongs to another device or profile.
     """
     seeded = store.current().get(names.EMBEDDED, names.SEED)
     if seeded is None:

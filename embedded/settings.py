@@ -1,4 +1,4 @@
-"""What can be set for the embedded mode, read once from the environment."""
+"""The settings of the embedded mode, read once from the environment."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
-    """Each field is the environment variable ``DECANT_<NAME>`` in upper case; an empty one counts as not set."""
+    """Each field is the environment variable ``DECANT_<NAME>``, in upper case. An empty variable counts as not set."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""

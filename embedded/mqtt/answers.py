@@ -1,4 +1,4 @@
-"""What a broker sends, as MQTT packets: pure functions, no I/O."""
+"""Writes the MQTT packets that a broker sends: pure functions, no I/O."""
 
 import struct
 
@@ -20,14 +20,14 @@ REASONS = {
     packets.TOO_LARGE: "packet too large",
     packets.ADMINISTRATIVE: "the token or the device is gone",
 }
-"""In words."""
+"""Reason codes of version 5, in words."""
 _OLD_CONNACK = {
     packets.UNSUPPORTED_VERSION: 1,
     packets.BAD_CLIENT_ID: 2,
     packets.BAD_PASSWORD: 5,
     packets.NOT_AUTHORIZED: 5,
 }
-"""Reasons as versions before 5 have them; all others are 3, server unavailable."""
+"""The CONNACK codes of versions before 5, by reason. Every other reason becomes 3, server unavailable."""
 
 
 def _packet(first: int, body: bytes) -> bytes:
@@ -41,12 +41,12 @@ def _packet(first: int, body: bytes) -> bytes:
 
 
 def _variable(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while True:
         value, digit = value >> 7, value & 127
-        found.append(digit | (128 if value else 0))
+        encoded.append(digit | (128 if value else 0))
         if not value:
-            return bytes(found)
+            return bytes(encoded)
 
 
 def _write_text(text: str) -> bytes:
@@ -60,12 +60,12 @@ def connack(
     """Write CONNACK.
 
     Args:
-        version: of the client.
-        reason: of version 5; older ones get what comes closest.
-        is_present: whether there is a session from before.
-        assigned: the client id that the broker chose, if it did.
-        expiry_s: how long the session is kept after the connection.
-        max_bytes: the largest packet that is taken.
+        version: the client's version of MQTT.
+        reason: a reason code of version 5. An older client gets the closest code of its version.
+        is_present: whether the broker kept the client's session.
+        assigned: the client id, if the broker chose it.
+        expiry_s: how long the session is kept after the connection ends.
+        max_bytes: the size of the largest packet that the broker accepts.
     """
     if version != V5:
         return bytes(
@@ -97,7 +97,7 @@ def ack(kind: int, packet_id: int, version: int, reason: int = packets.NORMAL) -
 
 
 def suback(packet_id: int, version: int, reasons: list[int]) -> bytes:
-    """Write SUBACK: for each filter the QoS granted, or a reason of version 5 from 0x80 on."""
+    """Write SUBACK. ``reasons`` has the granted QoS of each filter, or a reason code of version 5 from 0x80 on."""
     codes = bytes(reason if version == V5 or reason < 0x80 else 0x80 for reason in reasons)
     return _packet(packets.SUBACK << 4, packet_id.to_bytes(2) + (b"\0" if version == V5 else b"") + codes)
 
@@ -108,6 +108,6 @@ def unsuback(packet_id: int, version: int, reasons: list[int]) -> bytes:
 
 
 def disconnect(reason: int, text: str) -> bytes:
-    """Write DISCONNECT of version 5, with the reason in words: before it, a server only closes."""
+    """Write DISCONNECT with the reason in words. Only for version 5: before it, a server only closes."""
     properties = bytes((_REASON_STRING,)) + _write_text(text)
     return _packet(packets.DISCONNECT << 4, bytes((reason,)) + _variable(len(properties)) + properties)

@@ -1,7 +1,7 @@
-"""The broker: admits clients, has messages stored, and delivers them.
+"""The broker: admits clients, stores their messages and delivers them.
 
-``admission.admit`` decides who may connect and ``ingest.store`` what becomes of a message, as on AWS. Each device has a
-topic space of its own.
+As on AWS, ``admission.admit`` decides which clients may connect, and ``ingest.store`` decides which messages are
+stored. Each device has a topic space of its own.
 """
 
 import base64
@@ -22,27 +22,27 @@ from embedded.mqtt.rates import Rates
 from embedded.mqtt.session import MAX_INFLIGHT, Session
 
 PERSIST_S = 3_600
-"""How long the session of a client before version 5 is kept that wants it kept, as on AWS."""
+"""How long the broker keeps the session of a client that asks for it with a version before 5, as on AWS."""
 MAX_PERSIST_S = 86_400
 MAX_SESSIONS = 20_000
 
 
 class Client(Protocol):
-    """A connection, as the broker knows it."""
+    """The part of a connection that the broker needs."""
 
     def close(self, reason: int) -> None:
-        """End it."""
+        """End the connection."""
 
     def check(self, now_s: float) -> None:
-        """End it if nothing was heard of it for too long."""
+        """End the connection if the client has been silent for too long."""
 
 
 class Broker:
     """All sessions and connections.
 
     Args:
-        commits: what acknowledgements wait for.
-        is_quiet: tells that no request of HTTP is being answered.
+        commits: the group commit; acknowledgements wait for it.
+        is_quiet: returns whether no HTTP request is being answered.
     """
 
     def __init__(self, commits: GroupCommit, is_quiet: Callable[[], bool] = lambda: True) -> None:
@@ -60,11 +60,11 @@ class Broker:
 
     @property
     def is_alone(self) -> bool:
-        """Whether a lone client waits for its commit."""
+        """Whether no more than one client can be waiting for a commit."""
         return len(self.clients) <= 1 and self._is_quiet()
 
     def admit(self, sent: Connect) -> Admission | int:
-        """Return who a client is, or the reason why it may not connect.
+        """Return the admission of a client, or the reason code of its refusal.
 
         Cost: that of ``admission.admit``.
         """
@@ -72,7 +72,7 @@ class Broker:
         bare = tokens.bare(password)
         if bare is None or not sent.username:
             return packets.BAD_PASSWORD
-        # One id a token: here the broker knows who is connected, so clients may call themselves what they like.
+        # One id a token: this broker knows its connections itself, so each client may choose any client id.
         client_id = f"embedded-{tokens.fingerprint(bare)[:32]}"
         try:
             who = admission.admit(token=password, client_id=client_id, keep_s=None)
@@ -83,7 +83,7 @@ class Broker:
         return who if self.rates.take(who.profile, "connect") else packets.RATE_EXCEEDED
 
     def open(self, client: Client, who: Admission, sent: Connect) -> tuple[Session, bool]:
-        """Return the client's session, ending another connection that had it; and whether it is one from before."""
+        """Return the client's session, and whether it was kept from before. Ends another connection that uses it."""
         client_id = sent.client_id or f"auto-{secrets.token_hex(8)}"
         key = (who.device, client_id)
         session = self._sessions.get(key)
@@ -107,7 +107,7 @@ class Broker:
         return session, is_present
 
     def leave(self, client: Client, session: Session, now_s: float) -> None:
-        """Note that a connection has ended; its session is kept as long as the client asked for."""
+        """Note that a connection has ended. Its session is kept for as long as the client asked."""
         self.clients.pop(client, None)
         if self._connected.get(session) is not client:
             return
@@ -127,7 +127,7 @@ class Broker:
         self.note_subscriptions(session)
 
     def note_subscriptions(self, session: Session) -> None:
-        """Know who listens, after a session has changed its subscriptions."""
+        """Note which sessions of the device subscribe, after this one has changed its subscriptions."""
         listening = self._listening.setdefault(session.device, set())
         if session.subscriptions:
             listening.add(session)
@@ -137,16 +137,17 @@ class Broker:
                 del self._listening[session.device]
 
     def sweep(self, now_s: float) -> None:
-        """Give up silent clients, forget the sessions whose time is over, and send on what a new minute allows."""
+        """End silent connections, forget expired sessions, and send the messages that a new minute allows."""
         for client in list(self.opened):
             client.check(now_s)
-        for session in [one for one in self._sessions.values() if one.ends_s is not None and one.ends_s <= now_s]:
-            self._forget(session)
+        for session in list(self._sessions.values()):
+            if session.ends_s is not None and session.ends_s <= now_s:
+                self._forget(session)
         for session in self._connected:
             session.drain()
 
     def accept(self, who: Admission, session: Session, message: Message) -> None:
-        """Store a message if it is one that is stored, and deliver it to the device's clients.
+        """Store a message if its topic is stored, and deliver it to the device's clients.
 
         Raises:
             errors.Unavailable: the store is down; the message must not be acknowledged.
@@ -167,7 +168,7 @@ class Broker:
         self.deliver(who.device, who.profile, message, session)
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
-        """Send a message to the device's clients that want it."""
+        """Send a message to the device's clients that subscribe to its topic."""
         listening = self._listening.get(device)
         for session in list(listening) if listening else ():
             qos = session.wants(message.topic, is_own=session is origin)
@@ -194,12 +195,12 @@ class Broker:
             client.close(packets.SHUTTING_DOWN)
 
     def refuse(self, text: str) -> None:
-        """Note why a client was turned away."""
+        """Log why a client was refused."""
         log.line(function="mqtt", refused=text[:200])
 
 
 def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -> dict[str, Any]:
-    """Return a message as IoT Core's rules describe it, for the dead letters."""
+    """Return a message in the shape of IoT Core's rules, for the dead letters."""
     return {
         "payload": base64.b64encode(message.payload).decode(),
         "topic": message.topic,
@@ -210,8 +211,8 @@ def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -
 
 
 def expiry_s(sent: Connect) -> int:
-    """Return how long the session of a client is kept after its connection."""
+    """Return how long the session of a client is kept after its connection has ended."""
     if sent.version != packets.V5:
         return 0 if sent.is_clean else PERSIST_S
-    found = sent.properties.get(packets.SESSION_EXPIRY, 0)
-    return min(found, MAX_PERSIST_S) if isinstance(found, int) else 0
+    wanted_s = sent.properties.get(packets.SESSION_EXPIRY, 0)
+    return min(wanted_s, MAX_PERSIST_S) if isinstance(wanted_s, int) else 0

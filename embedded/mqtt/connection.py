@@ -1,4 +1,4 @@
-"""A client's connection on asyncio: bytes to packets, packets to the broker, acknowledgements after the commit."""
+"""A client's connection: reads packets, hands them to the broker, and acknowledges after the commit."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ MAX_PACKET_BYTES = 131_072 + 1_024
 """128 KiB of payload, as on AWS, and room for topic and properties."""
 CONNECT_WITHIN_S = 10.0
 NO_KEEP_ALIVE_S = 60.0
-"""After how long without a packet a client is given up that named no keep-alive."""
+"""How long a client that named no keep-alive may be silent."""
 MAX_UNSENT_BYTES = 1_000_000
-"""QoS 0 messages are dropped for a client that does not read faster than this piles up."""
+"""If more bytes than this wait for a slow client, its QoS 0 messages are dropped."""
 
 
 class Connection(asyncio.Protocol):
-    """One client.
+    """The connection of one client.
 
     Args:
-        broker: what it talks to.
+        broker: the broker that the client is connected to.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._broker.opened.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the broker; a will that was not taken back is published."""
+        """Leave the broker, and publish the will unless it was cancelled."""
         self._broker.opened.discard(self)
         self._is_over = True
         session, who, will = self._session, self._who, self._will
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
                 self._broker.accept(who, session, will)
 
     def data_received(self, data: bytes) -> None:
-        """Handle every whole packet, then let acknowledgements wait for the commit."""
+        """Handle every complete packet, then send the acknowledgements after the commit."""
         if self._is_over:
             return
         self._heard_s = self._loop.time()
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _deliver(self, data: bytes) -> None:
-        """Send a message, unless it may be dropped and the client does not keep up."""
+        """Send a message. Drop it if it has QoS 0 and the client reads too slowly."""
         if data[0] & 6 or self._transport.get_write_buffer_size() < MAX_UNSENT_BYTES:
             self._write(data)
 
@@ -179,12 +179,12 @@ class Connection(asyncio.Protocol):
         self._write(answers.ack(kind, packet_id, self._version, packets.NOT_AUTHORIZED))
 
     def _hold(self, first: int, body: bytes) -> None:
-        """Read no further until the minute is over: the client waits for its acknowledgement, and nothing is lost."""
+        """Stop reading until the next minute. The client waits for its acknowledgement, and nothing is lost."""
         self._held = first, body
         self._transport.pause_reading()
-        self._loop.call_later(next_minute_s(), self._go_on)
+        self._loop.call_later(next_minute_s(), self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         held, self._held = self._held, None
         if held is not None and not self._is_over:
             self._transport.resume_reading()
@@ -204,8 +204,10 @@ class Connection(asyncio.Protocol):
 
     def _subscribe(self, body: bytes, session: Session) -> None:
         sent = packets.read_subscribe(body, self._version)
-        may = self._who is not None and self._who.may_subscribe
-        reasons = [session.subscribe(*one) if may else packets.NOT_AUTHORIZED for one in sent.filters]
+        if self._who is not None and self._who.may_subscribe:
+            reasons = [session.subscribe(name, options) for name, options in sent.filters]
+        else:
+            reasons = [packets.NOT_AUTHORIZED] * len(sent.filters)
         self._broker.note_subscriptions(session)
         self._write(answers.suback(sent.packet_id, self._version, reasons))
 
@@ -222,13 +224,13 @@ class Connection(asyncio.Protocol):
         reason, properties = packets.read_disconnect(body, self._version)
         if reason != packets.WITH_WILL:
             self._will = None
-        kept = properties.get(packets.SESSION_EXPIRY)
-        if isinstance(kept, int) and session.expiry_s:
-            session.expiry_s = min(kept, MAX_PERSIST_S)
+        wanted_s = properties.get(packets.SESSION_EXPIRY)
+        if isinstance(wanted_s, int) and session.expiry_s:
+            session.expiry_s = min(wanted_s, MAX_PERSIST_S)
         self._end()
 
     def close(self, reason: int) -> None:
-        """End the connection, telling a client of version 5 why; see Client."""
+        """End the connection. A client of version 5 gets the reason; see Client."""
         if self._is_over:
             return
         if reason == packets.ADMINISTRATIVE:
@@ -242,7 +244,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def check(self, now_s: float) -> None:
-        """Give up a client that has been silent for too long."""
+        """End the connection of a client that has been silent for too long; see Client."""
         if now_s - self._heard_s > self._silence_s and self._held is None:
             self._broker.refuse("silent for too long")
             self.close(packets.KEEP_ALIVE_TIMEOUT)

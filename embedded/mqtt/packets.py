@@ -1,4 +1,4 @@
-"""MQTT control packets to objects: pure functions, no I/O. Versions 3.1 (3), 3.1.1 (4) and 5.
+"""Reads MQTT control packets: pure functions, no I/O. Versions 3.1 (3), 3.1.1 (4) and 5.
 
 Source: the OASIS specifications MQTT 3.1.1 and MQTT 5.0; section numbers in comments are those of the latter.
 """
@@ -9,7 +9,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, U
 PINGREQ, PINGRESP, DISCONNECT, AUTH = range(12, 16)
 V5 = 5
 _FIRST = {0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0, *range(0x30, 0x40)}
-"""First bytes: a packet's type, and the flags that it must have; those of PUBLISH tell something."""
+"""Valid first bytes: a packet's type and its flags. Only the flags of PUBLISH vary."""
 
 NORMAL, NO_SUBSCRIBERS, WITH_WILL = 0x00, 0x10, 0x04
 MALFORMED, PROTOCOL_ERROR, UNSUPPORTED_VERSION, BAD_CLIENT_ID = 0x81, 0x82, 0x84, 0x85
@@ -26,15 +26,16 @@ _KINDS = {
     0x1F: _TEXT, 0x21: _TWO, 0x22: _TWO, 0x23: _TWO, 0x24: _BYTE, 0x25: _BYTE, 0x26: _PAIR, 0x27: _FOUR, 0x28: _BYTE,
     0x29: _BYTE, 0x2A: _BYTE,
 }  # fmt: skip
-"""How the value of each property is written, section 2.2.2.2."""
+"""The encoding of each property's value, section 2.2.2.2."""
 Value = int | str | bytes
 
 
 class Malformed(Exception):
-    """The bytes are no MQTT; the connection has to end.
+    """The bytes are not valid MQTT; the connection must end.
 
     Args:
-        reason: code of version 5.
+        text: what is wrong, for the log.
+        reason: the reason code of version 5.
     """
 
     def __init__(self, text: str, reason: int = MALFORMED) -> None:
@@ -43,13 +44,13 @@ class Malformed(Exception):
 
 
 class Message(NamedTuple):
-    """What is published."""
+    """A published message."""
 
     topic: str
     payload: bytes
     qos: int = 0
     properties: bytes = b""
-    """Of version 5, as they came: who is given them gets them as they were."""
+    """Properties of version 5, passed on to subscribers unchanged."""
 
 
 class Connect(NamedTuple):
@@ -66,7 +67,7 @@ class Connect(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """A message and how it is to be acknowledged."""
+    """A message, and how to acknowledge it."""
 
     message: Message
     packet_id: int
@@ -75,14 +76,14 @@ class Publish(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Filters, each with its options byte: QoS in the lowest two bits, no local in the third."""
+    """Filters, each with its options byte: QoS in the lowest two bits, the no-local flag in the third."""
 
     packet_id: int
     filters: list[tuple[str, int]]
 
 
 class Unsubscribe(NamedTuple):
-    """Filters to take back."""
+    """Filters to remove."""
 
     packet_id: int
     filters: list[str]
@@ -105,13 +106,13 @@ class Reader:
         return self._body[at : at + count]
 
     def rest(self) -> bytes:
-        """Take all that is left."""
+        """Take the remaining bytes."""
         at, self._at = self._at, self._end
         return self._body[at:]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no bytes remain."""
         return self._at >= self._end
 
     def byte(self) -> int:
@@ -123,7 +124,7 @@ class Reader:
         return int.from_bytes(self.take(2))
 
     def variable(self) -> int:
-        """Take a number of 7 bits a byte."""
+        """Take a number that is written with 7 bits a byte."""
         value = 0
         for shift in (0, 7, 14, 21):
             byte = self.byte()
@@ -133,39 +134,39 @@ class Reader:
         raise Malformed("a length takes more than four bytes")
 
     def binary(self) -> bytes:
-        """Take bytes behind their length."""
+        """Take a length of two bytes, and the bytes that follow it."""
         return self.take(self.two())
 
     def text(self) -> str:
-        """Take UTF-8 behind its length."""
+        """Take a length of two bytes, and the UTF-8 text that follows it."""
         return _text(self.binary())
 
     def properties(self) -> dict[int, Value]:
-        """Take the properties of version 5; of those that may come again the last one is kept."""
+        """Take the properties of version 5. If a property may repeat, its last value is kept."""
         return _properties(self.take(self.variable()))
 
 
 def _text(raw: bytes) -> str:
     try:
-        found = raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
         raise Malformed("a text is not UTF-8") from None
-    if "\0" in found:
+    if "\0" in text:
         raise Malformed("a text holds a null character")
-    return found
+    return text
 
 
 def _properties(raw: bytes) -> dict[int, Value]:
-    reader, found = Reader(raw), {}
+    reader, properties = Reader(raw), {}
     while not reader.is_empty:
         name = reader.variable()
         kind = _KINDS.get(name)
         if kind is None:
             raise Malformed(f"there is no property {name}")
-        if name in found and kind != _PAIR and name != 0x0B:
+        if name in properties and kind != _PAIR and name != 0x0B:
             raise Malformed(f"property {name} comes twice", PROTOCOL_ERROR)
-        found[name] = _property(reader, kind)
-    return found
+        properties[name] = _property(reader, kind)
+    return properties
 
 
 def _property(reader: Reader, kind: int) -> Value:
@@ -183,10 +184,10 @@ def _property(reader: Reader, kind: int) -> Value:
 
 
 def split(buffer: bytearray, max_bytes: int) -> tuple[int, bytes] | None:
-    """Take the first whole packet off a buffer: its first byte and its body. None when it is not whole yet.
+    """Take the first packet off a buffer; return its first byte and its body, or None while it is incomplete.
 
     Raises:
-        Malformed: its length is no length, or over ``max_bytes``.
+        Malformed: the first byte or the length is invalid, or the length is over ``max_bytes``.
     """
     size = len(buffer)
     if size and buffer[0] not in _FIRST:
@@ -212,16 +213,16 @@ def split(buffer: bytearray, max_bytes: int) -> tuple[int, bytes] | None:
     end = start + length
     if size < end:
         return None
-    found = buffer[0], bytes(memoryview(buffer)[start:end])
+    packet = buffer[0], bytes(memoryview(buffer)[start:end])
     del buffer[:end]
-    return found
+    return packet
 
 
 def read_connect(body: bytes) -> Connect:
     """Read the body of CONNECT.
 
     Raises:
-        Malformed: it is none; with UNSUPPORTED_VERSION when it is of another version.
+        Malformed: it is not valid. The reason is UNSUPPORTED_VERSION if the packet is of another version.
     """
     reader = Reader(body)
     name, version = reader.text(), reader.byte()
@@ -254,7 +255,7 @@ def _will(reader: Reader, flags: int, version: int) -> Message:
 
 
 def check_topic(topic: str) -> None:
-    """Raise Malformed when a message cannot be published to the topic."""
+    """Raise Malformed if a message cannot be published to the topic."""
     if not topic or "+" in topic or "#" in topic:
         raise Malformed("a topic must have a character at least, and no wildcard", BAD_TOPIC)
 
@@ -263,7 +264,7 @@ def read_publish(first: int, body: bytes, version: int) -> Publish:
     """Read PUBLISH from its first byte and body.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is not valid.
     """
     qos = first >> 1 & 3
     length = int.from_bytes(body[:2])
@@ -283,8 +284,7 @@ def read_publish(first: int, body: bytes, version: int) -> Publish:
     if version == V5:
         reader = Reader(body[at:])
         properties = reader.take(reader.variable())
-        found = _properties(properties)
-        if _TOPIC_ALIAS in found or not topic:
+        if _TOPIC_ALIAS in _properties(properties) or not topic:
             raise Malformed("topic aliases are not offered", 0x94)
         return Publish(Message(topic, reader.rest(), qos, properties), packet_id, bool(first & 8))
     return Publish(Message(topic, body[at:], qos), packet_id, bool(first & 8))
@@ -296,7 +296,7 @@ def read_ack(body: bytes) -> int:
 
 
 def _with_id(body: bytes, version: int) -> tuple[Reader, int]:
-    """Return the reader of a packet behind its id, and the id; properties are passed over."""
+    """Read the packet id and skip the properties. Return the reader, which continues behind them, and the id."""
     reader = Reader(body)
     packet_id = reader.two()
     if version == V5:
@@ -308,7 +308,7 @@ def read_subscribe(body: bytes, version: int) -> Subscribe:
     """Read the body of SUBSCRIBE.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is not valid.
     """
     reader, packet_id = _with_id(body, version)
     filters = []
@@ -326,7 +326,7 @@ def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
     """Read the body of UNSUBSCRIBE.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is not valid.
     """
     reader, packet_id = _with_id(body, version)
     filters = []

@@ -1,4 +1,4 @@
-"""Exact limits a calendar minute: how often a profile may connect, publish and be delivered to."""
+"""Exact limits per calendar minute: how often a profile may connect, publish and receive."""
 
 from chalicelib import store
 from chalicelib.host import clock
@@ -12,7 +12,7 @@ _limits: Cache[dict[str, int]] = Cache(ttl_s=CACHE_S)
 
 
 class Rates:
-    """Counts what each profile does in the present minute.
+    """Counts what each profile does in the current minute.
 
     Source: TagoIO, hard limits: MQTT connect, publish and receive.
     """
@@ -22,7 +22,7 @@ class Rates:
         self._counts: dict[tuple[str, str], int] = {}
 
     def take(self, profile: str, kind: str) -> bool:
-        """Count one; return False when the minute's number is used up, and count nothing."""
+        """Count one and return True, or return False and count nothing if the minute's limit is used up."""
         limits = _limits.get(profile)
         if limits is None:
             limits = _limits_of(profile)
@@ -48,5 +48,5 @@ def _limits_of(profile: str) -> dict[str, int]:
 
 
 def next_minute_s() -> float:
-    """Return how long the present minute still lasts."""
+    """Return the seconds until the next minute begins."""
     return (_MINUTE_MS - clock.now_ms() % _MINUTE_MS) / 1000 + 0.001

@@ -1,4 +1,4 @@
-"""What the broker keeps of a client: what it subscribes to, what it has not acknowledged, what waits for it."""
+"""What the broker keeps for a client: its subscriptions, its unacknowledged messages and its waiting messages."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,27 +9,28 @@ from embedded.mqtt import answers, packets
 from embedded.mqtt.packets import Message
 
 MAX_QUEUED = 1_000
-"""Messages that wait for a client, and their payloads' bytes; the oldest go first when there are more."""
+"""How many messages may wait for a client. If there are more, the oldest are dropped."""
 MAX_QUEUED_BYTES = 4_000_000
+"""How many bytes the payloads of the waiting messages may have. If there are more, the oldest are dropped."""
 MAX_INFLIGHT = 100
 MAX_SUBSCRIPTIONS = 100
 _REMEMBERED = 256
 
 
 class Subscription(NamedTuple):
-    """How a client wants what matches a filter."""
+    """How a client wants the messages that match a filter."""
 
     qos: int
     is_not_local: bool
-    """Whether its own messages are kept from it."""
+    """Whether the client must not get its own messages."""
 
 
 class Session:
     """A client of one device, connected or away.
 
     Args:
-        device: whose topic space it is in.
-        client_id: as the client or the broker chose it.
+        device: the device whose topic space the client is in.
+        client_id: chosen by the client or the broker.
     """
 
     def __init__(self, device: str, client_id: str) -> None:
@@ -38,12 +39,12 @@ class Session:
         self.max_inflight = MAX_INFLIGHT
         self.expiry_s = 0
         self.ends_s: float | None = None
-        """When it is forgotten, while nobody is connected."""
+        """When the session is forgotten; None while the client is connected."""
         self.write: Callable[[bytes], None] | None = None
-        """Sends to the client; None while it is away."""
+        """Sends to the client; None while it is not connected."""
         self.subscriptions: dict[str, Subscription] = {}
         self.received: set[int] = set()
-        """Packet ids of QoS 2 messages that were taken and not released yet."""
+        """Packet ids of QoS 2 messages that were accepted and are not released yet."""
         self.waiting: deque[Message] = deque()
         self._waiting_bytes = 0
         self._inflight: dict[int, Message] = {}
@@ -51,7 +52,7 @@ class Session:
         self._last_id = 0
 
     def subscribe(self, name: str, options: int) -> int:
-        """Add a filter; return the QoS granted, or why it is refused."""
+        """Add a filter; return the granted QoS, or the reason code of the refusal."""
         if not topics.is_filter(name):
             return packets.BAD_FILTER
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS and name not in self.subscriptions:
@@ -61,11 +62,11 @@ class Session:
         return qos
 
     def unsubscribe(self, name: str) -> int:
-        """Remove a filter; return whether it was there, as version 5 says it."""
+        """Remove a filter; return version 5's reason code: success, or no such subscription."""
         return packets.NORMAL if self.subscriptions.pop(name, None) else 0x11
 
     def wants(self, topic: str, *, is_own: bool) -> int | None:
-        """Return the best QoS at which a topic is wanted, or None."""
+        """Return the highest QoS among the subscriptions that match a topic, or None."""
         best = None
         for name, (qos, is_not_local) in self.subscriptions.items():
             if topics.matches(name, topic) and not (is_own and is_not_local) and (best is None or qos > best):
@@ -73,22 +74,22 @@ class Session:
         return best
 
     def was_taken(self, packet_id: int, message: Message) -> bool:
-        """Tell whether a QoS 1 message that comes again was taken already."""
+        """Return whether a QoS 1 message that is sent again was accepted before."""
         return self._taken.get(packet_id) == hash((message.topic, message.payload))
 
     def note_taken(self, packet_id: int, message: Message) -> None:
-        """Remember a QoS 1 message, as it may come again."""
+        """Remember an accepted QoS 1 message, as the client may send it again."""
         if len(self._taken) >= _REMEMBERED:
             del self._taken[next(iter(self._taken))]
         self._taken[packet_id] = hash((message.topic, message.payload))
 
     def forget_taken(self) -> None:
-        """Take back that messages were taken: the transaction they were stored in was undone, and they come again."""
+        """Forget which messages were accepted: their transaction was undone, and the client sends them again."""
         self._taken.clear()
         self.received.clear()
 
     def send(self, message: Message, qos: int) -> None:
-        """Send a message, or keep it while the client is away or has too many to acknowledge; QoS 0 is not kept."""
+        """Send a message. Above QoS 0, keep it while the client is away or has too many to acknowledge."""
         if qos == 0:
             if self.write is not None:
                 self.write(answers.publish(message, self.version, 0, 0))
@@ -97,14 +98,14 @@ class Session:
         self.drain()
 
     def keep(self, message: Message) -> None:
-        """Let a message wait; the oldest go when there are too many, or too much."""
+        """Add a message to the waiting ones, and drop the oldest if they are too many or too large."""
         self.waiting.append(message)
         self._waiting_bytes += len(message.payload)
         while len(self.waiting) > MAX_QUEUED or self._waiting_bytes > MAX_QUEUED_BYTES:
             self._waiting_bytes -= len(self.waiting.popleft().payload)
 
     def drain(self) -> None:
-        """Send what waits, as much as the client takes at once."""
+        """Send waiting messages, as many as the client accepts at once."""
         while self.write is not None and self.waiting and len(self._inflight) < self.max_inflight:
             message = self.waiting.popleft()
             self._waiting_bytes -= len(message.payload)
@@ -119,12 +120,12 @@ class Session:
                 return self._last_id
 
     def acknowledged(self, packet_id: int) -> None:
-        """Note that the client has a message."""
+        """Note that the client acknowledged a message."""
         if self._inflight.pop(packet_id, None) is not None:
             self.drain()
 
     def resume(self, write: Callable[[bytes], None]) -> None:
-        """Go on with a new connection: what was not acknowledged is sent again, then what waits."""
+        """Use a new connection: send the unacknowledged messages again, then the waiting ones."""
         self.write, self.ends_s = write, None
         for packet_id, message in self._inflight.items():
             write(answers.publish(message, self.version, packet_id, 1, is_again=True))
