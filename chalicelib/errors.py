@@ -1,13 +1,13 @@
-"""The errors that reach a client. Services raise them; ``http.route`` turns them into answers.
+"""The errors that reach a client. Services raise them, and ``http.route`` turns them into answers.
 
 ApiError                      a failure that the API reports
-├── BadRequest           400  something sent is wrong; names the field
-├── Denied               401  no valid token, or one without the permission: all look alike
+├── BadRequest           400  the request breaks a rule; names the field
+├── Denied               401  no valid token, or one without the permission; the answers look alike
 ├── NotFound             404  no such thing, or another profile's
 ├── Conflict             409  others changed the same thing, again and again
 ├── TooLarge             413  the body or the answer is over its limit
-├── UnsupportedMedia     415  a content type or encoding that is not read
-└── Unavailable          503  the store did not answer in time; safe to repeat
+├── UnsupportedMedia     415  a content type or encoding that is not supported
+└── Unavailable          503  the store did not answer in time; a retry is safe
 """
 
 
@@ -16,12 +16,12 @@ class ApiError(Exception):
 
     Args:
         message: what is wrong, for the client's developer.
-        field_errors: field name, or index of the item, to the reasons. Part of the answer if given.
+        field_errors: the reasons by field name or by the item's index. Part of the answer if given.
     """
 
     status = 400
     retry_after_s: int | None = None
-    """When the client may try again, if that helps."""
+    """After how many seconds the client may try again; None if that does not help."""
 
     def __init__(self, message: str, field_errors: dict[str, list[str]] | None = None) -> None:
         super().__init__(message)
@@ -30,11 +30,11 @@ class ApiError(Exception):
 
 
 class BadRequest(ApiError):
-    """The request is not understood or breaks a rule."""
+    """The request cannot be read, or breaks a rule."""
 
     @classmethod
     def field(cls, name: str, reason: str) -> "BadRequest":
-        """Return the error of one field or parameter. ``reason`` is a whole sentence that names the field."""
+        """Return the error of one field or parameter. ``reason`` is a complete sentence that names the field."""
         return cls(reason, {name: [reason]})
 
     @classmethod
@@ -44,7 +44,7 @@ class BadRequest(ApiError):
 
 
 class Denied(ApiError):
-    """The caller is unknown or may not do this. The text is always the same, so that it gives nothing away."""
+    """The caller is unknown or may not do this. The text is always the same, so that it reveals nothing."""
 
     status = 401
 
@@ -71,18 +71,18 @@ class TooLarge(ApiError):
 
 
 class UnsupportedMedia(ApiError):
-    """The body has a content type or encoding that is not read."""
+    """The body has a content type or encoding that is not supported."""
 
     status = 415
 
 
 class Unavailable(ApiError):
-    """The store did not do its work in time. The client may repeat the request: nothing is stored twice.
+    """The store failed, or did not finish in time. The client may retry: nothing is stored twice.
 
     Args:
         message: what failed.
         stored: how many points are known to be stored.
-        pending: how many are not.
+        pending: how many points are not known to be stored.
     """
 
     status = 503

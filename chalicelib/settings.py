@@ -1,4 +1,4 @@
-"""What can be set from outside, read once from the environment."""
+"""The settings, read once from the environment."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ def _flag(name: str, default: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Each field is the environment variable ``DECANT_<NAME>`` in upper case."""
+    """Each field is the environment variable ``DECANT_<NAME>``, in upper case."""
 
     segments_table: str = "decant-segments"
     """On AWS: DynamoDB table of the points."""
@@ -28,7 +28,7 @@ class Settings:
     basic_ingest_rule: str = ""
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     dedupe: bool = True
-    """Whether a repeated request, or the same point twice in one request, is stored once."""
+    """Whether a retry, or a point that occurs twice in one request, is stored only once."""
     scalar_as_list: bool = False
     """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number."""
     profile_may_send: bool = False
@@ -57,6 +57,6 @@ MAX_BODY_BYTES = 200_000
 MAX_ANSWER_BYTES = 5_000_000
 """Lambda cuts answers at 6 MB."""
 CACHE_S = 60
-"""For how long a resolved token or device may be used without looking again."""
+"""How many seconds a token or device may be used after it was read, without reading it again."""
 SCAN_DEADLINE_S = 20.0
 STORE_DEADLINE_S = 20.0

@@ -1,1 +1,1 @@
-"""Pure functions: time, keys, segments, numbers, query strings. No I/O at all."""
+"""Pure functions for times, keys, segments, numbers, query strings, tokens and topics. No I/O."""

@@ -1,4 +1,4 @@
-"""Writing JSON: fast, and numbers of any size exactly."""
+"""Writes JSON fast, with numbers of any size written exactly."""
 
 import json
 from decimal import Decimal
@@ -30,7 +30,7 @@ def _dumps_wide(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{dumps(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(dumps(one) for one in value) + "]"
+        return "[" + ",".join(dumps(item) for item in value) + "]"
     if isinstance(value, int):
         return str(value)
     return orjson.dumps(value, default=_fragment).decode()

@@ -1,8 +1,8 @@
-"""Segment keys and point ids: fixed-width hex, so that order of text is order of time.
+"""Segment keys and point ids: fixed-width hex, so that they sort as text in order of time.
 
-A segment's key is 12 hex digits of its newest point's time and 8 of a suffix; a point's id is the key of the
-segment it was stored in and 4 hex digits of its index there. The 12 digits count milliseconds since the year
-1100, which leaves room up to the end of the year 9999 and sorts times before 1970 rightly.
+A segment's key has 12 hex digits for the time of its newest point and 8 for a suffix. A point's id is the key of the
+segment in which it was first stored, and 4 hex digits for its index there. The 12 digits count milliseconds since the
+year 1100. So times before 1970 sort correctly, and the digits suffice up to the end of the year 9999.
 """
 
 import re
@@ -16,7 +16,7 @@ LATEST_MS = 253_402_300_799_999
 
 SUFFIX_COUNT = 1 << 32
 HEX4 = tuple(f"{index:04x}" for index in range(16_384))
-"""The last four digits of a point's id, by index. A body of 200 kB holds fewer points than this."""
+"""The last four digits of a point's id, by the point's index. A body of 200 kB holds fewer points than this."""
 
 _ID = re.compile(r"[0-9a-f]{24}")
 
@@ -47,7 +47,7 @@ def key_suffix(key: str) -> int:
 def key_bounds(start_ms: int, end_ms: int) -> tuple[str, str]:
     """Return the lowest and highest key of the segments that may hold a point in [start_ms, end_ms].
 
-    A segment holds nothing newer than its key and at most one UTC hour, so keys run on to the end of the hour
+    A segment holds no point newer than its key, and at most one UTC hour. So the highest key is at the end of the hour
     of ``end_ms``.
     """
     last_ms = min(hour_of(end_ms) * HOUR_MS + HOUR_MS - 1, LATEST_MS)
@@ -55,12 +55,12 @@ def key_bounds(start_ms: int, end_ms: int) -> tuple[str, str]:
 
 
 def hour_of(time_ms: int) -> int:
-    """Return the number of the UTC hour since 1970 that ``time_ms`` lies in; negative before 1970."""
+    """Return the number of the UTC hour since 1970 in which ``time_ms`` lies. It is negative before 1970."""
     return time_ms // HOUR_MS
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` has the shape of an id: 24 lower-case hex digits."""
+    """Return whether ``text`` has the shape of an id: 24 lower-case hex digits."""
     return _ID.fullmatch(text) is not None
 
 
@@ -70,15 +70,15 @@ def new_id() -> str:
 
 
 def digest_suffix(digest: bytes) -> int:
-    """Return the suffix of a request that has a digest of its own: a retry gets the same."""
+    """Return the suffix for a request that has a digest. A retry gets the same suffix."""
     return int.from_bytes(digest[:4], "big")
 
 
 def arrival_suffix(microsecond: int, noise: bytes) -> int:
-    """Return a suffix for what arrived in this microsecond of its millisecond: later ones sort higher.
+    """Return a suffix for a request by its arrival: within one millisecond, later requests sort higher.
 
     Args:
-        microsecond: since 1970.
-        noise: random; its first four bytes decide between requests of one microsecond.
+        microsecond: when the request arrived, in microseconds since 1970.
+        noise: random bytes. The first four distinguish requests of one microsecond.
     """
     return (microsecond % 1000) << 22 | int.from_bytes(noise[:4], "big") >> 10

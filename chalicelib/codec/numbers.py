@@ -1,4 +1,4 @@
-"""Numbers as JSON carries them: kept exactly up to 38 digits, refused beyond, never rounded in silence."""
+"""Numbers of JSON: kept exactly up to 38 digits, refused above that, never rounded silently."""
 
 import json
 import re
@@ -12,15 +12,16 @@ _LONG_NUMBER = re.compile(rb"[1-9](?:[0-9]{15}|[0-9.]{16})")
 
 
 def may_be_inexact(raw: bytes) -> bool:
-    """Tell whether a JSON text may hold a number of 16 or more significant digits, which a float may round.
+    """Return whether a JSON text may hold a number of 16 or more significant digits, which a float may round.
 
-    Costs a few microseconds for 10 kB: a table look-up a byte, and the exact test only where that finds a long run.
+    Cost: a few microseconds for 10 kB. It looks up each byte in a table, and makes the exact test only if there is a
+    long run of digits.
     """
     return _LONG_RUN in raw.translate(_RUNS) and _LONG_NUMBER.search(raw) is not None
 
 
 def loads_exact(raw: bytes | str) -> object:
-    """Parse JSON; a fraction that a float would round becomes a ``Decimal``, every other number int or float."""
+    """Parse JSON. A fraction that a float would round becomes a ``Decimal``, every other number an int or a float."""
     return json.loads(raw, parse_float=_exact)
 
 
@@ -33,7 +34,7 @@ def _exact(text: str) -> float | Decimal:
 
 
 def problem(value: int | float | Decimal) -> str | None:
-    """Say what keeps ``value`` from being stored, or None: over 38 digits, or 1e126 and more.
+    """Return why ``value`` cannot be stored, or None if it can: more than 38 digits, or 1e126 and more.
 
     >>> problem(10**38), problem(10**37)
     ('has more than 38 digits', None)
@@ -46,7 +47,7 @@ def problem(value: int | float | Decimal) -> str | None:
 
 
 def matches(value: object, wanted: str) -> bool:
-    """Tell whether a stored value equals a query string's text, as text or as a number.
+    """Return whether a stored value equals a query string's text, as text or as a number.
 
     >>> matches(22, "22"), matches(22.0, "22"), matches(True, "True"), matches(1, "true"), matches("22", "22")
     (True, True, True, False, True)
@@ -62,7 +63,7 @@ def matches(value: object, wanted: str) -> bool:
 
 
 def parse(text: str) -> int | float | Decimal | None:
-    """Read a finite number written as in JSON, or return None."""
+    """Read a finite number that is written as in JSON; return None if the text is not one."""
     if len(text) > 400 or not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", text, re.ASCII):
         return None
     if re.fullmatch(r"[+-]?\d+", text):

@@ -1,4 +1,4 @@
-"""Calendar periods in UTC: where a minute, hour, day, week, month, quarter or year starts and ends."""
+"""Calendar periods in UTC: when a minute, hour, day, week, month, quarter or year starts and ends."""
 
 from functools import lru_cache
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ _MONDAY_MS = 4 * DAY_MS
 
 
 def period_start(time_ms: int, period: str) -> int:
-    """Return the first millisecond of the period that ``time_ms`` lies in. Weeks start on Monday.
+    """Return the first millisecond of the period in which ``time_ms`` lies. Weeks start on Monday.
 
     >>> from chalicelib.codec.times import parse_time, to_iso
     >>> to_iso(period_start(parse_time("2026-08-20"), "quarter"))
@@ -33,7 +33,7 @@ def period_start(time_ms: int, period: str) -> int:
 
 
 def shift(start_ms: int, period: str, count: int) -> int:
-    """Step ``count`` periods from the start of one.
+    """Return the start of the period that is ``count`` periods after the one that starts at ``start_ms``.
 
     Raises:
         ValueError: the step leaves the years 1100 to 9999.
@@ -44,7 +44,7 @@ def shift(start_ms: int, period: str, count: int) -> int:
 
 
 def period_count(start_ms: int, end_ms: int, period: str) -> int:
-    """Return how many periods the range [start_ms, end_ms] touches; 0 when it is empty.
+    """Return how many periods the range [start_ms, end_ms] touches; 0 if it is empty.
 
     >>> period_count(0, 59_999, "minute"), period_count(0, 60_000, "minute")
     (1, 2)
@@ -54,14 +54,14 @@ def period_count(start_ms: int, end_ms: int, period: str) -> int:
     first, last = period_start(start_ms, period), period_start(end_ms, period)
     if period in _STEP_MS:
         return (last - first) // _STEP_MS[period] + 1
-    a, b = to_datetime(first), to_datetime(last)
-    return ((b.year - a.year) * 12 + b.month - a.month) // _STEP_MONTHS[period] + 1
+    start, end = to_datetime(first), to_datetime(last)
+    return ((end.year - start.year) * 12 + end.month - start.month) // _STEP_MONTHS[period] + 1
 
 
 def window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
-    """Return the first and last millisecond that an immutable device takes points for.
+    """Return the first and the last millisecond for which an immutable device accepts points.
 
-    It keeps ``retention`` full chunks and the current one, and takes points up to the end of tomorrow.
+    It keeps ``retention`` full chunks and the current one, and accepts points up to the end of tomorrow.
 
     Source: TagoIO, data retention.
     """
@@ -70,13 +70,13 @@ def window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1_024)
 def _window(now_ms: int, period: str, retention: int) -> tuple[int, int]:
-    """Compute the window, which is the same all day."""
+    """Compute the window. It is the same all day."""
     start_ms = shift(period_start(now_ms, period), period, -retention)
     return start_ms, period_start(now_ms, "day") + 2 * DAY_MS - 1
 
 
 def expiry_ms(time_ms: int, period: str, retention: int) -> int:
-    """Return when a point at ``time_ms`` stops being kept: its chunk's end plus ``retention`` chunks."""
+    """Return when a point at ``time_ms`` expires: the end of its chunk plus ``retention`` chunks."""
     return _expiry_ms(time_ms - time_ms % DAY_MS, period, retention)
 
 

@@ -1,4 +1,4 @@
-"""Query strings in the dialects of all clients, read into one shape."""
+"""Reads the query strings of all clients, which spell lists and maps differently, into one shape."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,21 @@ _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _PART = re.compile(r"\[([^\[\]]*)\]")
 
 Tree = dict[str, "list[str] | Tree"]
-"""Names to the texts given for them, in order, or, for ``name[key]``, to a tree of the keys."""
+"""Each name with its texts in the order sent, or, for ``name[key]``, with a tree of the keys."""
 
 
 def parse(parameters: Mapping[str, Sequence[str]]) -> Tree:
-    """Read the four spellings of a list (``k=a&k=b``, ``k[]=a``, ``k[0]=a``, and that one escaped) alike.
+    """Read parameters into a tree. All four spellings of a list give the same result.
 
-    A name with other keys in brackets becomes a tree: ``filter[tags][0][key]=x`` is
-    ``{"filter": {"tags": {"0": {"key": ["x"]}}}}``. An empty text counts as absent.
+    The spellings are ``k=a&k=b``, ``k[]=a``, ``k[0]=a``, and the last one escaped. A name with other keys in brackets
+    becomes a tree: ``filter[tags][0][key]=x`` is ``{"filter": {"tags": {"0": {"key": ["x"]}}}}``. An empty text counts
+    as absent.
 
     Args:
-        parameters: names, unescaped, to their texts in the order sent.
+        parameters: each unescaped name with its texts in the order sent.
 
     Raises:
-        ValueError: more than 1,000 parameters, keys nested more than five deep, or a name used both ways.
+        ValueError: more than 1,000 parameters, keys nested more than five deep, or a name that is both value and map.
 
     Source: what the official Python (requests) and JavaScript (qs) clients send.
 

@@ -1,8 +1,9 @@
-"""The segment: one item holds the points of one request, so that reading them back is splicing text.
+"""The segment: one item holds the points of one request as finished JSON text, so that a read only splices text.
 
-A body is a header line and one line a point. The header holds columns for what filters need. A point's line is the end
-of its finished JSON object, without ``id``, ``device`` and ``created_at``, which follow from the key. A body is
-deflated if that saves a unit of storage. A removed point leaves an empty line: the ids of the others stay valid.
+A body is a header line and one line a point. The header holds columns with the data that filters need. A point's line
+is the end of its JSON object. It lacks ``id``, ``device`` and ``created_at``, which follow from the key and the header.
+A body is deflated if that saves a unit of storage. A removed point leaves an empty line, so the ids of the others stay
+valid.
 """
 
 import zlib
@@ -22,7 +23,7 @@ from chalicelib.codec.times import to_iso
 HAS_VALUE = 1
 HAS_LOCATION = 2
 UNIT_BYTES = 1024
-"""DynamoDB bills writes by this much, so deflating below it saves nothing."""
+"""DynamoDB bills writes in units of this size, so deflating a smaller body saves nothing."""
 MAX_BODY_BYTES = 400_000
 """DynamoDB's limit for an item is 409,600 bytes, keys and names included."""
 _PLAIN = ord("{")
@@ -42,23 +43,23 @@ class Item(NamedTuple):
     """How many of its points exist: not deleted, not moved away."""
     version: int
     expires_at: int | None
-    """Seconds since 1970, or None: never."""
+    """Seconds since 1970; None: never."""
 
 
 class Draft(NamedTuple):
-    """A point on its way into a segment."""
+    """A checked point that is not in a segment yet."""
 
     time_ms: int
     variable: str
     kinds: int
-    """HAS_VALUE and HAS_LOCATION, or-ed."""
+    """HAS_VALUE and HAS_LOCATION, combined with or."""
     line: str
     is_exact: bool
-    """Whether it holds a number that only exact decoding restores."""
+    """Whether it holds a number that a float would round, so that it needs exact decoding."""
 
 
 class Moved(NamedTuple):
-    """The id and creation time that a point keeps which an edit moved here."""
+    """The id and the creation time of a point that an edit moved into this segment. The point keeps both."""
 
     id: str
     created_ms: int
@@ -66,7 +67,7 @@ class Moved(NamedTuple):
 
 @dataclass(slots=True)
 class Segment:
-    """A decoded segment: columns and lines have an element a point, by index; no lines after a header read."""
+    """A decoded segment. Columns and lines have one element a point; without lines if only the header was read."""
 
     device: str
     key: str
@@ -87,7 +88,7 @@ class Segment:
     dead: set[int] = field(default_factory=set)
     moved: dict[int, Moved] = field(default_factory=dict)
     forwards: dict[int, str] = field(default_factory=dict)
-    """Index of a point that moved away, to the key of the segment that holds it now."""
+    """By the index of a point that was moved away: the key of the segment that holds it now."""
     _by_name: dict[str, list[int]] | None = None
     _common: int | None = None
 
@@ -102,7 +103,7 @@ class Segment:
         return len(self.offsets) - len(self.dead)
 
     def indices_of(self, name: str) -> list[int]:
-        """Return the rising indices of a variable's points, deleted ones too. Computed once: do not change the list."""
+        """Return the rising indices of a variable's points, deleted ones included. Cached: do not change the list."""
         if self._by_name is None:
             by_number: list[list[int]] = [[] for _ in self.names]
             for index, number in enumerate(self.variables):
@@ -111,7 +112,7 @@ class Segment:
         return self._by_name[name]
 
     def all_have(self, kinds: int) -> bool:
-        """Return whether all points have one of ``kinds`` in common. Computed once."""
+        """Return whether there is one of ``kinds`` that all points have. Computed once."""
         if self._common is None:
             self._common = reduce(and_, self.kinds)
         return bool(self._common & kinds)
@@ -127,7 +128,7 @@ class Segment:
         return origin.created_ms if origin else self.created_ms
 
     def point(self, index: int) -> dict[str, Any]:
-        """Decode the point at ``index``; numbers come back exactly."""
+        """Decode the point at ``index``. Its numbers are exact."""
         text = "{" + self.lines[index]
         if self.is_exact:
             return numbers.loads_exact(text)  # type: ignore[return-value]
@@ -149,13 +150,13 @@ def build(
     *,
     digest: bytes = b"",
 ) -> Segment:
-    """Make a segment of points of one UTC hour.
+    """Build a segment from points of one UTC hour.
 
     Args:
         device: the owner of the points.
-        drafts: in rising order of time, the last at the time that ``key`` names.
+        drafts: in rising order of time. The last has the time that ``key`` names.
         key: from ``keys.segment_key``.
-        created_ms: when the request arrived, milliseconds since 1970.
+        created_ms: when the request arrived, in milliseconds since 1970.
         digest: see Item.
     """
     positions: dict[str, int] = {}
@@ -178,10 +179,10 @@ def build(
 def pack(
     device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, digest: bytes, expires_at: int | None
 ) -> Item:
-    """Return the item of new points: ``encode`` of ``build`` in one step.
+    """Return the item of new points. The same as ``encode`` of ``build``, but faster.
 
     Raises:
-        ValueError: it would not fit into one item of the store.
+        ValueError: the points do not fit into one item of the store.
     """
     positions: dict[str, int] = {}
     variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
@@ -195,10 +196,10 @@ def pack(
 
 
 def encode(segment: Segment) -> Item:
-    """Return the item that keeps ``segment``.
+    """Return the item that holds ``segment``.
 
     Raises:
-        ValueError: it would not fit into one item of the store.
+        ValueError: the segment does not fit into one item of the store.
     """
     header = _header(segment.created_ms, segment.names, segment.variables, segment.offsets, segment.kinds)
     if segment.is_exact:
@@ -243,7 +244,7 @@ def _body(header: dict[str, Any], lines: list[str]) -> bytes:
 
 
 def _column(values: list[int]) -> int | list[int]:
-    """Write a column whose values are all equal as that value."""
+    """Return the column, or its only value if all are equal."""
     first = values[0]
     return first if values.count(first) == len(values) else values
 
@@ -260,9 +261,9 @@ _SHARED_POINTS = 512
 
 
 def decode_shared(item: Item) -> Segment:
-    """Read a stored item, or return the segment that was read from an equal item before. Do not change the segment.
+    """Read a stored item, or return the segment that was decoded from an equal item before. Do not change the segment.
 
-    Dashboards ask for the newest points again and again. At most 64 small segments stay decoded, 1 to 16 MB.
+    Dashboards read the newest points again and again. At most 64 small segments stay decoded, which take 1 to 16 MB.
     """
     is_small = len(item.body) <= _SHARED_BYTES and item.points <= _SHARED_POINTS
     return _decode_shared(item) if is_small else decode(item)
@@ -272,7 +273,7 @@ _decode_shared = lru_cache(maxsize=64)(decode)
 
 
 def decode_header(item: Item) -> Segment:
-    """Read only the columns. Of a deflated body, only as much is inflated as they need."""
+    """Read only the columns. A deflated body is inflated only as far as the columns need."""
     body = item.body
     if body[0] != _PLAIN:
         inflater = zlib.decompressobj()
@@ -320,7 +321,7 @@ def splice(segment: Segment, indices: Iterable[int], *, details: bool) -> list[s
 
 
 def hours(drafts: Sequence[Draft]) -> list[list[Draft]]:
-    """Split points in rising order of time by the UTC hour they lie in."""
+    """Split points, which are in rising order of time, by their UTC hour."""
     if hour_of(drafts[0].time_ms) == hour_of(drafts[-1].time_ms):
         return [list(drafts)]
     by_hour: dict[int, list[Draft]] = {}

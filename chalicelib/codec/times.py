@@ -1,4 +1,4 @@
-"""Points in time as whole milliseconds since 1970 UTC, from every spelling that clients use."""
+"""Reads every spelling of a time that clients use, as whole milliseconds since 1970 UTC."""
 
 import re
 from calendar import monthrange
@@ -11,7 +11,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
 _MILLISECOND = timedelta(milliseconds=1)
 SECONDS_BELOW = 100_000_000_000
-"""A bare number below this is seconds since 1970, from here on milliseconds (1973-03-03 in milliseconds)."""
+"""A bare number below this counts seconds since 1970, any other milliseconds. As milliseconds, it is 1973-03-03."""
 
 _NUMBER = re.compile(r"-?\d{9,17}(\.\d+)?")
 _BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
@@ -29,7 +29,7 @@ _FIXED_MS = {
 
 @lru_cache(maxsize=256)
 def to_iso(time_ms: int) -> str:
-    """Write a time as the API answers it.
+    """Write a time in the API's format.
 
     >>> to_iso(1767225600123)
     '2026-01-01T00:00:00.123Z'
@@ -38,7 +38,7 @@ def to_iso(time_ms: int) -> str:
 
 
 def canonical_ms(text: str) -> int | None:
-    """Return the time of a text that is already written as the API answers it, or None: the short cut of ingestion.
+    """Return the time of a text in the API's format, or None if it is in another. A fast path for storing points.
 
     >>> canonical_ms("2026-01-01T00:00:00.123Z"), canonical_ms("2026-01-01")
     (1767225600123, None)
@@ -59,7 +59,7 @@ def to_datetime(time_ms: int) -> datetime:
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return ``moment`` in milliseconds since 1970, cut (not rounded) to the millisecond; naive means UTC."""
+    """Return ``moment`` in milliseconds since 1970, cut to the millisecond, not rounded. A naive one is in UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - EPOCH) // _MILLISECOND
@@ -123,18 +123,18 @@ def _in_range(time_ms: int) -> int:
 def parse_span(text: str, now_ms: int, direction: int = -1) -> int:
     """Read a relative time such as ``1 day``, ``5 minutes``, ``10d`` or ``1month`` and count it from now.
 
-    Months, quarters and years are calendar steps: the day is cut to the length of the month reached.
+    Months, quarters and years are calendar steps. If the resulting month has no such day, its last day is taken.
 
     Args:
         text: one whole number and one unit; ``M`` is months, ``m`` minutes.
         now_ms: milliseconds since 1970.
-        direction: -1 counts back, 1 counts on.
+        direction: -1 counts into the past, 1 into the future.
 
     Returns:
         Milliseconds since 1970; never outside the years 1100 to 9999.
 
     Raises:
-        ValueError: not one number and one known unit, or too far away.
+        ValueError: not one number and one known unit, or outside the years 1100 to 9999.
 
     >>> to_iso(parse_span("1 month", parse_time("2026-03-31")))
     '2026-02-28T00:00:00.000Z'
@@ -152,7 +152,7 @@ def parse_span(text: str, now_ms: int, direction: int = -1) -> int:
 
 
 def add_months(time_ms: int, months: int) -> int:
-    """Step ``months`` calendar months; the day is cut to the length of the month reached.
+    """Add calendar months. If the resulting month has no such day, its last day is taken.
 
     Raises:
         ValueError: the step leaves the years 1100 to 9999.
@@ -166,15 +166,15 @@ def add_months(time_ms: int, months: int) -> int:
 
 
 def parse_bound(text: str, *, now_ms: int, is_end: bool, zone: tzinfo = UTC) -> int:
-    """Read ``start_date`` or ``end_date`` of a query: absolute, else relative (counted back from now), or ``now``.
+    """Read ``start_date`` or ``end_date`` of a query: an absolute time, a span back from now, or ``now``.
 
-    A date without a time of day (at most ten characters) is the whole day: its first millisecond as a start, its last
-    as an end.
+    A date without a time of day (at most ten characters) means its first millisecond as a start, and its last
+    millisecond as an end.
 
     Raises:
-        ValueError: neither reading fits.
+        ValueError: it is none of these.
 
-    Source: TagoIO, "Get device data"; counting back for both bounds is ours.
+    Source: TagoIO, "Get device data"; that a span counts back for both bounds is ours.
 
     >>> to_iso(parse_bound("2026-01-31", now_ms=0, is_end=True))
     '2026-01-31T23:59:59.999Z'
@@ -185,5 +185,5 @@ def parse_bound(text: str, *, now_ms: int, is_end: bool, zone: tzinfo = UTC) -> 
     if _SPAN.fullmatch(text):
         return parse_span(text, now_ms)
     time_ms = parse_time(text, zone)
-    whole_day = len(text) <= 10 and is_end and not _NUMBER.fullmatch(text)
-    return min(time_ms + DAY_MS - 1, LATEST_MS) if whole_day else time_ms
+    is_whole_day = len(text) <= 10 and is_end and not _NUMBER.fullmatch(text)
+    return min(time_ms + DAY_MS - 1, LATEST_MS) if is_whole_day else time_ms

@@ -1,7 +1,7 @@
-"""Token texts: their shape, their hash, and how one is made from an id and the deployment's secret.
+"""Token texts: their shape, their hash, and how to derive one from an id and the deployment's secret.
 
-The table holds the hash that a token is looked up by, and the random id that its text is derived from. Whoever has
-the table alone can do nothing with either; whoever has the secret too can show the text again, as clients need.
+The table holds a token's hash, by which it is looked up, and the random id from which its text is derived. The table
+alone is useless to a thief. With the secret as well, the API can show the text again, which clients need.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ HEADERS = (
     "authorization",
     "authorized",
 )
-"""The first of these that is there decides; a bad one is not rescued by a good one after it."""
+"""The first of these headers that a request has decides. If its token is bad, the headers after it do not count."""
 _SHAPE = re.compile(r"(?:[a-z]-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _PREFIXES = {"device": "", "profile": "p-"}
 
@@ -30,7 +30,7 @@ def from_headers(headers: Mapping[str, str]) -> str | None:
     """Return the token as sent, without ``Bearer``, or None. The text ``null`` counts as absent.
 
     Args:
-        headers: by lower-case name.
+        headers: texts by lower-case name.
     """
     for name in HEADERS:
         text = headers.get(name)
@@ -40,7 +40,7 @@ def from_headers(headers: Mapping[str, str]) -> str | None:
 
 
 def bare(text: str) -> str | None:
-    """Return a token without its prefix, in lower case, or None when it has not the shape of one.
+    """Return a token without its prefix, in lower case, or None if the text does not have the shape of a token.
 
     >>> bare("p-00112233-4455-4677-8899-AABBCCDDEEFF")
     '00112233-4455-4677-8899-aabbccddeeff'
@@ -50,12 +50,12 @@ def bare(text: str) -> str | None:
 
 
 def fingerprint(bare_text: str) -> str:
-    """Return what a token is looked up by: the SHA-256 of its bare text, in hex."""
+    """Return the key by which a token is looked up: the SHA-256 of its bare text, in hex."""
     return hashlib.sha256(bare_text.encode()).hexdigest()
 
 
 def new_token_id() -> str:
-    """Return a fresh id to derive a token from: 128 random bits in hex."""
+    """Return a new id from which a token can be derived: 128 random bits in hex."""
     return secrets.token_hex(16)
 
 
@@ -63,10 +63,10 @@ def derive(secret: bytes, token_id: str, kind: str, mask: str = "") -> str:
     """Return the text of a token.
 
     Args:
-        secret: the deployment's.
+        secret: the deployment's secret.
         token_id: from ``new_token_id``.
         kind: device or profile.
-        mask: what ``mask_for`` gave, for a token whose text was chosen from outside.
+        mask: from ``mask_for``, if the text of the token was chosen and not derived.
 
     >>> derive(b"s", "00", "profile")
     'p-d91ec3e7-15fa-4dda-aba7-aa09cb77de76'
@@ -80,12 +80,12 @@ def derive(secret: bytes, token_id: str, kind: str, mask: str = "") -> str:
 
 
 def api_key(secret: bytes, profile: str) -> str:
-    """Return the value of a profile's API key, by which API Gateway's usage plans tell profiles apart."""
+    """Return the value of a profile's API key. API Gateway's usage plans recognise the profile by it."""
     return hmac.digest(secret, f"api key of {profile}".encode(), "sha256").hex()[:40]
 
 
 def mask_for(secret: bytes, token_id: str, bare_text: str) -> str:
-    """Return what turns the derived text into a chosen one; as random as the secret to whoever has not got it."""
+    """Return the mask that turns the derived text into a chosen one. Without the secret it reveals nothing."""
     return bytes(a ^ b for a, b in zip(_stream(secret, token_id), uuid.UUID(bare_text).bytes, strict=True)).hex()
 
 

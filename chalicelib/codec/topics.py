@@ -1,10 +1,10 @@
-"""Topic filters: which are good, and which topics they match."""
+"""Topic filters: whether one is valid, and which topics it matches."""
 
 from functools import lru_cache
 
 
 def is_filter(text: str) -> bool:
-    """Tell whether a text is a filter: ``#`` only as the last level, ``+`` and ``#`` only as whole levels."""
+    """Return whether a text is a valid filter: ``#`` only as the last level, ``+`` and ``#`` only as whole levels."""
     if not text or text.startswith("$share/"):
         return False
     levels = text.split("/")
@@ -13,17 +13,17 @@ def is_filter(text: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def matches(pattern: str, topic: str) -> bool:
-    """Tell whether a filter matches a topic. Wildcards in front do not match topics that begin with ``$``.
+    """Return whether a filter matches a topic. A wildcard at its start matches no topic that begins with ``$``.
 
     >>> matches("a/+/#", "a/b"), matches("a/+", "a/"), matches("#", "$SYS/x")
     (True, True, False)
     """
     if topic.startswith("$") and pattern[:1] in ("+", "#"):
         return False
-    wanted, levels = pattern.split("/"), topic.split("/")
-    for index, level in enumerate(wanted):
+    pattern_levels, levels = pattern.split("/"), topic.split("/")
+    for index, level in enumerate(pattern_levels):
         if level == "#":
             return True
         if index >= len(levels) or level not in ("+", levels[index]):
             return False
-    return len(wanted) == len(levels)
+    return len(pattern_levels) == len(levels)
