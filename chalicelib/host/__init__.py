@@ -1,1 +1,1 @@
-"""What the process runs on: AWS unless the embedded mode sets something else."""
+"""The services of the machine under the process: those of AWS, unless the embedded mode sets its own."""

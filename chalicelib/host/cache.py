@@ -1,4 +1,4 @@
-"""A small cache that forgets: by age, by number, and all of it when the store undoes writes."""
+"""A small cache. It drops values that are old or too many, and all values when the store undoes writes."""
 
 import weakref
 from typing import Any, Generic, TypeVar
@@ -10,7 +10,7 @@ _all: "weakref.WeakSet[Cache[Any]]" = weakref.WeakSet()
 
 
 class Cache(Generic[T]):
-    """Values by text, each for at most ``ttl_s`` seconds; the oldest go first when there are more than ``size``."""
+    """Values by key, each kept for ``ttl_s`` seconds. If there would be more than ``size``, the oldest is dropped."""
 
     def __init__(self, ttl_s: float, size: int = 10_000) -> None:
         self._ttl_s = ttl_s
@@ -19,28 +19,28 @@ class Cache(Generic[T]):
         _all.add(self)
 
     def get(self, key: str) -> T | None:
-        """Return the value while it is fresh."""
-        found = self._values.get(key)
-        if found is None:
+        """Return the value, or None if there is none or it is too old."""
+        entry = self._values.get(key)
+        if entry is None:
             return None
-        if found[0] > clock.monotonic_s():
-            return found[1]
+        if entry[0] > clock.monotonic_s():
+            return entry[1]
         del self._values[key]
         return None
 
     def put(self, key: str, value: T, ttl_s: float | None = None) -> None:
-        """Keep ``value``, for ``ttl_s`` seconds if that differs from the cache's own."""
+        """Keep ``value``, for the cache's own time or for ``ttl_s`` seconds."""
         self._values.pop(key, None)
         if len(self._values) >= self._size:
             del self._values[next(iter(self._values))]
         self._values[key] = (clock.monotonic_s() + (self._ttl_s if ttl_s is None else ttl_s), value)
 
     def drop(self, key: str) -> None:
-        """Forget one."""
+        """Forget the value of one key."""
         self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget every value."""
         self._values.clear()
 
 

@@ -1,4 +1,4 @@
-"""The time of day, from one place, so that a test can set it."""
+"""The clock. All code reads it here, so that a test can set it."""
 
 import time
 
@@ -14,5 +14,5 @@ def now_ms() -> int:
 
 
 def monotonic_s() -> float:
-    """Return seconds that only ever rise."""
+    """Return seconds of a clock that never goes back."""
     return time.monotonic()

@@ -9,11 +9,11 @@ from chalicelib import settings
 from chalicelib.host.slot import Slot
 
 Keep = Callable[[str, dict[str, Any]], None]
-"""Keeps a reason and a message."""
+"""A function that keeps a reason and a message."""
 
 
 def keep(*, reason: str, message: dict[str, Any]) -> None:
-    """Keep a message that will never be stored, so that the operator can look at it."""
+    """Keep a message that can never be stored, so that the operator can look at it."""
     _slot.current()(reason, message)
 
 

@@ -1,6 +1,6 @@
-"""Live events: tells a watcher of stored points and of what devices do.
+"""Notifies a watcher of stored points and device activity.
 
-The embedded mode's event stream watches. On AWS nobody does.
+In the embedded mode the event stream is the watcher. On AWS there is none.
 """
 
 from typing import Protocol
@@ -10,13 +10,13 @@ from chalicelib.host.slot import Slot
 
 
 class Watcher(Protocol):
-    """Hears of events. What was stored may still be undone with its transaction."""
+    """Is notified of events. Points that were stored may still be undone with their transaction."""
 
     def stored(self, device: str, items: list[Item]) -> None:
-        """Segments of the device were put."""
+        """Segments of the device were stored."""
 
     def seen(self, device: str, title: str, content: str) -> None:
-        """The device did something, or was answered."""
+        """The device did something, or got an answer."""
 
 
 class Nobody:

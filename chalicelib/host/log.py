@@ -1,4 +1,4 @@
-"""One structured line a request. Never a token, a value or a body."""
+"""Logs one structured line for each request. It never holds a token, a value or a body."""
 
 import sys
 from collections.abc import Callable
@@ -20,14 +20,14 @@ def _stdout() -> Callable[[str], object]:
 
 
 _slot = Slot(_stdout)
-"""Takes each line, with its end. The standard logging module would cost ten times as much."""
+"""Takes each line, including the newline. The standard logging module would cost ten times as much."""
 use = _slot.use
 
 
 def facts(request: Request) -> dict[str, Any]:
-    """Return the facts that only this request's line will hold, such as its number of points. Add to them."""
-    noted: dict[str, Any] = request.context.setdefault("decant", {})
-    return noted
+    """Return the extra facts of this request's line, such as its number of points. Callers add to the dictionary."""
+    extra: dict[str, Any] = request.context.setdefault("decant", {})
+    return extra
 
 
 def request(event: Request, status: int, elapsed_ms: float) -> None:
@@ -45,7 +45,7 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
 
 
 def line(**written: Any) -> None:
-    """Write a line: what a function did that no HTTP request called."""
+    """Write a line about the work of a function that no HTTP request called."""
     _write(written)
 
 

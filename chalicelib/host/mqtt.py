@@ -1,4 +1,4 @@
-"""What services ask of the MQTT broker: IoT Core's data plane on AWS, the embedded broker on one machine."""
+"""The MQTT broker as services use it: IoT Core's data plane on AWS, the embedded broker on one machine."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""A place for the one thing that a process uses for a purpose: the store, the secret, the MQTT broker."""
+"""Holds an object of which a process has only one, such as the store, the secret or the MQTT broker."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,10 +7,10 @@ T = TypeVar("T")
 
 
 class Slot(Generic[T]):
-    """Holds one value. The first call of ``current`` makes it, unless ``use`` has set another.
+    """Holds one value. The first call of ``current`` makes it, unless ``use`` has set one.
 
     Args:
-        make: makes the value that AWS needs. The embedded mode and tests set their own.
+        make: makes the value for AWS. The embedded mode and tests set their own.
 
     >>> slot = Slot(lambda: "made on first use")
     >>> slot.current()
@@ -31,5 +31,5 @@ class Slot(Generic[T]):
         return self._value
 
     def use(self, value: T | None) -> None:
-        """Set the value; None forgets it, so that the next call of ``current`` makes a new one."""
+        """Set the value. None forgets it: the next call of ``current`` makes a new one."""
         self._value = value
