@@ -1,4 +1,4 @@
-"""What Decant keeps, behind one small Protocol. ``dynamodb.py`` and ``sqlite.py`` answer it alike."""
+"""The store: one small Protocol, which ``dynamodb.py`` and ``sqlite.py`` implement alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -8,54 +8,54 @@ from chalicelib.host.slot import Slot
 
 Doc = dict[str, Any]
 ABSENT = 0
-"""As the version of ``put_if``: nothing may be there."""
+"""As the version in ``put_if``: no such entity may exist."""
 
 
 class Entity(NamedTuple):
-    """A named document of an owner. ``names`` lists all there are."""
+    """A named document of an owner. ``store.names`` lists all kinds of them."""
 
     owner: str
     name: str
     doc: Doc
     version: int = 1
     expires_at: int | None = None
-    """Seconds since 1970. From then on the entity does not exist any more. None: it never expires."""
+    """Seconds since 1970. From then on the entity does not exist. None: it never expires."""
 
 
 class Conflict(NamedTuple):
-    """A conditional write that was refused."""
+    """The refusal of a conditional write."""
 
     existing: Entity | None
-    """The entity that is there instead; None if it was deleted meanwhile."""
+    """The entity that exists instead; None if it was deleted meanwhile."""
 
 
 class Counters(NamedTuple):
-    """What a device or a profile has sent and stored."""
+    """The counters of a device or a profile."""
 
     points_in: int
-    """Points ever sent and stored. Those of a profile include deleted devices."""
+    """How many points were ever sent and stored. A profile's number includes deleted devices."""
     records: int
-    """Points that exist now."""
+    """How many points exist now."""
     last_input_ms: int | None
-    """When something was last sent."""
+    """When a device last sent something, in milliseconds since 1970; None: never."""
 
 
 class Store(Protocol):
-    """A place for segments and entities.
+    """Stores segments and entities.
 
-    What has expired is invisible here, whether or not it was removed yet. Every call is strongly consistent with what
-    was acknowledged before, unless ``is_consistent`` is false. Any call may raise ``errors.Unavailable``; it is then
-    safe to repeat.
+    Expired segments and entities are invisible, even if they were not removed yet. A read sees every write that was
+    acknowledged before, unless ``is_consistent`` is false. Any call may raise ``errors.Unavailable``; the caller may
+    then repeat it safely.
     """
 
     is_exclusive: bool
-    """Whether no other process writes to it."""
+    """Whether no other process writes to the store."""
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """Put each item whose key is free. Cost: one conditional write an item, no read.
 
         Returns:
-            The items that were there already, by the index of the item that was refused. Empty: all were put.
+            The existing items that have a key already, by the index of the refused item. Empty: all were put.
         """
 
     def get_segment(self, device: str, key: str) -> Item | None:
@@ -69,29 +69,29 @@ class Store(Protocol):
             low: lowest key.
             high: highest key.
             newest_first: falling order.
-            first_page: how many to fetch at first. Larger pages follow, only when the caller asks for more.
+            first_page: how many segments to fetch at first. Larger pages follow only when the caller asks for more.
         """
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """Return the number of points in the segments with low <= key <= high."""
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
-        """Replace the segment whose version is one less than ``item.version``. Return whether there was one."""
+        """Replace the segment if its version is one less than ``item.version``. Return whether it was replaced."""
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
-        """Delete the segment if it still has the version of ``item``. Return whether it had."""
+        """Delete the segment if it still has the version of ``item``. Return whether it was deleted."""
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
-        """Delete every segment with low <= key <= high, in batches. Return how many points that were. Repeatable."""
+        """Delete every segment with low <= key <= high, in batches; return how many points. A retry resumes."""
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
         """Return one entity. Cost: one read; half a read if not consistent.
 
-        An inconsistent read may return the entity as it was a moment ago. It never misses one that is there.
+        An inconsistent read may return the entity as it was a moment ago. It never misses an entity that exists.
         """
 
     def put(self, entity: Entity) -> None:
-        """Put an entity, whatever was there before."""
+        """Put an entity. It replaces an existing one."""
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """Put an entity if the existing one has this version; ABSENT means that none may exist.
@@ -101,19 +101,19 @@ class Store(Protocol):
         """
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
-        """Delete entities of one owner. Absent ones are no error."""
+        """Delete entities of one owner. It is no error if one does not exist."""
 
     def list(self, owner: str, prefix: str) -> list[Entity]:
         """Return the owner's entities whose name starts with ``prefix``, in order of name."""
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """Return the counters of a device; without a device those of the profile, deleted devices included."""
+        """Return the counters of a device or, without a device, of the profile, deleted devices included."""
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
-        """Note that the device sent something of which nothing was stored."""
+        """Note that the device sent something, although no point of it was stored."""
 
     def forget_counters(self, device: str, *, profile: str) -> None:
-        """Remove the counters of a deleted device. The profile's stay as they are."""
+        """Remove the counters of a deleted device. Its points stay counted in the profile's ``points_in``."""
 
 
 def _on_dynamodb() -> Store:

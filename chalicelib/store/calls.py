@@ -1,6 +1,6 @@
-"""Calls of DynamoDB: what is refused, what is broken, pages, and batches that are written to the last item.
+"""Calls DynamoDB: translates errors, reads page by page, and writes batches until every item is written.
 
-Conditions and keys are fixed expressions with placeholders; nothing a client sends is ever put into an expression.
+Conditions and keys are fixed expressions with placeholders. An expression never holds what a client sent.
 """
 
 import random
@@ -16,7 +16,7 @@ from chalicelib.host import clock, deadline
 from chalicelib.store.models import SegmentModel
 
 BATCH = 25
-"""BatchWriteItem takes no more."""
+"""How many requests BatchWriteItem accepts at most."""
 _BACKOFF_S = 0.05
 _BACKOFF_CAP_S = 2.0
 _REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
@@ -24,9 +24,10 @@ _BETWEEN = "#hash = :hash AND #range BETWEEN :low AND :high"
 
 
 def call(operation: str, **parameters: Any) -> dict[str, Any]:
-    """Call DynamoDB; a refused condition comes out as the ClientError it is, anything else as Unavailable.
+    """Call DynamoDB. A refused condition raises its ClientError, every other failure Unavailable.
 
-    The consumed capacity is asked for as proof: botocore takes a 200 with any body for a success.
+    The answer must hold the consumed capacity, as proof that DynamoDB wrote it: for botocore, a 200 with any body is a
+    success.
     """
     client = SegmentModel.shared().client
     try:
@@ -43,13 +44,13 @@ def call(operation: str, **parameters: Any) -> dict[str, Any]:
 
 
 def refused(error: ClientError) -> dict[str, Any] | None:
-    """Return the item that stood in the way of a refused write, as the refusal carries it."""
+    """Return the existing item because of which a write was refused, or None if the refusal does not hold it."""
     response: dict[str, Any] = dict(error.response)
     return response.get("Item")
 
 
 def get(model: type[Model], key: dict[str, Any], *, is_consistent: bool = True) -> dict[str, Any] | None:
-    """Read one raw item, whether expired or not."""
+    """Return one raw item, even if it has expired."""
     table = model.Meta.table_name
     return call("GetItem", TableName=table, Key=key, ConsistentRead=is_consistent).get("Item")
 
@@ -62,12 +63,12 @@ def query(
     first_page: int | None,
     attribute: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only that and the key."""
+    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only it, key and expiry."""
     parameters: dict[str, Any] = {
         "TableName": model.Meta.table_name,
         "KeyConditionExpression": _BETWEEN,
         "ExpressionAttributeNames": {"#hash": names[0], "#range": names[1]},
-        "ExpressionAttributeValues": dict(zip((":hash", ":low", ":high"), ({"S": one} for one in bounds), strict=True)),
+        "ExpressionAttributeValues": dict(zip((":hash", ":low", ":high"), ({"S": key} for key in bounds), strict=True)),
         "ScanIndexForward": not newest_first,
         "ConsistentRead": True,
     }
@@ -86,7 +87,7 @@ def query(
 
 
 def write_if_version(operation: str, model: type[Model], version: int, **what: Any) -> bool:
-    """Put or delete an item if the one there has this version; tell whether it had."""
+    """Put or delete an item if the existing one has this version; return whether it had."""
     try:
         call(
             operation,
@@ -102,15 +103,15 @@ def write_if_version(operation: str, model: type[Model], version: int, **what: A
 
 
 def write_batch(model: type[Model], requests: Sequence[dict[str, Any]], sleep: Callable[[float], None]) -> None:
-    """Write in batches of 25 until nothing is left unprocessed, backing off with full jitter.
+    """Write in batches of 25 until every request is processed. Waits between rounds, with full jitter.
 
     Args:
         model: the table.
-        requests: PutRequest or DeleteRequest objects of different keys.
+        requests: PutRequest or DeleteRequest objects, each with another key.
         sleep: waits between the rounds.
 
     Raises:
-        errors.Unavailable: the deadline passed; the text says how many were written and how many were not.
+        errors.Unavailable: the deadline passed. The text says how many items were written and how many were not.
     """
     table = model.Meta.table_name
     deadline_s = deadline.within(settings.STORE_DEADLINE_S)
@@ -128,7 +129,7 @@ def write_batch(model: type[Model], requests: Sequence[dict[str, Any]], sleep: C
 
 
 def is_expired(raw: dict[str, Any]) -> bool:
-    """Tell whether a raw item is to be passed over, as DynamoDB removes it days late."""
+    """Return whether a raw item has expired. DynamoDB removes expired items days later."""
     expires = raw.get("expires_at")
     return expires is not None and int(expires["N"]) <= now_s()
 

@@ -1,6 +1,6 @@
 """The store on AWS: two DynamoDB tables, no secondary index.
 
-Conditions and keys are fixed expressions with placeholders; nothing a client sends is ever put into an expression.
+Conditions and keys are fixed expressions with placeholders. An expression never holds what a client sent.
 """
 
 import time
@@ -20,10 +20,10 @@ _FIRST = "attribute_not_exists(#hash)"
 
 
 class DynamoStore:
-    """Answers the Store protocol from the tables that the settings name.
+    """Implements Store on the tables that the settings name.
 
     Args:
-        sleep: waits between the rounds of a batch; a test gives its own.
+        sleep: waits between the rounds of a batch. A test passes its own.
     """
 
     is_exclusive = False
@@ -35,7 +35,7 @@ class DynamoStore:
         """See Store. One PutItem an item, on the condition that its key is free.
 
         Raises:
-            errors.Unavailable: with how many points were stored and how many were not.
+            errors.Unavailable: the text says how many points were stored and how many were not.
         """
         conflicts: dict[int, Item] = {}
         for index, item in enumerate(items):
@@ -44,15 +44,15 @@ class DynamoStore:
                     raise errors.Unavailable
                 existing = self._put_or_existing(item, profile)
             except errors.Unavailable as error:
-                stored = sum(one.points for one in items[:index])
-                pending = sum(one.points for one in items[index:])
+                stored = sum(earlier.points for earlier in items[:index])
+                pending = sum(later.points for later in items[index:])
                 raise errors.Unavailable(stored=stored, pending=pending) from error
             if existing is not None:
                 conflicts[index] = existing
         return conflicts
 
     def _put_or_existing(self, item: Item, profile: str) -> Item | None:
-        """Put an item; return the one that has its key already, if there is one."""
+        """Put an item. If another has its key already, return that one instead."""
         try:
             call(
                 "PutItem",
@@ -75,13 +75,13 @@ class DynamoStore:
         return item_of(raw) if raw and not is_expired(raw) else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
-        """See Store. The first page is cut at ``first_page`` items, later ones at DynamoDB's 1 MB."""
+        """See Store. The first page has ``first_page`` items, later ones as many as fit into DynamoDB's 1 MB."""
         for raw in query(SegmentModel, ("device", "key"), (device, low, high), newest_first, first_page):
             if not is_expired(raw):
                 yield item_of(raw)
 
     def count_points(self, device: str, low: str, high: str) -> int:
-        """See Store. Bodies are billed as read but not sent."""
+        """See Store. DynamoDB bills the bodies as read, but does not send them."""
         rows = query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points")
         return sum(int(raw["points"]["N"]) for raw in rows if not is_expired(raw))
 
@@ -154,12 +154,12 @@ class DynamoStore:
         return [_entity(raw) for raw in rows if not is_expired(raw)]
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """See Store. What the stream has counted, a minute late. Before its first count, the segments are added up."""
+        """See Store. The stream counts up to a minute late. Until its first count, this adds up the segments."""
         counters = dynamodb_counters.read(profile, device)
         return counters or Counters(0, self.count_points(str(device), "0", "g"), None)
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
-        """See Store. One update: the stream carries no segment for it."""
+        """See Store. One update, as no segment for it appears in the stream."""
         dynamodb_counters.touch(device, profile, now_ms)
 
     def forget_counters(self, device: str, *, profile: str) -> None:
@@ -172,7 +172,7 @@ def _segment(item: Item, profile: str) -> SegmentModel:
 
 
 def item_of(raw: dict[str, Any]) -> Item:
-    """Read a segment as DynamoDB hands it out."""
+    """Return the item of a raw DynamoDB item."""
     expires = raw.get("expires_at")
     return Item(
         raw["device"]["S"],

@@ -1,4 +1,4 @@
-"""Counters on DynamoDB: one item a device, below its profile. A batch of the stream writes only that item."""
+"""Counters on DynamoDB: one item a device, below its profile. A batch of the stream updates it once for each device."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ _IS_NEWER = "attribute_not_exists(#sequence) OR #sequence < :first"
 
 
 def read(profile: str, device: str | None) -> Counters | None:
-    """Return the counters of a device, or None if nothing was counted yet; without a device those of the profile."""
+    """Return the counters of a device, or None if nothing was counted yet. Without a device, those of the profile."""
     if device is not None:
         raw = get(EntityModel, _key(profile, device))
         return _add_up([raw]) if raw else None
@@ -31,26 +31,26 @@ def _add_up(rows: list[dict[str, Any]]) -> Counters:
 
 
 class Delta(NamedTuple):
-    """What some changes of one device add to its counters."""
+    """The sum of some changes of one device, to be added to its counters."""
 
     device: str
     profile: str
     points_in: int
-    """Points that a client sent. An edit that moves a point sends none."""
+    """How many points clients sent. An edit that moves a point sends none."""
     records: int
-    """Points that exist now and did not before, less those that are gone."""
+    """How many points were created, less how many were removed."""
     last_input_ms: int | None
     first: str
-    """Sequence number of the first change, padded so that texts sort as numbers do."""
+    """Sequence number of the first change, padded so that it sorts as text like a number."""
     sequence: str
-    """The same of the last change."""
+    """Sequence number of the last change, padded in the same way."""
 
 
 def add(delta: Delta) -> str | None:
-    """Add to the counters of a device, unless they hold changes from ``delta.first`` on already. Cost: one update.
+    """Add to the counters of a device, unless they include the change ``delta.first`` already. Cost: one update.
 
     Returns:
-        The sequence number up to which the counters hold changes, if nothing was delta.
+        None if it was added; else the sequence number of the last change that the counters include.
     """
     values = {
         ":input": {"N": str(delta.points_in)},
@@ -80,7 +80,7 @@ def add(delta: Delta) -> str | None:
 
 
 def touch(device: str, profile: str, now_ms: int) -> None:
-    """Note when a device sent something of which nothing was stored."""
+    """Note when a device sent something of which no point was stored."""
     call(
         "UpdateItem",
         TableName=EntityModel.Meta.table_name,
@@ -92,12 +92,12 @@ def touch(device: str, profile: str, now_ms: int) -> None:
 
 
 def forget(device: str, profile: str) -> None:
-    """Delete the counters of a device; what it sent stays in the profile's. In one transaction, so it happens once."""
+    """Delete the counters of a device and add its ``points_in`` to those of deleted devices, in one transaction."""
     counted = get(EntityModel, _key(profile, device))
     if counted is None:
         return
     table = EntityModel.Meta.table_name
-    gone = {
+    totals = {
         "TableName": table,
         "Key": _key(profile, ""),
         "UpdateExpression": _GONE,
@@ -111,7 +111,7 @@ def forget(device: str, profile: str) -> None:
         "ExpressionAttributeNames": {"#input": "input"},
         "ExpressionAttributeValues": {":input": counted["input"]},
     }
-    call("TransactWriteItems", TransactItems=[{"Update": gone}, {"Delete": own}])
+    call("TransactWriteItems", TransactItems=[{"Update": totals}, {"Delete": own}])
 
 
 def _key(profile: str, device: str) -> dict[str, Any]:

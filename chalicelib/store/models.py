@@ -16,7 +16,7 @@ RETRIES = 3
 
 
 class _Shared(Model):
-    """A model whose connection holds the one client of this process: 50 to 130 ms a client, saved for all but one."""
+    """A model on the only client of this process. Each further client would take 50 to 130 ms to make."""
 
     _client_holder: ClassVar[list[Any]] = []
 
@@ -49,7 +49,7 @@ class SegmentModel(_Shared):
     """A segment: the points of one request, of one device and at most one UTC hour."""
 
     class Meta(_Meta):
-        """Where it is kept."""
+        """The table."""
 
         table_name = settings.current().segments_table
         stream_view_type = STREAM_NEW_AND_OLD_IMAGE
@@ -68,7 +68,7 @@ class EntityModel(_Shared):
     """A named document of an owner: profile, device, token, parameter, directory."""
 
     class Meta(_Meta):
-        """Where it is kept."""
+        """The table."""
 
         table_name = settings.current().entities_table
 
@@ -80,7 +80,7 @@ class EntityModel(_Shared):
 
 
 def forget_client() -> None:
-    """Drop the shared client and every model's connection: for tests that change the endpoint."""
+    """Drop the shared client and every model's connection. For tests that change the endpoint."""
     _Shared._client_holder.clear()
     for model in (SegmentModel, EntityModel):
         model._connection = None

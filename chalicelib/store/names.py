@@ -1,16 +1,17 @@
-"""Every key of the two tables, on one page.
+"""All keys of the two tables.
 
 The table of segments has the hash key ``device`` and the range key ``key``, which ``codec.keys`` makes.
 The table of entities has the hash key ``owner`` and the range key ``name``::
 
     owner                name                                    what it holds
-    profiles             profile#<profile>                       nothing: it lists the profiles of the deployment
+    profiles             profile#<profile>                       nothing: the names list the deployment's profiles
     profile#<profile>    profile                                 the profile: name and plan
     profile#<profile>    device#<device>                         a device
     profile#<profile>    action#<action>                         an action
     profile#<profile>    token#<fingerprint>                     a token of the profile, as lists show it
     profile#<profile>    serial#<serial>#<device>#<fingerprint>  the device with a token of that serial
-    profile#<profile>    counters#<device>                       DynamoDB: its counters; no device: of deleted ones
+    profile#<profile>    counters#<device>                       DynamoDB: the device's counters
+    profile#<profile>    counters#                               DynamoDB: the counters of all deleted devices
     device#<device>      token#<fingerprint>                     a token of the device, as lists show it
     device#<device>      param#<param>                           a configuration parameter
     device#<device>      directory                               the device's variables, with first and newest hour
@@ -29,14 +30,14 @@ PROFILES = "profiles"
 ERASURES = "erasures"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
-"""Owners of which there is only one."""
+"""Owners that exist only once."""
 
 PROFILE = "profile"
 DIRECTORY = "directory"
 TOKEN = "token"  # noqa: S105 - a name
 BINDING = "binding"
 SEED = "seed"
-"""Names of which an owner has only one."""
+"""Names that an owner has only once."""
 
 ANY = ""
 DEVICES = "device#"
@@ -45,16 +46,16 @@ TOKENS = "token#"
 PARAMS = "param#"
 CLIENTS = "client#"
 COUNTERS = "counters#"
-"""Beginnings of names of which an owner has many: what ``Store.list`` takes."""
+"""Prefixes of names of which an owner has many, for ``Store.list``."""
 
 
 def profile(profile_id: str) -> str:
-    """Return the owner, or the name in the list of profiles, of a profile."""
+    """Return the key of a profile: the owner of what it has, and its name in the list of profiles."""
     return f"profile#{profile_id}"
 
 
 def device(device_id: str) -> str:
-    """Return the owner, or the name below its profile, of a device."""
+    """Return the key of a device: the owner of what it has, and its name below its profile."""
     return f"device#{device_id}"
 
 
@@ -64,7 +65,7 @@ def action(action_id: str) -> str:
 
 
 def token(fingerprint: str) -> str:
-    """Return the owner, or the name below its device or profile, of a token."""
+    """Return the key of a token: the owner of its caller, and its name below its device or profile."""
     return f"token#{fingerprint}"
 
 
@@ -74,7 +75,7 @@ def param(param_id: str) -> str:
 
 
 def client(client_id: str) -> str:
-    """Return the owner, or the name below its device, of an MQTT client id."""
+    """Return the key of an MQTT client id: the owner of its binding, and its name below its device."""
     return f"client#{client_id}"
 
 
@@ -84,20 +85,20 @@ def request(key_hash: str) -> str:
 
 
 def serials(serial: str) -> str:
-    """Return the beginning of the names of the tokens with a serial number."""
+    """Return the prefix of the names of all tokens with a serial number."""
     return f"serial#{serial}#"
 
 
 def serial(serial_number: str, device_id: str, fingerprint: str) -> str:
-    """Return the name by which a token with a serial number is found."""
+    """Return the name by which a token is found by its serial number."""
     return f"{serials(serial_number)}{device_id}#{fingerprint}"
 
 
 def counters(device_id: str) -> str:
-    """Return the name of a device's counters on DynamoDB; an empty id means the deleted devices."""
+    """Return the name of a device's counters on DynamoDB. An empty id means all deleted devices together."""
     return f"counters#{device_id}"
 
 
 def dead_letter(at_ms: int, unique: str) -> str:
-    """Return the name of a dead letter: names sort by time."""
+    """Return the name of a dead letter. The names sort by time."""
     return f"{at_ms:013d}-{unique}"

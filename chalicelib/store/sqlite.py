@@ -1,7 +1,7 @@
-"""The store of the embedded mode: one SQLite file, one connection that writes.
+"""The store of the embedded mode: one SQLite file, and one connection that writes.
 
 With ``grouped`` off, each call is a transaction. With it on, the first write opens a transaction and calls
-``on_begin``. The owner of that callback commits later, and answers nobody before (group commit).
+``on_begin``. The group commit that set this callback commits later, and answers no request before.
 """
 
 import sqlite3
@@ -37,9 +37,9 @@ _MAX_CODE_POINT = "\U0010ffff"
 
 
 class _Write:
-    """A call that writes: opens a transaction if none is open. If it fails, only the call is undone.
+    """Wraps a call that writes. It opens a transaction if none is open. A failure undoes only this call.
 
-    Without grouping it commits at the end, or undoes everything.
+    Without grouping, each call is a transaction: it is committed at the end, or undone if the call fails.
     """
 
     def __init__(self, store: "SqliteStore", db: sqlite3.Connection) -> None:
@@ -65,17 +65,17 @@ class _Write:
         if not self._store.grouped:
             self._store.rollback()
         elif isinstance(error, sqlite3.Error) and not self._db.in_transaction:
-            # A full disk makes SQLite undo the whole transaction, and so what others wrote in this turn.
+            # If the disk is full, SQLite undoes the whole transaction, including the writes of other requests.
             self._store.is_lost = True
         if isinstance(error, sqlite3.Error):
             raise errors.Unavailable from error
 
 
 class SqliteStore:
-    """Answers the Store protocol from the file ``path``.
+    """Implements Store on the file ``path``.
 
     Args:
-        path: the database file; made when absent.
+        path: the database file. It is created if it does not exist.
         synchronous: FULL (an acknowledged point survives a power cut) or NORMAL (it survives the process).
     """
 
@@ -84,10 +84,10 @@ class SqliteStore:
     def __init__(self, path: Path | str, *, synchronous: str = "FULL") -> None:
         self.grouped = False
         self.writes = 0
-        """How many calls have written. The group commit compares it to see whether there are more."""
+        """How many calls have written. The group commit compares it with an earlier number to notice further writes."""
         self.on_begin: Callable[[], None] = lambda: None
         self.is_lost = False
-        """Whether SQLite undid the present transaction by itself."""
+        """Whether SQLite undid the current transaction by itself."""
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA page_size=8192")
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -99,14 +99,14 @@ class SqliteStore:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether something was written that is not committed yet."""
+        """Whether there are writes that are not committed yet."""
         return self._db.in_transaction
 
     def commit(self) -> None:
-        """Commit what was written since ``on_begin``.
+        """Commit all writes since ``on_begin``.
 
         Raises:
-            errors.Unavailable: SQLite cannot keep it (the disk is full, say); all of it is undone.
+            errors.Unavailable: SQLite cannot keep them, for example because the disk is full. All of them are undone.
         """
         try:
             if self.is_lost:
@@ -118,7 +118,7 @@ class SqliteStore:
             raise errors.Unavailable from error
 
     def rollback(self) -> None:
-        """Undo what was written since ``on_begin``."""
+        """Undo all writes since ``on_begin``."""
         self._counters.clear()
         self.is_lost = False
         cache.clear_all()
@@ -126,7 +126,7 @@ class SqliteStore:
             self._db.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Commit, fold the log into the file and close it."""
+        """Commit, then close the database, which merges the write-ahead log into the file."""
         if self._db.in_transaction:
             self.commit()
         self._db.close()
@@ -138,7 +138,7 @@ class SqliteStore:
             raise errors.Unavailable from error
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
-        """See Store. All items go in together or not at all."""
+        """See Store. If an error occurs, no item is put."""
         conflicts: dict[int, Item] = {}
         stored = 0
         with self._write as db:
@@ -161,7 +161,7 @@ class SqliteStore:
         return conflicts
 
     def _existing(self, item: Item) -> Item:
-        """Return the item that has this key already, expired or not: the key is taken either way."""
+        """Return the existing item with this key, even if it has expired: it occupies the key."""
         row = self._db.execute(
             f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
         ).fetchone()
@@ -175,7 +175,7 @@ class SqliteStore:
         return Item(*rows[0]) if rows else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
-        """See Store. Each page is a statement of its own, so that writes in between do no harm; they grow from two."""
+        """See Store. Each page is a statement of its own, so writes in between do no harm. The first page is small."""
         order, size = ("DESC" if newest_first else "ASC"), min(first_page, _FIRST_PAGE)
         while True:
             rows = self._rows(
@@ -278,7 +278,7 @@ class SqliteStore:
         return [_entity(row) for row in rows]
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
-        """See Store. Exact: written in the transaction of what they count."""
+        """See Store. Exact: the counters are written in the same transaction as the points."""
         try:
             return self._counters.read(names.profile(profile) if device is None else names.device(device))
         except sqlite3.Error as error:
@@ -295,15 +295,15 @@ class SqliteStore:
             self._counters.forget(names.device(device))
 
     def purge(self) -> int:
-        """Remove what has expired; return how many segments went. For the embedded mode's daily run."""
+        """Remove expired segments and entities; return how many segments. The embedded mode calls it daily."""
         with self._write as db:
-            gone = db.execute(
+            expired = db.execute(
                 "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (_now_s(),)
             ).fetchall()
-            for device, points in gone:
+            for device, points in expired:
                 self._counters.add_to(names.device(device), 0, -points, 0)
             db.execute("DELETE FROM entities WHERE expires_at <= ?", (_now_s(),))
-        return len(gone)
+        return len(expired)
 
 
 def _row(entity: Entity) -> tuple[object, ...]:
@@ -319,5 +319,5 @@ def _now_s() -> int:
 
 
 def _before(key: str) -> str:
-    """Return a key that sorts right below ``key`` and above every other key: keys are 20 hex digits."""
+    """Return the key that sorts directly below ``key``. Keys have 20 hex digits."""
     return f"{int(key, 16) - 1:020x}"

@@ -1,4 +1,4 @@
-"""Counters on SQLite: gathered in memory, and written in the transaction of what they count."""
+"""Counters on SQLite: gathered in memory, and written in the same transaction as the points that they count."""
 
 import sqlite3
 
@@ -16,10 +16,10 @@ _ADD = (
 
 
 class PendingCounters:
-    """What the present transaction adds to counters: one statement a transaction, not one a request.
+    """What the current transaction adds to counters. One statement writes it for all requests of the transaction.
 
     Args:
-        db: of the store.
+        db: the store's connection.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -27,12 +27,12 @@ class PendingCounters:
         self._sums: dict[str, list[int]] = {}
 
     def add(self, device: str, profile: str, points_in: int, records: int, now_ms: int = 0) -> None:
-        """Add points that were sent, and records, to a device and its profile. 0 as time: nothing was sent."""
+        """Add sent points and existing points (``records``) to a device and its profile. Time 0: nothing was sent."""
         self.add_to(names.device(device), points_in, records, now_ms)
         self.add_to(names.profile(profile), points_in, records, now_ms)
 
     def add_to(self, owner: str, points_in: int, records: int, now_ms: int) -> None:
-        """Add to one owner."""
+        """Add to the counters of one owner; see ``add``."""
         sums = self._sums.get(owner)
         if sums is None:
             self._sums[owner] = [points_in, records, now_ms]
@@ -42,7 +42,7 @@ class PendingCounters:
             sums[2] = max(sums[2], now_ms)
 
     def read(self, owner: str) -> Counters:
-        """Return an owner's counters, with what is pending. Raises sqlite3.Error."""
+        """Return an owner's counters, pending additions included. Raises sqlite3.Error."""
         row = self._db.execute(
             "SELECT input, records, last_input_ms FROM counters WHERE owner = ?", (owner,)
         ).fetchone()
@@ -56,11 +56,11 @@ class PendingCounters:
         self._db.execute("DELETE FROM counters WHERE owner = ?", (owner,))
 
     def flush(self) -> None:
-        """Write what is pending. Raises sqlite3.Error."""
+        """Write the pending additions. Raises sqlite3.Error."""
         if self._sums:
             self._db.executemany(_ADD, [(owner, *sums) for owner, sums in self._sums.items()])
             self._sums.clear()
 
     def clear(self) -> None:
-        """Drop what is pending: the transaction is undone."""
+        """Drop the pending additions, as their transaction is undone."""
         self._sums.clear()
