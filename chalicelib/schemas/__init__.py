@@ -1,1 +1,1 @@
-"""The shapes on the wire: what clients send, checked and translated once into our words."""
+"""The shapes on the wire. Schemas check what clients send, and translate it once into our words."""

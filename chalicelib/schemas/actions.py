@@ -1,7 +1,7 @@
-"""Actions as clients send them, and messages that are published to a device.
+"""Actions as clients send them, and messages that clients publish to a device.
 
-Source: the official clients name the fields; what a trigger of type mqtt_topic and the action that stores hold is in no
-source, and decided in docs/decisions.md.
+Source: the official clients name the fields. No source says what a trigger of type mqtt_topic and an action of type
+insert_to_device hold; docs/decisions.md decides it.
 """
 
 from typing import Annotated, Literal, NotRequired
@@ -80,7 +80,7 @@ class ActionEditIn(TypedDict, total=False):
 
 
 class ActionIn(ActionEditIn):
-    """POST /action: what an edit may leave out is required, which a type checker does not let a subclass say."""
+    """POST /action. It requires fields that an edit may omit; type checkers forbid a subclass to say so."""
 
     name: Name  # type: ignore[misc]
     type: Literal["mqtt_topic"]  # type: ignore[misc]
@@ -89,7 +89,7 @@ class ActionIn(ActionEditIn):
 
 
 class Options(TypedDict, total=False):
-    """Of a message, as the Python client sends them."""
+    """The options of a message, as the Python client sends them."""
 
     qos: StrictInt | None
     retain: StrictBool | None
@@ -108,7 +108,7 @@ class PublishIn(TypedDict):
 
 
 class Publication(TypedDict):
-    """A message to a device, whichever client sent it."""
+    """A message to a device, in the same shape for every client."""
 
     device: str
     topic: str
@@ -127,7 +127,7 @@ def _checked(sent: ActionEditIn) -> ActionEditIn:
 
 
 def _publication(sent: PublishIn) -> Publication:
-    """Read either client's spelling: the JavaScript client flattens its options, the Python one says bucket."""
+    """Read the spelling of either client: JavaScript's has no nested options, Python's says bucket for device."""
     device = sent.get("device") or sent.get("bucket")
     if device is None:
         raise errors.BadRequest.field("device", "device is required")

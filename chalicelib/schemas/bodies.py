@@ -1,4 +1,4 @@
-"""Reads JSON bodies with pydantic, and says in one sentence what is wrong with one that breaks a rule."""
+"""Reads JSON bodies with pydantic. If a body breaks a rule, one sentence says which."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -26,8 +26,8 @@ class Body(Generic[T]):
 
     Args:
         adapter: checks the shape.
-        then: checks what a shape cannot say, or turns it into another one. Raises ``errors.BadRequest``.
-        empty: what an empty body means; without it an empty body is an error.
+        then: makes the checks that a shape cannot express, and may return another shape. Raises ``errors.BadRequest``.
+        empty: the value of an empty body. None: an empty body is an error.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Body(Generic[T]):
         self._adapter, self._then, self._empty = adapter, then, empty
 
     def __call__(self, raw: bytes) -> T:
-        """Return what the client sent.
+        """Check the body and return what the client sent.
 
         Raises:
             errors.BadRequest: not JSON, or a field that breaks a rule.
@@ -62,7 +62,7 @@ def read_json(adapter: TypeAdapter[T], raw: bytes) -> T:
 
 
 def explain(error: ValidationError) -> errors.BadRequest:
-    """Turn pydantic's report into one message and ``field_errors``, the first problem of each field only."""
+    """Turn pydantic's report into one message and ``field_errors``, with only the first problem of each field."""
     reasons: dict[str, list[str]] = {}
     seen: set[tuple[int | str, ...]] = set()
     problems = error.errors(include_url=False, include_input=False)
@@ -75,8 +75,8 @@ def explain(error: ValidationError) -> errors.BadRequest:
         if place not in seen:
             seen.add(place)
             reason = "must be a finite number" if place in finite else _reason(dict(problem))
-            owner, text = _name(place, reason)
-            reasons.setdefault(owner, []).append(text)
+            field, text = _name(place, reason)
+            reasons.setdefault(field, []).append(text)
     first, texts = next(iter(reasons.items()))
     message = f"Item {first}: {texts[0]}" if first.isdigit() else texts[0]
     return errors.BadRequest(message, reasons)
@@ -95,7 +95,7 @@ def _reason(problem: dict[str, Any]) -> str:
 def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
     if not place:
         return "body", f"The body {reason}"
-    owner = str(place[0])
+    field = str(place[0])
     if isinstance(place[0], int):
-        return owner, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
-    return owner, f"{owner} {reason}"
+        return field, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
+    return field, f"{field} {reason}"

@@ -1,4 +1,4 @@
-"""Devices as clients send them, and what the list of devices can be asked.
+"""Devices as clients send them, and the parameters of the list of devices.
 
 Source: TagoIO, "Managing devices", and the official clients.
 """
@@ -106,7 +106,7 @@ def check_retention(period: str | None, retention: int | None) -> None:
     """Check the chunk settings of an immutable device.
 
     Raises:
-        errors.BadRequest: one is missing, or the retention is too long for the period.
+        errors.BadRequest: a setting is missing, or the retention is too long for the period.
     """
     if period is None:
         raise errors.BadRequest.field("chunk_period", "chunk_period is required for an immutable device")
@@ -131,6 +131,6 @@ def read_resolve(tree: Tree) -> Resolve:
 
 
 def read_serial(tree: Tree, query: ListQuery) -> str | None:
-    """Return the serial number by which the list is narrowed, in either spelling; take it out of the filters."""
+    """Return the serial number that filters the list, from either spelling, and remove it from ``query.filters``."""
     filtered: str | None = query.filters.pop("serial", None)
     return one(tree, "serial") or filtered

@@ -1,4 +1,4 @@
-"""Fields that several nouns share, as pydantic types."""
+"""Fields that several schemas share, as pydantic types."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Id = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{24}$")]
 Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
 Description = Annotated[StrictStr, Field(max_length=1_000)] | None
 Serial = Annotated[StrictStr, Field(max_length=100, pattern=r"^[^#\x00-\x1f]*$")]
-"""A serial number. It is part of a key in the store, where ``#`` separates."""
+"""A serial number. It must not hold ``#``, which separates the parts of the store's keys."""
 
 
 class Tag(TypedDict):

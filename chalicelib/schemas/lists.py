@@ -1,6 +1,6 @@
 """The parameters that every list has: page, amount, fields, orderBy and filter.
 
-Each noun states with a ``ListShape`` what its list can be asked. ``services.entities.page`` answers.
+A ``ListShape`` declares which fields a list has and which filters it takes. ``services.entities.page`` answers.
 
 Source: TagoIO, "Managing devices", and the official clients.
 """
@@ -18,22 +18,22 @@ MAX_AMOUNT = 10_000
 MAX_PAGE = 999_999_999
 
 Kind = Literal["text", "flag", "since"]
-"""text: equal, or like it where ``*`` stands for anything; flag: true or false; since: not before a date or span."""
+"""text: equal, where ``*`` matches any text; flag: true or false; since: at or after a date or a span back from now."""
 
 
 class ListShape(NamedTuple):
-    """What a list can be asked."""
+    """The fields and filters of a list."""
 
     fields: tuple[str, ...]
-    """Fields that may be asked for."""
+    """Fields that a client may ask for."""
     default: tuple[str, ...]
-    """Fields of a row if none are asked for."""
+    """Fields of a row if the client asks for none."""
     sortable: tuple[str, ...]
     filters: Mapping[str, Kind]
     always: tuple[str, ...] = ()
-    """Fields that each row has, whatever was asked for."""
+    """Fields that each row has, whether or not the client asks for them."""
     order: str = "name,asc"
-    """``field,direction`` if none is asked for."""
+    """``field,direction`` if the client asks for none."""
     has_tags: bool = True
     """Whether rows have tags to filter by."""
 
@@ -48,9 +48,9 @@ class ListQuery:
     order: str = "name"
     is_ascending: bool = True
     filters: dict[str, Any] = field(default_factory=dict)
-    """Field to the wanted text (``*`` stands for anything), boolean, or since when in milliseconds."""
+    """By field: the wanted text (``*`` matches any text), boolean, or earliest time in milliseconds since 1970."""
     tags: list[dict[str, str]] = field(default_factory=list)
-    """Each with a key, a value or both. A row must have all of them."""
+    """Wanted tags, each with a key, a value or both. A row must have all of them."""
 
 
 def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
@@ -58,11 +58,11 @@ def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
 
     Args:
         tree: the query string.
-        shape: what the list can be asked.
-        now_ms: what relative times count from.
+        shape: the fields and filters of the list.
+        now_ms: the time from which spans count back.
 
     Raises:
-        errors.BadRequest: names the parameter and what is allowed.
+        errors.BadRequest: a parameter breaks a rule; the text names it and what is allowed.
     """
     query = ListQuery(
         page=max(1, parameters.whole(tree, "page", 1, -MAX_PAGE, MAX_PAGE)),
@@ -83,19 +83,19 @@ def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
 
 def _read_filters(query: ListQuery, filters: Tree, shape: ListShape, now_ms: int) -> None:
     for name in filters:
-        shown = f"filter[{name[:50]}]"
+        shown_as = f"filter[{name[:50]}]"
         kind = shape.filters.get(name)
         if name == "tags" and shape.has_tags:
             query.tags = _read_tags(filters[name])
         elif kind == "flag":
-            query.filters[name] = parameters.flag(filters, name, shown)
+            query.filters[name] = parameters.flag(filters, name, shown_as)
         elif kind == "since":
-            query.filters[name] = _since(shown, parameters.one(filters, name, shown) or "", now_ms)
+            query.filters[name] = _since(shown_as, parameters.one(filters, name, shown_as) or "", now_ms)
         elif kind == "text":
-            query.filters[name] = _pattern(shown, parameters.one(filters, name, shown) or "")
+            query.filters[name] = _pattern(shown_as, parameters.one(filters, name, shown_as) or "")
         else:
             known = (*shape.filters, "tags") if shape.has_tags else (*shape.filters,)
-            raise errors.BadRequest.field("filter", f"{shown} is not known: filter by {', '.join(known)}")
+            raise errors.BadRequest.field("filter", f"{shown_as} is not known: filter by {', '.join(known)}")
 
 
 def _read_tags(value: Any) -> list[dict[str, str]]:
@@ -105,14 +105,14 @@ def _read_tags(value: Any) -> list[dict[str, str]]:
     return [{part: texts[-1] for part, texts in pair.items() if part in ("key", "value")} for pair in pairs]
 
 
-def _pattern(shown: str, text: str) -> str:
+def _pattern(shown_as: str, text: str) -> str:
     if text.count("*") > patterns.MAX_WILDCARDS:
-        raise errors.BadRequest.field("filter", f"{shown} may have at most {patterns.MAX_WILDCARDS} wildcards")
+        raise errors.BadRequest.field("filter", f"{shown_as} may have at most {patterns.MAX_WILDCARDS} wildcards")
     return text
 
 
-def _since(shown: str, text: str, now_ms: int) -> int:
+def _since(shown_as: str, text: str, now_ms: int) -> int:
     try:
         return times.parse_bound(text, now_ms=now_ms, is_end=False)
     except ValueError:
-        raise errors.BadRequest.field("filter", f"{shown} must be a date or a span such as 1 day") from None
+        raise errors.BadRequest.field("filter", f"{shown_as} must be a date or a span such as 1 day") from None

@@ -1,7 +1,6 @@
-"""MQTT messages: from a payload to points.
+"""Turns the payload of an MQTT message into points.
 
-Source: TagoIO, MQTT: what a stored payload becomes. Both names of the topic in the metadata are given, as clients
-read one or the other.
+Source: TagoIO, MQTT. The metadata holds the topic under two names, as some clients read one and some the other.
 """
 
 import re
@@ -10,14 +9,14 @@ from collections.abc import Callable
 from chalicelib.schemas.points import Sent, read_points
 
 STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
-"""Topics shared by all devices whose messages are stored."""
+"""Topics that all devices share. Messages on them are always stored."""
 OWN_TOPIC = "data/post"
-"""Below a device's own topics, what is always stored."""
+"""The end of the one topic below ``device/<id>/`` whose messages are always stored."""
 _DEVICE_TOPIC = re.compile(r"device/([0-9a-f]{24})/(.+)")
 
 
 def plain(topic: str) -> str:
-    """Return a topic without the prefix of a message that was published to its rule directly.
+    """Return a topic without the prefix that it has if a client published to the topic rule directly.
 
     >>> plain("$aws/rules/decant_dev_shared/tago/data/post")
     'tago/data/post'
@@ -26,7 +25,7 @@ def plain(topic: str) -> str:
 
 
 def device_of_topic(topic: str) -> tuple[str, str] | None:
-    """Return the device that a topic of its own names, and what follows; or None."""
+    """Return the device id and the rest of a topic ``device/<id>/<rest>``; None for other topics."""
     match = _DEVICE_TOPIC.fullmatch(topic)
     return (match[1], match[2]) if match else None
 
@@ -37,10 +36,10 @@ def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> Sent
     Args:
         payload: the bytes that were published.
         topic: goes into each point's metadata.
-        is_hex: tells, when asked, whether what is not JSON is written as hex digits; else it is taken for text.
+        is_hex: returns whether a payload that is not JSON is stored as hex digits, and not as text. Called only then.
 
     Raises:
-        errors.BadRequest: it looks like JSON and is not, or its points break a rule.
+        errors.BadRequest: the payload looks like JSON but is not, or its points break a rule.
     """
     about = {"mqtt_topic": topic, "topic": topic}
     if payload.lstrip()[:1] in (b"[", b"{"):

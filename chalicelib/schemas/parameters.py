@@ -1,4 +1,4 @@
-"""Reads single parameters of a query string. Every error names the parameter and what it may be."""
+"""Reads single parameters of a query string. Every error names the parameter and what is allowed."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
@@ -12,7 +12,7 @@ def parse(parameters: Mapping[str, Sequence[str]]) -> Tree:
     """Read a query string into a tree.
 
     Args:
-        parameters: names, unescaped, to their texts in the order sent.
+        parameters: each unescaped name with its texts in the order sent.
 
     Raises:
         errors.BadRequest: too many or too deeply nested parameters.
@@ -24,10 +24,10 @@ def parse(parameters: Mapping[str, Sequence[str]]) -> Tree:
 
 
 def many(tree: Tree, *names: str) -> tuple[str, ...]:
-    """Return every text of a list, whose parameter may have several names.
+    """Return every text of a list. Its parameter may have several names.
 
     Raises:
-        errors.BadRequest: it is a map.
+        errors.BadRequest: the parameter is a map.
     """
     texts: list[str] = []
     for name in names:
@@ -45,11 +45,11 @@ def one(tree: Tree, name: str, shown_as: str | None = None) -> str | None:
 
     Args:
         tree: the parameters.
-        name: of the parameter.
+        name: the name of the parameter.
         shown_as: the name in errors, if it differs.
 
     Raises:
-        errors.BadRequest: it is a map, or given more than once.
+        errors.BadRequest: the parameter is a map, or given more than once.
     """
     value = tree.get(name)
     if value is None:
@@ -66,7 +66,7 @@ def required(tree: Tree, name: str) -> str:
     """Return a text.
 
     Raises:
-        errors.BadRequest: it is absent, a map, or given more than once.
+        errors.BadRequest: the parameter is absent, a map, or given more than once.
     """
     text = one(tree, name)
     if text is None:
@@ -78,7 +78,7 @@ def whole(tree: Tree, name: str, default: int, low: int, high: int) -> int:
     """Return a whole number.
 
     Raises:
-        errors.BadRequest: it is no whole number from ``low`` to ``high``.
+        errors.BadRequest: the text is not a whole number from ``low`` to ``high``.
     """
     text = one(tree, name)
     if text is None:
@@ -93,7 +93,7 @@ def flag(tree: Tree, name: str, shown_as: str | None = None) -> bool | None:
     """Return a boolean in the spellings of all clients, or None if it is absent.
 
     Raises:
-        errors.BadRequest: anything but true, false, 1 or 0, in any case.
+        errors.BadRequest: the text is not true, false, 1 or 0, in upper or lower case.
     """
     text = one(tree, name, shown_as)
     if text is None:
@@ -108,7 +108,7 @@ def choice(name: str, text: str, allowed: Collection[str]) -> str:
     """Return ``text`` if it is allowed.
 
     Raises:
-        errors.BadRequest: it is not; the message lists what is.
+        errors.BadRequest: it is not allowed; the message lists what is.
     """
     if text not in allowed:
         raise errors.BadRequest.field(name, f"{name} must be one of {', '.join(allowed)}")
@@ -119,7 +119,7 @@ def bound(tree: Tree, name: str, *, now_ms: int, zone: tzinfo = UTC) -> int | No
     """Return ``start_date`` or ``end_date`` in milliseconds since 1970, or None if it is absent.
 
     Raises:
-        errors.BadRequest: neither a date nor a span.
+        errors.BadRequest: the text is neither a date nor a span.
     """
     text = one(tree, name)
     if text is None:

@@ -27,7 +27,7 @@ Params = Annotated[list[ParamIn], Field(max_length=MAX_PARAMS)]
 
 
 class SentIn(TypedDict, total=False):
-    """PUT /device/params/{id}. No body, or none of its fields, means that the device has read the parameter."""
+    """PUT /device/params/{id}. An empty body, or one without ``sent``, means that the device has read the parameter."""
 
     sent: StrictBool
 

@@ -43,7 +43,7 @@ class PointIn(TypedDict, total=False):
 
 
 class EditIn(PointIn, total=False):
-    """A point of PUT /data: what it names by ``id`` gets the other fields."""
+    """An edit of PUT /data: the point with this ``id`` gets the other fields."""
 
     id: StrictStr
 
@@ -55,18 +55,18 @@ _edit = TypeAdapter(EditIn)
 
 
 class Sent(NamedTuple):
-    """What a request or message sent."""
+    """The points that a request or message sent."""
 
     items: list[PointIn]
     raw: bytes
-    """The body as it came. Services ask only for its digest."""
+    """The body as received. Services use only its digest."""
 
     def digest(self, *, device: str, marker: str) -> bytes:
-        """Return 32 bytes that are equal for equal requests, and for no others.
+        """Return 32 bytes that are equal for equal requests and differ for all others.
 
         Args:
             device: the id of the device that the points belong to.
-            marker: what distinguishes requests of equal bodies.
+            marker: a text that distinguishes requests with equal bodies.
         """
         return hashlib.sha256(b"\0".join((device.encode(), marker.encode(), self.raw))).digest()
 
@@ -75,10 +75,10 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
     """Read one point or an array of points.
 
     Raises:
-        errors.BadRequest: not JSON, not points, or a number that is not finite.
+        errors.BadRequest: the body is not JSON, holds no points, or holds a number that is not finite.
     """
     start = raw.lstrip()[:1]
-    if is_form and start not in (b"[", b"{"):  # curl -d names a form whatever it sends
+    if is_form and start not in (b"[", b"{"):  # curl -d calls every body a form, JSON too
         return Sent([_from_form(raw)], raw)
     if start == b"[":
         items = read_json(_points, raw)
@@ -93,7 +93,7 @@ def read_edits(raw: bytes) -> list[EditIn]:
     """Read one edit or an array of at most 25.
 
     Raises:
-        errors.BadRequest: as read_points; no ``id``; or too many.
+        errors.BadRequest: as in ``read_points``; an edit has no ``id``; or there are too many.
     """
     start = raw.lstrip()[:1]
     if start not in (b"[", b"{"):
@@ -124,18 +124,18 @@ def _with_exact_values(items: list[Any], raw: bytes) -> list[Any]:
 
 
 def _from_form(raw: bytes) -> PointIn:
-    """Read ``variable=a&value=1``; every value stays text, as a form has no types."""
+    """Read ``variable=a&value=1``. Every value stays text, as a form has no types."""
     try:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=100)
         tree: Any = querystring.parse({name: [text] for name, text in pairs})
     except ValueError as error:
         raise errors.BadRequest(f"The body is not a form: {error}") from None
-    point: Any = {name: found[-1] for name, found in tree.items() if isinstance(found, list)}
+    point: Any = {name: texts[-1] for name, texts in tree.items() if isinstance(texts, list)}
     location, metadata = tree.get("location"), tree.get("metadata")
     if isinstance(location, dict):
-        point["location"] = {name: numbers.parse(str(found[-1])) for name, found in location.items()}
+        point["location"] = {name: numbers.parse(str(texts[-1])) for name, texts in location.items()}
     if isinstance(metadata, dict):
-        point["metadata"] = {name: found[-1] if isinstance(found, list) else found for name, found in metadata.items()}
+        point["metadata"] = {name: value[-1] if isinstance(value, list) else value for name, value in metadata.items()}
     for name in ("location", "metadata"):
         if isinstance(point.get(name), str):
             raise errors.BadRequest.item(0, f"{name} must be an object")
@@ -146,7 +146,7 @@ def clean_variable(name: str) -> str:
     """Return ``name`` in lower case.
 
     Raises:
-        ValueError: empty, over 100 characters, or with a character that is not allowed.
+        ValueError: the name is empty, has over 100 characters, or holds one that is not allowed.
     """
     folded = name.lower()
     if not folded:
@@ -168,9 +168,9 @@ def check_value(value: Any) -> Any:
         if len(value) * 4 > MAX_VALUE_BYTES and len(value.encode()) > MAX_VALUE_BYTES:
             raise ValueError(f"value must have at most {MAX_VALUE_BYTES} bytes")
     elif not isinstance(value, bool):
-        found = numbers.problem(value)
-        if found:
-            raise ValueError(f"value {found}")
+        problem = numbers.problem(value)
+        if problem:
+            raise ValueError(f"value {problem}")
     return value
 
 
@@ -178,7 +178,7 @@ def check_text(name: str, text: str, max_chars: int) -> str:
     """Return ``text`` if it is short enough.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is too long; the text names the field and the limit.
     """
     if len(text) > max_chars:
         raise ValueError(f"{name} must have at most {max_chars} characters")
@@ -186,10 +186,10 @@ def check_text(name: str, text: str, max_chars: int) -> str:
 
 
 def clean_location(location: dict[str, Any]) -> dict[str, Any]:
-    """Return a location, ``{"lat", "lng"}`` or a GeoJSON Point, as GeoJSON: ``[lng, lat]``.
+    """Return a location, which is ``{"lat", "lng"}`` or a GeoJSON Point, as a GeoJSON Point: ``[lng, lat]``.
 
     Raises:
-        ValueError: neither shape, or out of range.
+        ValueError: it has neither shape, or a coordinate is out of range.
     """
     if "coordinates" in location:
         coordinates = location["coordinates"]
@@ -212,10 +212,14 @@ def clean_location(location: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_metadata(metadata: dict[str, Any], encoded_bytes: int) -> None:
-    """Check size, depth and numbers of metadata.
+    """Check the size, the depth and the numbers of metadata.
+
+    Args:
+        metadata: as the client sent it.
+        encoded_bytes: its size as JSON.
 
     Raises:
-        ValueError: over 10,000 bytes as JSON, nested over 32 deep, or a number that is not finite.
+        ValueError: over 10,000 bytes, nested over 32 deep, or a number that is not finite or not below 1e126.
     """
     if encoded_bytes > MAX_METADATA_BYTES:
         raise ValueError(f"metadata must have at most {MAX_METADATA_BYTES} bytes")

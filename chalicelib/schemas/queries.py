@@ -1,4 +1,4 @@
-"""The parameters of GET and DELETE /data, in all their spellings, read into one query."""
+"""Reads the parameters of GET and DELETE /data, in all their spellings, into one query."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ AGGREGATES = ("avg", "sum", "min", "max")
 COMPARISONS = ("gt", "gte", "lt", "lte", "eq", "ne")
 _NEEDS_START = ("avg", "sum", "conditional")
 _TOLERANCE_MS = 3 * times.DAY_MS
-"""A month of range may be this much longer: clients count months in several ways."""
+"""A range of a month may be longer by this much: clients count months in several ways."""
 _ORDERS = {"desc": False, "descending": False, "asc": True, "ascending": True}
 
 
 @dataclass(frozen=True, slots=True)
 class PointQuery:
-    """A query for points; times are milliseconds since 1970, both bounds inclusive, None open."""
+    """A query for points. Bounds are milliseconds since 1970 and inclusive; None means no bound."""
 
     kind: str = "default"
     variables: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class PointQuery:
     ids: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     qty: int = DEFAULT_QTY
-    """Points per variable, or in all when no variables are named."""
+    """How many points of each variable; in all, if no variables are named."""
     skip: int = 0
     is_ascending: bool = False
     start_ms: int | None = None
@@ -53,16 +53,16 @@ class PointQuery:
 
 
 def read_query(parameters: Mapping[str, Sequence[str]], now_ms: int) -> PointQuery:
-    """Check and translate the parameters. What was read without a date is remembered: dashboards ask again and again.
+    """Check and translate the parameters. Queries without a date are cached: dashboards repeat them again and again.
 
     Args:
-        parameters: names, unescaped, to their texts in the order sent.
-        now_ms: what relative dates count from.
+        parameters: each unescaped name with its texts in the order sent.
+        now_ms: the time from which spans count back.
 
     Raises:
-        errors.BadRequest: names the parameter and the rule.
+        errors.BadRequest: a parameter breaks a rule; the text names both.
 
-    Source: TagoIO, "Get device data"; the official clients; what they leave open is decided in docs/decisions.md.
+    Source: TagoIO, "Get device data", and the official clients. docs/decisions.md decides what they leave open.
     """
     for name in parameters:
         if "_date" in name:

@@ -1,4 +1,4 @@
-"""Tokens as clients ask for them, and what the list of a device's tokens can be asked."""
+"""Tokens as clients request them, and the parameters of the list of a device's tokens."""
 
 from typing import Annotated, Literal, NotRequired
 
@@ -26,7 +26,7 @@ LIST = ListShape(
 
 
 class TokenIn(TypedDict):
-    """A token to be made."""
+    """The properties of a new token."""
 
     name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
     permission: Literal["full", "write", "read"]
