@@ -9,6 +9,8 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.awsclient import TypedAWSClient
 
+from deploy.names import APP
+
 
 def install(app: Chalice) -> None:
     """Make Chalice set each function's handler right after it has uploaded the function's code."""
@@ -41,6 +43,9 @@ def handler_of(function_name: str, handlers: dict[str, str]) -> str | None:
     >>> handlers = {"authorizer": "a.b", "iot-authorizer": "c.d"}
     >>> [handler_of(f"decant-dev{name}", handlers) for name in ("", "-authorizer", "-iot-authorizer")]
     [None, 'a.b', 'c.d']
+    >>> handler_of("decant-authorizer", handlers), handler_of("decant-iot-authorizer", handlers)
+    (None, 'a.b')
     """
-    names = [name for name in handlers if function_name.endswith(f"-{name}")]
-    return handlers[max(names, key=len)] if names else None
+    stage_and_name = function_name.removeprefix(f"{APP}-")
+    matching = [name for name in handlers if stage_and_name.endswith(f"-{name}")]
+    return handlers[max(matching, key=len)] if matching else None

@@ -8,7 +8,7 @@ from chalice.app import Blueprint
 from chalicelib.host import log
 from chalicelib.services.usage import counters
 from chalicelib.services.usage.counters import Change
-from chalicelib.store import dynamodb
+from chalicelib.store import dynamodb, dynamodb_counters
 
 bp = Blueprint(__name__)
 
@@ -17,7 +17,7 @@ bp = Blueprint(__name__)
 def count(event: dict[str, Any], _context: Any) -> dict[str, int]:
     """Add a batch of the stream to the counters. Raises when the store is down: Lambda delivers the batch again."""
     changes = [_change(record) for record in event["Records"]]
-    added = counters.apply(changes=changes)
+    added = counters.apply(changes=changes, add=dynamodb_counters.add)
     log.line(function="counters", records=len(changes), added=added)
     return {"added": added}
 

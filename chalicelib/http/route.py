@@ -83,8 +83,8 @@ class Call:
         self.caller = caller
         self._facts["profile"] = caller.profile
         if caller.kind == DEVICE:
-            self._device = reach.own_device_or_raise(caller)
             self._facts["device"] = caller.device
+            self._device = reach.own_device_or_raise(caller)
 
 
 class Route(NamedTuple):

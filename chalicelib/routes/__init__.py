@@ -1,7 +1,7 @@
 """The route table: a row a route, in a file a noun."""
 
 from chalicelib.http.route import Route
-from chalicelib.routes import actions, chunks, data, devices, info, params, publish, tokens
+from chalicelib.routes import actions, chunks, data, devices, info, params, publications, tokens
 
 ALL: tuple[Route, ...] = (
     *devices.ROUTES,
@@ -9,7 +9,7 @@ ALL: tuple[Route, ...] = (
     *params.ROUTES,
     *chunks.ROUTES,
     *actions.ROUTES,
-    *publish.ROUTES,
+    *publications.ROUTES,
     *info.ROUTES,
     *data.ROUTES,
 )

@@ -1,12 +1,12 @@
-"""Actions as clients send them, and messages that clients publish to a device.
+"""Actions as clients send them, and what the list of actions can be asked.
 
 Source: the official clients name the fields. No source says what a trigger of type mqtt_topic and an action of type
 insert_to_device hold; docs/decisions.md decides it.
 """
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
@@ -16,7 +16,6 @@ from chalicelib.schemas.fields import Description, Id, Name, Tags
 from chalicelib.schemas.lists import ListShape
 
 MAX_TRIGGERS = 50
-MAX_MESSAGE_BYTES = 128_000
 LIST = ListShape(
     fields=(
         "id", "name", "active", "tags", "description", "type", "trigger", "action", "lock", "profile",
@@ -38,12 +37,6 @@ LIST = ListShape(
 def _filter(text: str) -> str:
     if not topics.is_filter(text):
         raise ValueError("topic must be a topic, or a filter with + for a level or # at its end")
-    return text
-
-
-def _topic(text: str) -> str:
-    if not text or "+" in text or "#" in text or "\0" in text:
-        raise ValueError("topic must have a character at least, and no wildcard")
     return text
 
 
@@ -88,34 +81,6 @@ class ActionIn(ActionEditIn):
     action: Insert  # type: ignore[misc]
 
 
-class Options(TypedDict, total=False):
-    """The options of a message, as the Python client sends them."""
-
-    qos: StrictInt | None
-    retain: StrictBool | None
-
-
-class PublishIn(TypedDict):
-    """POST /analysis/services/mqtt/publish."""
-
-    topic: Annotated[StrictStr, Field(max_length=256), AfterValidator(_topic)]
-    message: StrictStr
-    device: NotRequired[Id | None]
-    bucket: NotRequired[Id | None]
-    qos: NotRequired[StrictInt | None]
-    retain: NotRequired[StrictBool | None]
-    options: NotRequired[Options | None]
-
-
-class Publication(TypedDict):
-    """A message to a device, in the same shape for every client."""
-
-    device: str
-    topic: str
-    message: str
-    qos: int
-
-
 def _checked(sent: ActionEditIn) -> ActionEditIn:
     for index, trigger in enumerate(sent.get("trigger", ())):
         if not trigger.get("topic"):
@@ -126,20 +91,5 @@ def _checked(sent: ActionEditIn) -> ActionEditIn:
     return sent
 
 
-def _publication(sent: PublishIn) -> Publication:
-    """Read the spelling of either client: JavaScript's has no nested options, Python's says bucket for device."""
-    device = sent.get("device") or sent.get("bucket")
-    if device is None:
-        raise errors.BadRequest.field("device", "device is required")
-    options = sent.get("options") or {}
-    qos = sent.get("qos") or options.get("qos") or 0
-    if qos not in (0, 1, 2):
-        raise errors.BadRequest.field("qos", "qos must be 0, 1 or 2")
-    if len(sent["message"].encode()) > MAX_MESSAGE_BYTES:
-        raise errors.TooLarge(f"message must have at most {MAX_MESSAGE_BYTES} bytes")
-    return {"device": device, "topic": sent["topic"], "message": sent["message"], "qos": qos}
-
-
 create: Body[ActionIn] = Body(TypeAdapter(ActionIn), then=_checked)  # type: ignore[arg-type]
 edit: Body[ActionEditIn] = Body(TypeAdapter(ActionEditIn), then=_checked)
-publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)

@@ -27,11 +27,11 @@ class Body(Generic[T]):
     Args:
         adapter: checks the shape.
         then: makes the checks that a shape cannot express, and may return another shape. Raises ``errors.BadRequest``.
-        empty: the value of an empty body. None: an empty body is an error.
+        empty: makes what an empty body means. Without it, an empty body is an error.
     """
 
     def __init__(
-        self, adapter: TypeAdapter[Any], *, then: Callable[[Any], T] | None = None, empty: T | None = None
+        self, adapter: TypeAdapter[Any], *, then: Callable[[Any], T] | None = None, empty: Callable[[], T] | None = None
     ) -> None:
         self._adapter, self._then, self._empty = adapter, then, empty
 
@@ -44,7 +44,7 @@ class Body(Generic[T]):
         if not raw.strip():
             if self._empty is None:
                 raise errors.BadRequest("The body is empty: send JSON")
-            return self._empty
+            return self._empty()
         sent: T = read_json(self._adapter, raw)
         return sent if self._then is None else self._then(sent)
 

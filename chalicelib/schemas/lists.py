@@ -17,7 +17,7 @@ from chalicelib.schemas import parameters
 MAX_AMOUNT = 10_000
 MAX_PAGE = 999_999_999
 
-Kind = Literal["text", "flag", "since"]
+FilterKind = Literal["text", "flag", "since"]
 """text: equal, where ``*`` matches any text; flag: true or false; since: at or after a date or a span back from now."""
 
 
@@ -29,7 +29,7 @@ class ListShape(NamedTuple):
     default: tuple[str, ...]
     """Fields of a row if the client asks for none."""
     sortable: tuple[str, ...]
-    filters: Mapping[str, Kind]
+    filters: Mapping[str, FilterKind]
     always: tuple[str, ...] = ()
     """Fields that each row has, whether or not the client asks for them."""
     order: str = "name,asc"
@@ -76,8 +76,9 @@ def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
     direction = direction.strip().lower() or "asc"
     query.is_ascending = parameters.choice("orderBy", direction, ("asc", "desc")) == "asc"
     filters = tree.get("filter", {})
-    if isinstance(filters, dict):
-        _read_filters(query, filters, shape, now_ms)
+    if not isinstance(filters, dict):
+        raise errors.BadRequest.field("filter", "filter must name a field, as in filter[name]=a*")
+    _read_filters(query, filters, shape, now_ms)
     return query
 
 
@@ -100,9 +101,9 @@ def _read_filters(query: ListQuery, filters: Tree, shape: ListShape, now_ms: int
 
 def _read_tags(value: Any) -> list[dict[str, str]]:
     pairs: list[Any] = list(value.values()) if isinstance(value, dict) else [None]
-    if not all(isinstance(pair, dict) for pair in pairs):
+    if not all(isinstance(pair, dict) and pair.keys() <= {"key", "value"} for pair in pairs):
         raise errors.BadRequest.field("filter", "filter[tags] must be a list of key and value")
-    return [{part: texts[-1] for part, texts in pair.items() if part in ("key", "value")} for pair in pairs]
+    return [{part: parameters.one(pair, part, f"filter[tags] {part}") or "" for part in pair} for pair in pairs]
 
 
 def _pattern(shown_as: str, text: str) -> str:

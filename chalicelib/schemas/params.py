@@ -37,4 +37,4 @@ def _as_list(sent: object) -> object:
 
 
 one_or_more: Body[Sequence[ParamIn]] = Body(TypeAdapter(Annotated[Params, BeforeValidator(_as_list)]))
-sent: Body[SentIn] = Body(TypeAdapter(SentIn), empty={})
+sent: Body[SentIn] = Body(TypeAdapter(SentIn), empty=SentIn)

@@ -1,4 +1,4 @@
-"""Documents that an owner has many of: the one place that creates, reads, changes, deletes and lists them.
+"""Creates, reads, changes, deletes and lists the documents of an owner.
 
 Every change is made under the version that was read, so no change is lost when several are made at once.
 """
@@ -6,11 +6,11 @@ Every change is made under the version that was read, so no change is lost when 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from chalicelib import errors, settings, store
+from chalicelib import errors, store
 from chalicelib.codec import keys, patterns, times
 from chalicelib.host.cache import Cache
 from chalicelib.schemas.lists import ListQuery
-from chalicelib.store import ABSENT, Doc, Entity, names
+from chalicelib.store import ABSENT, Doc, Entity
 
 _ATTEMPTS = 10
 Row = dict[str, Any]
@@ -26,11 +26,6 @@ class Kind(NamedTuple):
     """What its names begin with."""
     cache: Cache[Doc] | None = None
     """Documents read within the last minute, by owner and id."""
-
-
-DEVICE = Kind("Device", names.DEVICES, Cache(ttl_s=settings.CACHE_S))
-ACTION = Kind("Action", names.ACTIONS)
-PARAM = Kind("Configuration parameter", names.PARAMS)
 
 
 def create(kind: Kind, *, owner: str, doc: Doc) -> None:
@@ -58,10 +53,11 @@ def get_or_raise(kind: Kind, *, owner: str, doc_id: str, is_fresh: bool = True) 
     Cost: one read. If not fresh: none within a minute of the last read, else half a read.
     """
     key = f"{owner}/{doc_id}"
-    if not is_fresh and kind.cache is not None:
-        cached = kind.cache.get(key)
+    if kind.cache is not None:
+        cached = None if is_fresh else kind.cache.get(key)
         if cached is not None:
             return cached
+        kind.cache.drop(key)
     doc = _entity_or_raise(kind, owner, doc_id, is_consistent=is_fresh).doc
     if kind.cache is not None:
         kind.cache.put(key, doc)
@@ -102,15 +98,25 @@ def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mappi
             raise errors.NotFound(f"{kind.noun} not found")
         return {**doc, **revise(doc)}
 
-    name = kind.prefix + doc_id
     entity = _entity_or_raise(kind, owner, doc_id)
-    doc = update(owner=owner, name=name, revise=merged, what=f"The {kind.noun.lower()}", entity=entity)
+    doc = update(
+        owner=owner,
+        name=entity.name,
+        revise=merged,
+        conflict=f"The {kind.noun.lower()} is being changed by others, try again",
+        entity=entity,
+    )
     forget(kind, owner=owner, doc_id=doc_id)
     return doc
 
 
 def update(
-    *, owner: str, name: str, revise: Callable[[Doc | None], Doc], what: str, entity: Entity | None = None
+    *,
+    owner: str,
+    name: str,
+    revise: Callable[[Doc | None], Doc],
+    conflict: str = "Others are changing this, try again",
+    entity: Entity | None = None,
 ) -> Doc:
     """Create or change an entity under its version, again after each lost race; return the document that is stored.
 
@@ -119,11 +125,13 @@ def update(
         name: from ``names``.
         revise: returns the new document from the stored one, which is None if there is none. If it returns the very
             same object, nothing is written.
-        what: names the entity in the error.
+        conflict: what the error says.
         entity: the entity as it was read before, which saves a read.
 
     Raises:
         errors.Conflict: others kept changing it.
+
+    Cost: one read and one conditional write; a conditional write more for each lost race.
     """
     if entity is None:
         entity = store.current().get(owner, name)
@@ -131,12 +139,12 @@ def update(
         doc = revise(entity.doc if entity else None)
         if entity is not None and doc is entity.doc:
             return doc
-        version = entity.version if entity else ABSENT
-        expires_at = entity.expires_at if entity else None
-        if store.current().put_if(Entity(owner, name, doc, version + 1, expires_at), version=version) is None:
+        version, expires_at = (entity.version, entity.expires_at) if entity else (ABSENT, None)
+        lost = store.current().put_if(Entity(owner, name, doc, version + 1, expires_at), version=version)
+        if lost is None:
             return doc
-        entity = store.current().get(owner, name)
-    raise errors.Conflict(f"{what} is being changed by others, try again")
+        entity = lost.existing
+    raise errors.Conflict(conflict)
 
 
 def delete(kind: Kind, *, owner: str, doc_id: str) -> None:
@@ -175,9 +183,10 @@ def page(rows: Iterable[Row], query: ListQuery, complete: Callable[[Row], Row] |
     return [{name: row[name] for name in query.fields} for row in shown]
 
 
-def _rank(value: Any) -> tuple[bool, str]:
-    """Rank absent values first, and text without regard to case."""
-    return (value is not None, value.casefold() if isinstance(value, str) else repr(value))
+def _rank(value: Any) -> tuple[bool, bool, Any]:
+    """Rank absent values first, then numbers, then text without regard to case."""
+    is_text = isinstance(value, str)
+    return (value is not None, is_text, value.casefold() if is_text else value or 0)
 
 
 def _passes(row: Row, query: ListQuery) -> bool:

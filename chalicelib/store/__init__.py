@@ -40,6 +40,22 @@ class Counters(NamedTuple):
     """When a device last sent something, in milliseconds since 1970; None: never."""
 
 
+class Delta(NamedTuple):
+    """The sum of some changes of one device, to be added to its counters."""
+
+    device: str
+    profile: str
+    points_in: int
+    """How many points clients sent. An edit that moves a point sends none."""
+    records: int
+    """How many points were created, less how many were removed."""
+    last_input_ms: int | None
+    first: str
+    """Sequence number of the first change, padded so that it sorts as text like a number."""
+    sequence: str
+    """Sequence number of the last change, padded in the same way."""
+
+
 class Store(Protocol):
     """Stores segments and entities.
 
@@ -95,6 +111,8 @@ class Store(Protocol):
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """Put an entity if the existing one has this version; ABSENT means that none may exist.
+
+        If the very same entity is there already, that is no conflict: a try whose answer was lost may have put it.
 
         Returns:
             The conflict if the entity was not put.

@@ -138,8 +138,9 @@ class DynamoStore:
                 **condition,
             )
         except ClientError as error:
-            existing = refused(error)
-            return Conflict(_entity(existing) if existing else None)
+            refusal = refused(error)
+            existing = _entity(refusal) if refusal else None
+            return None if existing == entity else Conflict(existing)
         return None
 
     def delete(self, owner: str, names: Sequence[str]) -> None:

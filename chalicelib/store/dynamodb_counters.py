@@ -1,10 +1,10 @@
 """Counters on DynamoDB: one item a device, below its profile. A batch of the stream updates it once for each device."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.store import Counters, names
+from chalicelib.store import Counters, Delta, names
 from chalicelib.store.calls import call, get, query, refused
 from chalicelib.store.models import EntityModel
 
@@ -28,22 +28,6 @@ def _add_up(rows: list[dict[str, Any]]) -> Counters:
     points_in, records = (sum(int(raw[name]["N"]) for raw in rows) for name in ("input", "records"))
     times = [int(raw["last_input_ms"]["N"]) for raw in rows if "last_input_ms" in raw]
     return Counters(points_in, max(0, records), max(times, default=None))
-
-
-class Delta(NamedTuple):
-    """The sum of some changes of one device, to be added to its counters."""
-
-    device: str
-    profile: str
-    points_in: int
-    """How many points clients sent. An edit that moves a point sends none."""
-    records: int
-    """How many points were created, less how many were removed."""
-    last_input_ms: int | None
-    first: str
-    """Sequence number of the first change, padded so that it sorts as text like a number."""
-    sequence: str
-    """Sequence number of the last change, padded in the same way."""
 
 
 def add(delta: Delta) -> str | None:

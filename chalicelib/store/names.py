@@ -56,27 +56,17 @@ def profile(profile_id: str) -> str:
 
 def device(device_id: str) -> str:
     """Return the key of a device: the owner of what it has, and its name below its profile."""
-    return f"device#{device_id}"
-
-
-def action(action_id: str) -> str:
-    """Return the name of an action."""
-    return f"action#{action_id}"
+    return DEVICES + device_id
 
 
 def token(fingerprint: str) -> str:
     """Return the key of a token: the owner of its caller, and its name below its device or profile."""
-    return f"token#{fingerprint}"
-
-
-def param(param_id: str) -> str:
-    """Return the name of a configuration parameter."""
-    return f"param#{param_id}"
+    return TOKENS + fingerprint
 
 
 def client(client_id: str) -> str:
     """Return the key of an MQTT client id: the owner of its binding, and its name below its device."""
-    return f"client#{client_id}"
+    return CLIENTS + client_id
 
 
 def request(key_hash: str) -> str:
@@ -96,7 +86,7 @@ def serial(serial_number: str, device_id: str, fingerprint: str) -> str:
 
 def counters(device_id: str) -> str:
     """Return the name of a device's counters on DynamoDB. An empty id means all deleted devices together."""
-    return f"counters#{device_id}"
+    return COUNTERS + device_id
 
 
 def dead_letter(at_ms: int, unique: str) -> str:

@@ -49,10 +49,12 @@ class _Write:
         store = self._store
         store.writes += 1
         if not self._db.in_transaction:
+            store.note_loss()
             try:
                 self._db.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
                 raise errors.Unavailable from error
+            store.has_begun = True
             if store.grouped:
                 store.on_begin()
         return self._db
@@ -64,9 +66,6 @@ class _Write:
             return
         if not self._store.grouped:
             self._store.rollback()
-        elif isinstance(error, sqlite3.Error) and not self._db.in_transaction:
-            # If the disk is full, SQLite undoes the whole transaction, including the writes of other requests.
-            self._store.is_lost = True
         if isinstance(error, sqlite3.Error):
             raise errors.Unavailable from error
 
@@ -86,8 +85,9 @@ class SqliteStore:
         self.writes = 0
         """How many calls have written. The group commit compares it with an earlier number to notice further writes."""
         self.on_begin: Callable[[], None] = lambda: None
-        self.is_lost = False
-        """Whether SQLite undid the current transaction by itself."""
+        self.has_begun = False
+        """Whether a transaction was opened that was neither committed nor undone here."""
+        self._is_lost = False
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA page_size=8192")
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -109,18 +109,28 @@ class SqliteStore:
             errors.Unavailable: SQLite cannot keep them, for example because the disk is full. All of them are undone.
         """
         try:
-            if self.is_lost:
+            self.note_loss()
+            if self._is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
             self._counters.flush()
             self._db.execute("COMMIT")
+            self.has_begun = False
         except sqlite3.Error as error:
             self.rollback()
             raise errors.Unavailable from error
 
+    def note_loss(self) -> None:
+        """Note if SQLite undid the open transaction by itself, with the writes of other requests in it.
+
+        It does so if the disk is full, or fails, in any statement, one that only reads included.
+        """
+        if self.has_begun and not self._db.in_transaction:
+            self._is_lost = True
+
     def rollback(self) -> None:
         """Undo all writes since ``on_begin``."""
         self._counters.clear()
-        self.is_lost = False
+        self.has_begun = self._is_lost = False
         cache.clear_all()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -258,7 +268,7 @@ class SqliteStore:
         with self._write as db:
             existing = self.get(entity.owner, entity.name)
             if version != (existing.version if existing else ABSENT):
-                return Conflict(existing)
+                return None if existing == entity else Conflict(existing)
             db.execute(_UPSERT, _row(entity))
         return None
 

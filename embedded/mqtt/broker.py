@@ -76,7 +76,8 @@ class Broker:
         client_id = f"embedded-{tokens.fingerprint(bare)[:32]}"
         try:
             who = admission.admit(token=password, client_id=client_id, keep_s=None)
-        except errors.ApiError:
+        except errors.ApiError as error:
+            self.refuse(type(error).__name__)
             who = None
         if who is None:
             return packets.BAD_PASSWORD
@@ -156,13 +157,16 @@ class Broker:
         unique, arrived_ms = f"{self._prefix}-{self._count}", clock.now_ms()
         sender = who.profile, who.device
         try:
-            ingest.store(ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique))
+            added = ingest.store(
+                ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique)
+            )
+            log.line(function="mqtt", profile=who.profile, device=who.device, points=added)
             title, content = "[MQTT] Publish", message.topic
         except errors.Unavailable:
             raise
         except errors.ApiError as error:
             title, content = "[MQTT] Refused", error.message
-            log.line(function="mqtt", refused=error.message[:200])
+            self.refuse(error.message)
             dead_letters.keep(reason=error.message, message=_described(who, message, arrived_ms, unique))
         events.current().seen(who.device, title, content)
         self.deliver(who.device, who.profile, message, session)

@@ -219,3 +219,13 @@ def test_log_has_one_line_a_request_and_no_secret(world, monkeypatch):
     assert parsed[0]["points"] == 1 and parsed[0]["profile"] == world.profile and parsed[0]["device"] == world.device
     assert set(parsed[3]) == {"request_id", "method", "route", "status", "ms"}
     assert parsed[5]["route"] == "/device/token/{device_id_or_token}"
+
+
+def test_log_names_the_device_that_is_deactivated(world, monkeypatch):
+    from chalicelib.host import log
+
+    lines = []
+    world.admin.put(f"/device/{world.device}", {"active": False})
+    log.use(lines.append)
+    assert world.api.get("/data").status == 400
+    assert json.loads(lines[0])["device"] == world.device

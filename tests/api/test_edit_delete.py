@@ -213,3 +213,11 @@ def test_profile_may_send_only_when_set(stored, configure):
     assert answer.status == 401 and answer.message == "Authorization Denied"
     configure(profile_may_send=True)
     assert stored.admin.post(path, point("b")).result == "1 Data Added"
+
+
+@pytest.mark.parametrize("kind", ["count", "avg", "sum", "aggregate"])
+def test_delete_of_a_query_that_names_no_points_deletes_nothing_even_with_ids(stored, kind):
+    query = {"query": kind, "ids": ids(stored)[:2], "start_date": "2026-01-01", "end_date": "2026-01-02"}
+    answer = stored.api.delete("/data", query=query | {"interval": "hour", "function": "sum"})
+    assert answer.status == 400 and answer.message == "Invalid query"
+    assert len(ids(stored)) == 10

@@ -27,6 +27,9 @@ def lists(world):
         ("action", "filter[created_at]=never", "filter[created_at]"), ("device", "filter[tags]=a", "filter[tags]"),
         *((name, f"{part}=1&{part}=2", part) for name in ("device", "token", "action") for part in ("amount", "page")),
         *((name, "orderBy=name&orderBy=created_at", "orderBy") for name in ("device", "token", "action")),
+        ("device", "filter[tags][0][key][x]=a", "filter[tags]"), ("device", "filter[tags][0][other]=a", "filter[tags]"),
+        ("device", "filter[tags][0][key]=a&filter[tags][0][key]=b", "filter[tags]"), ("action", "filter=x", "filter"),
+        ("device", "filter[]=x", "filter"), ("token", "filter=x&filter=y", "filter"),
         ("token", "amount=0", "amount"), ("action", "amount=10001", "amount"), ("device", "page=x", "page"),
         ("device", "fields=secret", "fields"), ("token", "fields=id", "fields"), ("action", "fields=visible", "fields"),
     ],
@@ -73,6 +76,14 @@ def test_list_filters_tokens_and_actions_by_their_own_fields(clock, world, lists
     clock.advance(7_200)
     assert world.admin.get("/action?filter[updated_at]=1 hour").result == []
     assert world.admin.get("/action?filter[last_triggered]=1 year").result == []
+
+
+def test_list_sorts_numbers_as_numbers_and_absent_ones_first(world, lists):
+    for retention in (10, 2, 1, 20):
+        sent = {"name": "Kept", "type": "immutable", "chunk_period": "day", "chunk_retention": retention}
+        world.admin.post("/device", sent)
+    rows = world.admin.get("/device?orderBy=chunk_retention,asc&fields=chunk_retention").result
+    assert [row["chunk_retention"] for row in rows] == [None, 1, 2, 10, 20]
 
 
 def test_list_of_another_profile_stays_empty(world, lists):

@@ -102,6 +102,21 @@ def test_another_profiles_object_does_not_exist(world, things, row):
     assert [param["value"] for param in world.admin.get(f"/device/{world.device}/params").result] == ["v"]
 
 
+def test_another_devices_objects_do_not_exist_for_a_device_token(world, things):
+    """A device's token reaches nothing of another device, of its own profile or of another one."""
+    (stored,) = world.read()
+    neighbour = world.admin.post("/device", {"name": "Neighbour"}).result["token"]
+    for token in (neighbour, World().token):
+        api = Api(token)
+        assert api.get("/data").result == [] == api.get("/data", query={"ids": stored["id"]}).result
+        assert api.put("/data", {"id": stored["id"], "value": 9}).result == "0 item(s) updated"
+        assert api.delete("/data", query={"ids": stored["id"]}).result == "0 Data Removed"
+        assert api.put(f"/device/params/{things['param_id']}", {"sent": True}).status == 404
+        assert api.get("/device/params").result == [] and api.get("/info").result["id"] != world.device
+    assert world.read() == [stored]
+    assert [param["sent"] for param in world.admin.get(f"/device/{world.device}/params").result] == [False]
+
+
 @pytest.mark.parametrize("row", [row for row in routes.ALL if row.method in ("POST", "PUT")], ids=lambda row: f"{row.method} {row.path}")  # fmt: skip
 def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, row):
     token = world.token if row.who == (DEVICE,) else world.profile_token

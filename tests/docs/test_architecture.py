@@ -31,8 +31,8 @@ def test_keys_are_those_of_the_code():
 
 def test_keys_are_all_in_the_table():
     made = {
-        names.profile("<profile>"), names.device("<device>"), names.action("<action>"), names.token("<fingerprint>"),
-        names.param("<param>"), names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"),
+        names.profile("<profile>"), names.device("<device>"), names.ACTIONS + "<action>", names.token("<fingerprint>"),
+        names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
         names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.TOKEN, names.BINDING, names.SEED,
     }  # fmt: skip

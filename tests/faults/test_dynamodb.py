@@ -10,6 +10,7 @@ from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, log
+from chalicelib.store import dynamodb
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import Killed, answer_lost, answered, client, hook, killed_after, throttled, unprocessed
@@ -192,3 +193,24 @@ def test_segment_that_would_not_fit_is_refused_before_any_write(world, monkeypat
     with counting() as calls:
         answer = world.api.post("/data", [point("a", "x" * 600), point("a", 1, time=HOUR_START - keys.HOUR_MS)])
     assert answer.status == 413 and not calls
+
+
+def test_put_that_meets_itself_after_a_lost_answer_is_no_conflict(world, monkeypatch):
+    """botocore sends a PutItem again whose answer was lost, and the second one meets the first."""
+    once = dynamodb.call
+
+    def twice(operation, **parameters):
+        if operation == "PutItem":
+            once(operation, **parameters)
+        return once(operation, **parameters)
+
+    monkeypatch.setattr(dynamodb, "call", twice)
+    made = world.admin.post("/device", {"name": "Twice", "configuration_params": [{"key": "a", "value": "b"}]}).result
+    assert world.admin.post(f"/device/{made['device_id']}/params", {"key": "c", "value": "d"}).status == 200
+    assert world.admin.put(f"/device/{made['device_id']}", {"name": "Twice again"}).status == 200
+    action = {"name": "Keep", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}]}
+    assert world.admin.post("/action", action | {"action": {"type": "insert_to_device"}}).status == 200
+    sent = {"device": made["device_id"], "name": "More", "permission": "read"}
+    assert world.admin.post("/device/token", sent).status == 200
+    assert len(world.admin.get(f"/device/{made['device_id']}/params").result) == 2
+    assert len(world.admin.get(f"/device/token/{made['device_id']}").result) == 2

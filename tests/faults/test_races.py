@@ -91,7 +91,9 @@ def test_device_edited_by_two_at_once_keeps_both(world, rival):
 
 
 def test_device_edited_again_and_again_is_409(world, monkeypatch):
-    monkeypatch.setattr(store.current(), "put_if", lambda entity, version: store.Conflict(entity))
+    current = store.current()
+    lost = lambda entity, version: store.Conflict(current.get(entity.owner, entity.name))  # noqa: E731
+    monkeypatch.setattr(current, "put_if", lost)
     assert world.admin.put(f"/device/{world.device}", {"name": "Renamed"}).status == 409
     assert world.api.post("/data", point("fresh")).status == 409
 
@@ -151,3 +153,21 @@ def test_move_that_was_cut_short_is_completed_by_the_same_edit(world, monkeypatc
     assert world.read(query="count") == 4 and [one["id"] for one in world.read()].count(ids[0]) == 1
     (moved,) = world.read(ids=ids[0])
     assert moved["time"].startswith("2026-09-21T09:00")
+
+
+def test_parameter_that_is_deleted_while_it_is_changed_stays_deleted(world, rival):
+    path = f"/device/{world.device}/params"
+    world.admin.post(path, {"key": "a", "value": "b"})
+    (param,) = world.admin.get(path).result
+    rival("put_if", 1, lambda: world.admin.delete(f"{path}/{param['id']}"))
+    assert world.api.put(f"/device/params/{param['id']}").status == 404
+    assert world.admin.get(path).result == []
+
+
+def test_parameter_that_two_change_at_once_keeps_both_changes(world, rival):
+    path = f"/device/{world.device}/params"
+    world.admin.post(path, {"key": "a", "value": "b"})
+    (param,) = world.admin.get(path).result
+    rival("put_if", 1, lambda: world.api.put(f"/device/params/{param['id']}", {"sent": True}))
+    assert world.admin.post(path, {"id": param["id"], "value": "c"}).status == 200
+    assert world.admin.get(path).result == [param | {"value": "c", "sent": True}]

@@ -192,3 +192,24 @@ def test_commit_that_fails_at_closing_is_told(tmp_path):
         other.close()
     assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
     other.close()
+
+
+def test_transaction_that_sqlite_undid_in_a_read_is_acknowledged_to_nobody(world, sqlite):
+    """SQLite may undo a transaction in any statement; a later write of the turn must not hide that."""
+
+    async def both():
+        commits = GroupCommit(sqlite)
+        gateway = Gateway(app, list(app.routes), commits)
+        headers = {"token": world.token, "content-type": "application/json"}
+        first = asyncio.ensure_future(asgi(gateway, "POST", "/data", headers, json.dumps(point("a", 1)).encode()))
+        while not sqlite.in_transaction:
+            await asyncio.sleep(0)
+        sqlite._db.execute("ROLLBACK")  # as SQLite itself does when the disk fails
+        second = await asgi(gateway, "POST", "/data", headers, json.dumps(point("a", 2)).encode())
+        return (await first).status, second.status
+
+    try:
+        assert asyncio.run(both()) == (503, 503)
+    finally:
+        sqlite.grouped, sqlite.on_begin = False, lambda: None
+    assert world.read() == [] and world.send(point("a", 3)) == "1 Data Added"

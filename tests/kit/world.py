@@ -5,7 +5,8 @@ from typing import Any
 from chalicelib.services.access import reach
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
-from chalicelib.store.dynamodb_counters import Delta, add
+from chalicelib.store import Delta
+from chalicelib.store.dynamodb_counters import add
 from tests.kit.api import Api
 from tests.kit.clock import NOW_MS
 

@@ -498,3 +498,20 @@ def test_client_that_stays_connected_for_weeks_is_still_stored(run, clock):
         assert bench.world.read(query="count", variables="n") == 21
 
     run(scenario)
+
+
+def test_binding_goes_with_its_token_and_with_its_device(run):
+    async def scenario(bench):
+        world, rows = bench.world, "SELECT COUNT(*) FROM entities WHERE owner LIKE 'client#%' OR name LIKE 'client#%'"
+        sent = {"device": world.device, "name": "more", "permission": "full"}
+        more = world.admin.post("/device/token", sent).result["token"]
+        for token in (world.token, more):
+            connection, _ = bench.open()
+            connection.data_received(_connect(token, "c"))
+        assert store.current()._db.execute(rows).fetchone() == (4,)
+        world.admin.delete(f"/device/token/{more}")
+        assert store.current()._db.execute(rows).fetchone() == (2,)
+        world.admin.delete(f"/device/{world.device}")
+        assert store.current()._db.execute(rows).fetchone() == (0,)
+
+    run(scenario)

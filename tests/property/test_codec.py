@@ -213,6 +213,7 @@ def test_segment_survives_a_round_trip(hour, points):
     segment = segments.build("d" * 24, drafts, keys.segment_key(drafts[-1].time_ms, 7), 5)
     segment.digest = b"x"
     item = segments.encode(segment)
+    assert segments.pack("d" * 24, drafts, segment.key, 5, digest=b"x", expires_at=None) == item
     assert item.points == len(points)
     back, header = segments.decode(item), segments.decode_header(item)
     assert [back.time_ms - offset for offset in back.offsets] == [draft.time_ms for draft in drafts]

@@ -99,7 +99,8 @@ def test_drop_segments_of_a_range_only(each_store):
 def test_put_entity_by_version(each_store):
     first = Entity("owner", "name", {"a": [1, None, "ü"]})
     assert each_store.put_if(first, version=ABSENT) is None
-    assert each_store.put_if(first, version=ABSENT) == Conflict(first)
+    assert each_store.put_if(first, version=ABSENT) is None  # its own write, met again after a lost answer
+    assert each_store.put_if(first._replace(doc={"a": 1}), version=ABSENT) == Conflict(first)
     second = first._replace(doc={"b": 2}, version=2)
     assert each_store.put_if(second, version=5) == Conflict(first)
     assert each_store.put_if(second, version=1) is None

@@ -91,7 +91,9 @@ def test_imports_go_one_way(path):
     for name in imports(path):
         assert name.split(".")[0] not in ("embedded", "deploy", "bench", "tests", "app"), f"{module} imports {name}"
         if module.startswith("chalicelib.services."):
-            assert not name.startswith(("chalice.", "botocore", "pynamodb", "sqlite3", "chalicelib.http")), name
+            beside = ("chalice.", "botocore", "pynamodb", "sqlite3", "chalicelib.http")
+            backends = tuple(f"chalicelib.store.{part}" for part in ("calls", "dynamodb", "models", "sqlite"))
+            assert not name.startswith((*beside, *backends)), f"{module} imports {name}"
         if module.startswith("chalicelib.codec."):
             assert not name.startswith(("chalicelib.settings", "chalicelib.store", "os", "socket")), name
     for name in imported_modules(path):

@@ -54,10 +54,18 @@ def _lasts(expires_at: int | None, wanted: int | None) -> bool:
 
 
 def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
-    """End the MQTT sessions of a device, or only those of one of its tokens. Cost: one read, one call a client id."""
+    """End the MQTT sessions of a device, or only those of one of its tokens.
+
+    A binding that does not expire is deleted. One that expires stays, as its session may still end later.
+
+    Cost: one read, one call a client id.
+    """
     for entity in store.current().list(names.device(device), names.CLIENTS):
         if fingerprint in (None, entity.doc["fingerprint"]):
             mqtt.current().disconnect(client_id=entity.name.removeprefix(names.CLIENTS))
+            if entity.expires_at is None:
+                store.current().delete(entity.name, [names.BINDING])
+                store.current().delete(entity.owner, [entity.name])
 
 
 def device_of(*, client_id: str) -> tuple[str, str] | None:

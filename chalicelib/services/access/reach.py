@@ -1,9 +1,13 @@
 """Which device a caller may reach."""
 
-from chalicelib import errors
+from chalicelib import errors, settings
+from chalicelib.host.cache import Cache
 from chalicelib.services import entities
 from chalicelib.services.access.callers import Caller
+from chalicelib.services.entities import Kind
 from chalicelib.store import Doc, names
+
+DEVICE = Kind("Device", names.DEVICES, Cache(ttl_s=settings.CACHE_S))
 
 
 def device_or_raise(*, profile: str, device: str, is_fresh: bool = False) -> Doc:
@@ -12,7 +16,7 @@ def device_or_raise(*, profile: str, device: str, is_fresh: bool = False) -> Doc
     Raises:
         errors.NotFound: the profile has no such device.
     """
-    return entities.get_or_raise(entities.DEVICE, owner=names.profile(profile), doc_id=device, is_fresh=is_fresh)
+    return entities.get_or_raise(DEVICE, owner=names.profile(profile), doc_id=device, is_fresh=is_fresh)
 
 
 def own_device_or_raise(caller: Caller) -> Doc:

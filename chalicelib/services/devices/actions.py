@@ -8,10 +8,11 @@ from chalicelib.host.cache import Cache
 from chalicelib.schemas.actions import ActionEditIn, ActionIn
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.services import entities
-from chalicelib.services.entities import ACTION
+from chalicelib.services.entities import Kind
 from chalicelib.settings import CACHE_S
 from chalicelib.store import Doc, names
 
+ACTION = Kind("Action", names.ACTIONS)
 _active: Cache[list[Doc]] = Cache(ttl_s=CACHE_S)
 """The active actions of a profile."""
 

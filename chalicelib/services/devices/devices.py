@@ -1,5 +1,6 @@
 """Devices of a profile."""
 
+from dataclasses import replace
 from typing import Any
 
 from chalicelib import errors, store
@@ -11,8 +12,9 @@ from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
+from chalicelib.services.access.reach import DEVICE
 from chalicelib.services.devices import erasures, networks, params
-from chalicelib.services.entities import DEVICE, Row
+from chalicelib.services.entities import Row
 from chalicelib.store import Doc, names
 
 PROTECTION_TAG = "_delete_protection_"
@@ -117,19 +119,18 @@ def list_page(*, profile: str, query: ListQuery, resolve: Resolve, serial: str |
         ids = tokens.devices_with_serial(profile=profile, serial=serial)
         docs = [doc for doc in docs if doc["id"] in ids]
     rows = [_shape(doc) for doc in docs]
+    needs_last_input = "last_input" in query.fields
     if query.order == "last_input" or "last_input" in query.filters:
         rows = [_with_last_input(row) for row in rows]
-        has_last_input = True
-    else:
-        has_last_input = "last_input" not in query.fields
-    query.fields += [f"{name}_name" for name, is_wanted in resolve._asdict().items() if is_wanted]
+        needs_last_input = False
+    names_wanted = [f"{name}_name" for name, is_wanted in resolve._asdict().items() if is_wanted]
 
     def complete(row: Row) -> Row:
-        row = row if has_last_input else _with_last_input(row)
+        row = _with_last_input(row) if needs_last_input else row
         resolved = {f"{kind}_name": networks.NAMES.get(row[kind]) for kind in ("connector", "network")}
         return row | resolved | {"bucket_name": row["name"]}
 
-    return entities.page(rows, query, complete)
+    return entities.page(rows, replace(query, fields=[*query.fields, *names_wanted]), complete)
 
 
 def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:

@@ -10,7 +10,7 @@ from chalicelib import errors, store
 from chalicelib.codec import keys
 from chalicelib.host import clock
 from chalicelib.services import entities
-from chalicelib.services.access import client_ids, tokens
+from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.points import fullness
 from chalicelib.store import Doc, Entity, names
 
@@ -50,7 +50,7 @@ def _hide(marker: Doc) -> None:
     tokens.delete_all(device=device)
     client_ids.end_sessions(device=device)
     store.current().delete(owner, [names.device(device)])
-    entities.forget(entities.DEVICE, owner=owner, doc_id=device)
+    entities.forget(reach.DEVICE, owner=owner, doc_id=device)
 
 
 def _clear(marker: Doc) -> bool:

@@ -7,8 +7,10 @@ from chalicelib import errors, store
 from chalicelib.codec import jsontext, keys
 from chalicelib.schemas.params import MAX_PARAMS, ParamIn
 from chalicelib.services import entities
-from chalicelib.services.entities import PARAM
+from chalicelib.services.entities import Kind
 from chalicelib.store import Doc, Entity, names
+
+PARAM = Kind("Configuration parameter", names.PARAMS)
 
 
 def list_all(*, device: str, sent_status: bool | None = None) -> list[Doc]:
@@ -50,9 +52,11 @@ def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
 
 def _change(entity: Entity, param: ParamIn) -> None:
     def revised(doc: Doc | None) -> Doc:
-        return _merged(doc or entity.doc, param)
+        if doc is None:
+            raise errors.NotFound("Configuration parameter not found")
+        return _merged(doc, param)
 
-    entities.update(owner=entity.owner, name=entity.name, revise=revised, what="The parameter", entity=entity)
+    entities.update(owner=entity.owner, name=entity.name, revise=revised, entity=entity)
 
 
 def _check(known: dict[str, Entity], sent: Sequence[ParamIn]) -> None:

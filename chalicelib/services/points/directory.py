@@ -24,6 +24,7 @@ class Span(NamedTuple):
     newest: int
 
 
+_CONFLICT = "Too many requests of this device at once, try again"
 _cache: Cache[dict[str, Span]] = Cache(ttl_s=3_600)
 
 
@@ -63,7 +64,7 @@ def widen(*, device: str, spans: Mapping[str, Span]) -> None:
             raise errors.BadRequest("The device has too many different variables")
         return {"variables": {variable: [*span] for variable, span in merged.items()}}
 
-    doc = entities.update(owner=names.device(device), name=names.DIRECTORY, revise=widened, what="The directory")
+    doc = entities.update(owner=names.device(device), name=names.DIRECTORY, revise=widened, conflict=_CONFLICT)
     _cache.put(device, _spans(doc))
 
 

@@ -87,7 +87,7 @@ def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bo
     """
     created_ms = old.point_created_ms(at)
     digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
-    key = keys.segment_key(draft.time_ms, int.from_bytes(digest[:4], "big"))
+    key = keys.segment_key(draft.time_ms, keys.digest_suffix(digest))
     new = segments.build(device["id"], [draft], key, clock.now_ms(), digest=digest)
     new.moved = {0: Moved(point_id, created_ms)}
     hour = keys.hour_of(draft.time_ms)

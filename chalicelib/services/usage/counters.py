@@ -1,12 +1,13 @@
 """Counters of devices and profiles on AWS, which follow the table's stream: what was stored and removed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from chalicelib.codec import segments
 from chalicelib.codec.segments import Item
-from chalicelib.store import dynamodb_counters
-from chalicelib.store.dynamodb_counters import Delta
+from chalicelib.store import Delta
+
+Add = Callable[[Delta], str | None]
 
 
 class Change(NamedTuple):
@@ -30,11 +31,12 @@ def pad(sequence: str) -> str:
     return sequence.zfill(40)
 
 
-def apply(*, changes: Iterable[Change]) -> int:
+def apply(*, changes: Iterable[Change], add: Add) -> int:
     """Add changes to the counters, each once however often and in whatever batches they are delivered.
 
     Args:
         changes: of one shard, in its order.
+        add: adds to the counters of a device, or returns the sequence number up to which they hold changes already.
 
     Returns:
         How many changes were added.
@@ -44,12 +46,12 @@ def apply(*, changes: Iterable[Change]) -> int:
     by_device: dict[str, list[Change]] = {}
     for change in changes:
         by_device.setdefault(change.device, []).append(change)
-    return sum(_apply(own) for own in by_device.values())
+    return sum(_apply(own, add) for own in by_device.values())
 
 
-def _apply(changes: list[Change]) -> int:
+def _apply(changes: list[Change], add: Add) -> int:
     while changes:
-        applied = dynamodb_counters.add(_delta(changes))
+        applied = add(_delta(changes))
         if applied is None:
             return len(changes)
         changes = [change for change in changes if pad(change.sequence) > applied]

@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from chalicelib.host import mqtt
 from chalicelib.http.route import Call, Route
-from chalicelib.schemas import actions as schema
-from chalicelib.services.access import reach
+from chalicelib.schemas import publications as schema
+from chalicelib.services.devices import publications
 
 
 def publish(call: Call) -> Any:
     """Publish a message to a device's clients."""
-    device = reach.device_or_raise(profile=call.profile, device=call.body["device"])
-    payload, qos = call.body["message"].encode(), min(1, call.body["qos"])
-    mqtt.current().publish(device=device["id"], topic=call.body["topic"], payload=payload, qos=qos)
+    publications.publish(profile=call.profile, sent=call.body)
     return "MQTT Publish Success"
 
 
