@@ -61,14 +61,14 @@ class Sent(NamedTuple):
     raw: bytes
     """The body as received. Services use only its digest."""
 
-    def digest(self, *, device: str, marker: str) -> bytes:
+    def digest(self, *, device: str, origin: str) -> bytes:
         """Return 32 bytes that are equal for equal requests and differ for all others.
 
         Args:
             device: the id of the device that the points belong to.
-            marker: a text that distinguishes requests with equal bodies.
+            origin: a text that distinguishes requests with equal bodies.
         """
-        return hashlib.sha256(b"\0".join((device.encode(), marker.encode(), self.raw))).digest()
+        return hashlib.sha256(b"\0".join((device.encode(), origin.encode(), self.raw))).digest()
 
 
 def read_points(raw: bytes, *, is_form: bool = False) -> Sent:

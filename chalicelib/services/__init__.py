@@ -1,1 +1,1 @@
-"""What each verb means. No HTTP, no DynamoDB, no SQL."""
+"""The rules of the API, one function for each verb. No HTTP, no DynamoDB, no SQL."""

@@ -1,6 +1,6 @@
 """Creates, reads, changes, deletes and lists the documents of an owner.
 
-Every change is made under the version that was read, so no change is lost when several are made at once.
+A change is written only if the document still has the version that was read, so concurrent changes are not lost.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,18 +21,18 @@ class Kind(NamedTuple):
     """A kind of document."""
 
     noun: str
-    """For messages."""
+    """The word for it in messages."""
     prefix: str
-    """What its names begin with."""
+    """The prefix of its names in the store."""
     cache: Cache[Doc] | None = None
-    """Documents read within the last minute, by owner and id."""
+    """Documents that were read within the last minute, by owner and id. None: the kind is not cached."""
 
 
 def create(kind: Kind, *, owner: str, doc: Doc) -> None:
     """Store a new document under its ``id``. Cost: one conditional write.
 
     Raises:
-        errors.Conflict: the owner has one with this id.
+        errors.Conflict: the owner already has a document with this id.
     """
     if store.current().put_if(Entity(owner, kind.prefix + doc["id"], doc), version=ABSENT) is not None:
         raise errors.Conflict(f"{kind.noun} {doc['id']} exists already")
@@ -42,15 +42,15 @@ def get_or_raise(kind: Kind, *, owner: str, doc_id: str, is_fresh: bool = True) 
     """Return a document.
 
     Args:
-        kind: of document.
+        kind: the kind of document.
         owner: from ``names``.
         doc_id: as the client sent it.
-        is_fresh: whether it must be read now. Otherwise it may be a minute old, if the kind is cached.
+        is_fresh: whether it must be read now. If not, and if the kind is cached, it may be a minute old.
 
     Raises:
         errors.NotFound: the owner has no such document.
 
-    Cost: one read. If not fresh: none within a minute of the last read, else half a read.
+    Cost: one read. If not fresh: no read within a minute of the last one, else half a read.
     """
     key = f"{owner}/{doc_id}"
     if kind.cache is not None:
@@ -73,18 +73,18 @@ def _entity_or_raise(kind: Kind, owner: str, doc_id: str, *, is_consistent: bool
 
 
 def list_all(kind: Kind, *, owner: str) -> list[Doc]:
-    """Return every document of the owner, in order of id. Cost: reads all of them."""
+    """Return every document of the owner, in order of id. Cost: it reads all of them."""
     return [entity.doc for entity in store.current().list(owner, kind.prefix)]
 
 
 def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mapping[str, Any]]) -> Doc:
-    """Change some fields of a document; return it as it is now.
+    """Change some fields of a document, and return the new document.
 
     Args:
-        kind: of document.
+        kind: the kind of document.
         owner: from ``names``.
         doc_id: as the client sent it.
-        revise: returns the changed fields of the document it gets. It is called again after a lost race.
+        revise: gets the document and returns the changed fields. It is called again after each lost race.
 
     Raises:
         errors.NotFound: the owner has no such document.
@@ -118,12 +118,12 @@ def update(
     conflict: str = "Others are changing this, try again",
     entity: Entity | None = None,
 ) -> Doc:
-    """Create or change an entity under its version, again after each lost race; return the document that is stored.
+    """Create or change an entity if it still has the version that was read; else read it and try again.
 
     Args:
         owner: from ``names``.
         name: from ``names``.
-        revise: returns the new document from the stored one, which is None if there is none. If it returns the very
+        revise: gets the stored document, or None if there is none, and returns the new one. If it returns the very
             same object, nothing is written.
         conflict: what the error says.
         entity: the entity as it was read before, which saves a read.
@@ -161,18 +161,18 @@ def delete(kind: Kind, *, owner: str, doc_id: str) -> None:
 
 
 def forget(kind: Kind, *, owner: str, doc_id: str) -> None:
-    """Read the document anew next time."""
+    """Drop the cached document, so that the next call reads it from the store."""
     if kind.cache is not None:
         kind.cache.drop(f"{owner}/{doc_id}")
 
 
 def page(rows: Iterable[Row], query: ListQuery, complete: Callable[[Row], Row] | None = None) -> list[Row]:
-    """Return a page of a list: the rows that pass the filters, in order, cut, with the fields that were asked for.
+    """Return a page of a list: the rows that pass the filters, sorted, with only the fields that the client asked for.
 
     Args:
         rows: all documents of the list, as clients see them.
         query: filters, order, page and fields.
-        complete: adds fields that are costly to look up. Only rows of the page pay for it.
+        complete: adds fields that are costly to look up. It is called only for the rows of the page.
     """
     kept = [row for row in rows if _passes(row, query)]
     kept.sort(key=lambda row: row.get("id") or row["token"])
@@ -204,5 +204,5 @@ def _passes(row: Row, query: ListQuery) -> bool:
 
 
 def has_tags(tags: list[dict[str, str]], wanted: list[dict[str, str]]) -> bool:
-    """Return whether each wanted tag is among ``tags``. A wanted tag may name a key only, or a value only."""
+    """Return whether each wanted tag is among ``tags``. A wanted tag may have only a key or only a value."""
     return all(any(all(tag[part] == text for part, text in pair.items()) for tag in tags) for pair in wanted)

@@ -1,4 +1,4 @@
-"""Who a token stands for. Apart from the services that make tokens, so that the authorizer loads nothing else."""
+"""Finds the caller behind a token. Apart from ``tokens``, so that the authorizer loads only what it needs."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from chalicelib.store import names
 
 
 class Caller(NamedTuple):
-    """Who calls, and what they may do."""
+    """Who makes a request, and with which permission."""
 
     kind: str
     """device or profile."""
@@ -23,10 +23,10 @@ class Caller(NamedTuple):
     expires_ms: int | None
     """When the token stops working; None: never."""
     fingerprint: str
-    """Of the token."""
+    """The fingerprint of the token."""
 
     def may(self, need: str) -> bool:
-        """Return whether the token has a permission: read, write or full, which includes the others."""
+        """Return whether the token has a permission: read, write or full. Full includes the others."""
         return self.permission in ("full", need)
 
 
@@ -34,9 +34,9 @@ _callers: Cache[Caller] = Cache(ttl_s=CACHE_S)
 
 
 def resolve(*, text: str) -> Caller | None:
-    """Return who a token stands for, or None if it is no token, unknown or expired.
+    """Return the caller behind a token, or None if the text is no token, or the token is unknown or expired.
 
-    Cost: one read; none within a minute of the last time, and none if the text does not have the shape of a token.
+    Cost: one read. None if the token was read within the last minute, or if the text does not have a token's shape.
     """
     bare = tokens.bare(text) if len(text) < 64 else None
     if bare is None:
@@ -56,17 +56,17 @@ def resolve(*, text: str) -> Caller | None:
 
 
 def forget(*, fingerprint: str) -> None:
-    """Read the token anew next time."""
+    """Drop the cached caller of a token, so that the next call reads it from the store."""
     _callers.drop(fingerprint)
 
 
 def to_context(caller: Caller) -> dict[str, str]:
-    """Write a caller as the context of an authorizer, which holds only texts."""
+    """Return a caller as the context of an authorizer, which can hold only texts."""
     return {name: "" if value is None else str(value) for name, value in caller._asdict().items()}
 
 
 def from_context(context: dict[str, Any]) -> Caller:
-    """Read what ``to_context`` wrote, as API Gateway passes it on."""
+    """Return the caller of a context from ``to_context``, which API Gateway passes on."""
     expires_ms = context["expires_ms"]
     return Caller(
         context["kind"],

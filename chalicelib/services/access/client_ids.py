@@ -1,4 +1,4 @@
-"""Which device an MQTT client id belongs to. Of a message, the broker knows for certain only the client id."""
+"""Binds MQTT client ids to devices. A message's client id is the only proof of its sender that the broker gives."""
 
 import re
 
@@ -10,7 +10,7 @@ from chalicelib.settings import CACHE_S
 from chalicelib.store import ABSENT, Entity, names
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_:.,@=-]{1,128}")
-"""No ``*``, ``?`` or ``$``, which mean something in a policy; no ``/``, ``+`` or ``#``, which do so in a topic."""
+"""Without ``*``, ``?`` and ``$``, which policies treat specially, and ``/``, ``+`` and ``#``, which topics do."""
 _RENEW_S = 3_600
 _bindings: Cache[tuple[str, str]] = Cache(ttl_s=CACHE_S)
 
@@ -20,11 +20,12 @@ def bind(*, client_id: str, caller: Caller, keep_s: int | None) -> bool:
 
     Args:
         client_id: as the client sent it.
-        caller: the device token.
-        keep_s: for how long; None: it does not expire. It may end up to an hour earlier: renewing costs a write.
+        caller: the device, by its token.
+        keep_s: how long the binding lasts; None: it does not expire. As renewing costs writes, it may end up to an hour
+            earlier.
 
     Returns:
-        False if another device has the client id, or if a policy cannot name it.
+        Whether it is bound. False if another device has the client id, or if a policy cannot name it.
 
     Cost: one read; two writes if the binding is new, an hour old, or made with another token.
     """
@@ -48,9 +49,9 @@ def bind(*, client_id: str, caller: Caller, keep_s: int | None) -> bool:
     return conflict.existing is not None and conflict.existing.doc["device"] == caller.device
 
 
-def _lasts(expires_at: int | None, wanted: int | None) -> bool:
-    """Return whether a binding lasts long enough not to be renewed."""
-    return expires_at is None or (wanted is not None and expires_at > wanted - _RENEW_S)
+def _lasts(expires_at: int | None, wanted_expires_at: int | None) -> bool:
+    """Return whether a binding lasts long enough, so that it need not be renewed."""
+    return expires_at is None or (wanted_expires_at is not None and expires_at > wanted_expires_at - _RENEW_S)
 
 
 def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
@@ -69,12 +70,12 @@ def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
 
 
 def device_of(*, client_id: str) -> tuple[str, str] | None:
-    """Return the profile and device that a client id is bound to, or None. Cost: half a read a minute."""
-    bound = _bindings.get(client_id)
-    if bound is None:
+    """Return the profile and the device to which a client id is bound, or None. Cost: half a read a minute."""
+    sender = _bindings.get(client_id)
+    if sender is None:
         entity = store.current().get(names.client(client_id), names.BINDING, is_consistent=False)
         if entity is None:
             return None
-        bound = entity.doc["profile"], entity.doc["device"]
-        _bindings.put(client_id, bound)
-    return bound
+        sender = entity.doc["profile"], entity.doc["device"]
+        _bindings.put(client_id, sender)
+    return sender

@@ -1,6 +1,6 @@
-"""Tokens: making, listing and deleting them. The text of a token is never stored.
+"""Creates, lists and deletes tokens. The text of a token is never stored.
 
-Two entities describe a token: one is found by the token's fingerprint and says who the caller is, the other is listed
+Two entities describe a token. One holds the caller, under the token's fingerprint. The other holds what lists show,
 under the token's device or profile.
 """
 
@@ -20,21 +20,21 @@ NEVER = "never"
 
 
 def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None) -> dict[str, Any]:
-    """Make a token.
+    """Create a token.
 
     Args:
         kind: device or profile.
-        profile: whose it is.
-        device: the device's id; empty for a profile token.
-        sent: name, permission, expiry and serial.
-        chosen: the text it shall have, instead of a derived one.
+        profile: the id of the profile.
+        device: the id of the device; empty for a profile token.
+        sent: name, permission, expiry and serial number.
+        chosen: the text of the token. None: it is derived.
 
     Returns:
         ``token``, ``permission``, ``expire_time`` and ``expire_date``.
 
     Raises:
-        errors.BadRequest: the expiry is not a time, or ``chosen`` has not the shape of a token.
-        errors.Conflict: ``chosen`` exists already.
+        errors.BadRequest: the expiry is not a time, or ``chosen`` does not have the shape of a token.
+        errors.Conflict: a token with the text ``chosen`` exists already.
     """
     now_ms = clock.now_ms()
     expires_ms = _expiry_ms(sent.get("expire_time"), now_ms)
@@ -97,12 +97,12 @@ def list_all(*, owner: str) -> list[dict[str, Any]]:
 
 
 def list_page(*, device: str, query: ListQuery) -> list[dict[str, Any]]:
-    """Return a page of a device's tokens, with the fields asked for."""
+    """Return a page of a device's tokens, with the fields that the client asked for."""
     return entities.page(list_all(owner=names.device(device)), query)
 
 
 def describe(*, caller: Caller) -> dict[str, Any]:
-    """Return the profile token with which the caller called, without its text."""
+    """Return the caller's profile token, without its text."""
     entity = store.current().get(_owner(caller), names.token(caller.fingerprint))
     shown = _show(entity.doc) if entity else {}
     unset = {"verification_code": None, "ref_id": caller.profile, "created_by": None}
@@ -126,7 +126,7 @@ def _show(doc: Doc) -> dict[str, Any]:
 
 
 def delete(*, profile: str, text: str) -> None:
-    """Delete a device token of the profile. It stops working here at once, in other processes within a minute.
+    """Delete a device token of the profile. This process refuses it at once, other processes within a minute.
 
     Raises:
         errors.NotFound: the profile has no such token.
@@ -159,5 +159,5 @@ def _delete(device: str, fingerprint: str) -> None:
 
 def devices_with_serial(*, profile: str, serial: str) -> set[str]:
     """Return the ids of the profile's devices that have a token with this serial number."""
-    entries = store.current().list(names.profile(profile), names.serials(serial))
-    return {entity.doc["device"] for entity in entries}
+    listed = store.current().list(names.profile(profile), names.serials(serial))
+    return {entity.doc["device"] for entity in listed}

@@ -1,1 +1,1 @@
-"""Profiles: who owns the devices."""
+"""Profiles, which own the devices."""

@@ -1,4 +1,4 @@
-"""Profiles: the owners of devices. The first start makes one; no route makes another yet."""
+"""Creates and lists profiles, the owners of devices. The first start creates one; no route creates another yet."""
 
 from chalicelib import store
 from chalicelib.codec import keys
@@ -13,8 +13,8 @@ def create(*, name: str, token: str | None = None) -> tuple[str, str]:
     """Create a profile with one full token.
 
     Args:
-        name: for people.
-        token: the text that the token shall have, instead of a derived one.
+        name: a name for people.
+        token: the text of the token. None: it is derived.
 
     Returns:
         The profile's id and the token.
@@ -32,5 +32,5 @@ def create(*, name: str, token: str | None = None) -> tuple[str, str]:
 def list_all() -> list[Doc]:
     """Return every profile of the deployment, with ``id``, ``name`` and ``plan``. Cost: one read a profile."""
     owners = [entity.name for entity in store.current().list(names.PROFILES, names.profile(""))]
-    found = [store.current().get(owner, names.PROFILE) for owner in owners]
-    return [entity.doc for entity in found if entity is not None]
+    profiles = [store.current().get(owner, names.PROFILE) for owner in owners]
+    return [entity.doc for entity in profiles if entity is not None]

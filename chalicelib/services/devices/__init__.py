@@ -1,1 +1,1 @@
-"""Devices and what belongs to them: parameters, actions, erasures."""
+"""Devices, their parameters, actions and MQTT messages, and their erasure."""

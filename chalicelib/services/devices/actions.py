@@ -1,4 +1,4 @@
-"""Actions of a profile. An action says which MQTT messages are stored beside those on the topics that always are."""
+"""Actions of a profile. An action adds topics to those whose MQTT messages are always stored."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def create(*, profile: str, sent: ActionIn) -> str:
 
 
 def list_page(*, profile: str, query: ListQuery) -> list[dict[str, Any]]:
-    """Return a page of the profile's actions, with the fields asked for."""
+    """Return a page of the profile's actions, with the fields that the client asked for."""
     docs = entities.list_all(ACTION, owner=names.profile(profile))
     return entities.page([_show(doc) for doc in docs], query)
 

@@ -1,4 +1,4 @@
-"""Devices of a profile."""
+"""Creates, reads, changes, converts, deletes and lists the devices of a profile."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,14 +25,14 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
 
     Args:
         profile: the owner.
-        sent: as the schema read it; without network and connector it becomes a Custom HTTPS device.
-        token: the text that the token shall have, instead of a derived one.
+        sent: as the schema read it. Without network and connector, the device becomes a Custom HTTPS device.
+        token: the text of the token. None: it is derived.
 
     Returns:
         ``device_id``, ``bucket_id`` (the same) and ``token``.
 
     Raises:
-        errors.BadRequest: chunk settings missing or out of range, or a connector without its network.
+        errors.BadRequest: a chunk setting is missing or out of range, or a connector lacks its network.
     """
     now_ms = clock.now_ms()
     kind = sent.get("type") or "mutable"
@@ -67,7 +67,7 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
 
 
 def info(*, profile: str, device: str) -> dict[str, Any]:
-    """Return everything about a device.
+    """Return a device with all its fields.
 
     Raises:
         errors.NotFound: the profile has no such device.
@@ -76,12 +76,12 @@ def info(*, profile: str, device: str) -> dict[str, Any]:
 
 
 def show(doc: Doc) -> Row:
-    """Return a device as clients see it. Cost: one read, of its counters."""
+    """Return a device as clients see it. Cost: one read, for its counters."""
     return _with_last_input(_shape(doc))
 
 
 def _shape(doc: Doc) -> Row:
-    """Return a device as clients see it, but for ``last_input``."""
+    """Return a device as clients see it, with None as ``last_input``."""
     period, retention = doc["chunk_period"], doc["chunk_retention"]
     shown = {name: value for name, value in doc.items() if not name.endswith("_ms")}
     return shown | {
@@ -111,8 +111,8 @@ def list_page(*, profile: str, query: ListQuery, resolve: Resolve, serial: str |
         resolve: which names to add: ``bucket_name``, ``connector_name``, ``network_name``.
         serial: if given, only devices with a token of this serial number.
 
-    Cost: reads every device of the profile. Reads the counters of the devices of the page if it shows ``last_input``;
-    of all devices if ``last_input`` filters or sorts.
+    Cost: it reads every device of the profile. If the page shows ``last_input``, it reads the counters of the page's
+    devices; if ``last_input`` filters or sorts, those of all devices.
     """
     docs = entities.list_all(DEVICE, owner=names.profile(profile))
     if serial is not None:
@@ -138,7 +138,7 @@ def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
 
     Raises:
         errors.NotFound: the profile has no such device.
-        errors.BadRequest: a rule of a field, or network and connector while the device has tokens.
+        errors.BadRequest: a field breaks a rule, or network and connector would change while the device has tokens.
         errors.Conflict: others kept changing it.
     """
 
@@ -171,7 +171,7 @@ def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
 
     Raises:
         errors.NotFound: the profile has no such device.
-        errors.BadRequest: it is active or holds points, or chunk settings are missing or out of range.
+        errors.BadRequest: the device is active or holds points, or a chunk setting is missing or out of range.
         errors.Conflict: others kept changing it.
     """
     is_immutable = sent["type"] == "immutable"
@@ -191,11 +191,11 @@ def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
 
 
 def delete(*, profile: str, device: str) -> None:
-    """Delete a device and all it has. It is gone at once; what cannot be removed in time is removed later.
+    """Delete a device and all its data. The device is gone at once. Data that cannot be removed in time goes later.
 
     Raises:
         errors.NotFound: the profile has no such device.
-        errors.BadRequest: its tag ``_delete_protection_`` forbids it; the message is the tag's value.
+        errors.BadRequest: the device's tag ``_delete_protection_`` forbids it. The message is the tag's value.
     """
     doc = reach.device_or_raise(profile=profile, device=device, is_fresh=True)
     for tag in doc["tags"]:

@@ -1,7 +1,7 @@
-"""Erasing a device: it is gone at once, and all that is stored of it is removed, even if the removal is interrupted.
+"""Erases devices. A device is gone at once, and all its data is removed, even if the removal is interrupted.
 
-A marker is written before anything is removed and deleted when no late write can arrive. Any process that finds it
-resumes.
+A marker is written before anything is removed, and deleted when no late write can arrive. Any process that finds it
+resumes the erasure.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from chalicelib.services.points import fullness
 from chalicelib.store import Doc, Entity, names
 
 SETTLED_S = 3_600
-"""After this, no process remembers the device, and the stream has reported its end."""
+"""After this time, no process has the device in its cache, and the stream has delivered all its changes."""
 
 
 def begin(*, device: Doc) -> None:
-    """Erase a device: tokens first, then the device itself, then what it holds.
+    """Erase a device: first its tokens, then the device itself, then its data.
 
     Raises:
-        errors.Unavailable: the device is still there; a retry resumes. Once the device is hidden nothing is raised:
+        errors.Unavailable: the device still exists; a retry resumes. Once the device is gone, this is not raised, and
             ``resume`` removes the rest.
     """
     marker = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
@@ -33,7 +33,7 @@ def begin(*, device: Doc) -> None:
 
 
 def resume() -> int:
-    """Resume every erasure that was begun; return how many were finished. To be called now and then.
+    """Resume every erasure that has begun; return how many were finished. It must be called from time to time.
 
     Raises:
         errors.Unavailable: the deadline passed; the next call resumes.
@@ -54,7 +54,7 @@ def _hide(marker: Doc) -> None:
 
 
 def _clear(marker: Doc) -> bool:
-    """Remove what the device holds; return whether no late write can arrive any more."""
+    """Remove the device's data; return whether the erasure is finished, as no late write can arrive any more."""
     device, profile = marker["device"], marker["profile"]
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
     store.current().drop_segments(device, low, high, profile=profile)

@@ -1,6 +1,6 @@
-"""What becomes of an MQTT message.
+"""Stores MQTT messages.
 
-The broker authenticated the device that sent it. The payload never says whose it is.
+The broker has authenticated the device that sent a message. The payload does not decide whose message it is.
 """
 
 from typing import NamedTuple
@@ -23,21 +23,21 @@ class Message(NamedTuple):
     payload: bytes
     arrived_ms: int
     unique: str
-    """Distinguishes messages that are equal from one that is delivered twice."""
+    """Differs between two equal messages, but not between two deliveries of one message."""
 
 
 def store(message: Message) -> int:
-    """Store a message if its topic is one that is stored; return how many points were stored.
+    """Store a message if its topic is one of those that are stored; return how many points were stored.
 
     Raises:
-        errors.BadRequest: the message will never be stored; the text says why.
+        errors.BadRequest: the message can never be stored; the text says why.
         errors.Unavailable: the store is down; the message must be delivered again.
     """
     topic = messages.plain(message.topic)
     named, below = messages.device_of_topic(topic) or (None, topic)
     if message.sender is None:
         if named is not None and below != messages.OWN_TOPIC:
-            return 0  # the API itself publishes to devices, on topics that the rule passes on, without a client
+            return 0  # the API published it to a device, without a client; the topic rule passes it on as well
         raise errors.BadRequest("No device is bound to the client id")
     profile, device_id = message.sender
     if named not in (None, device_id):

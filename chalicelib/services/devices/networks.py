@@ -19,11 +19,12 @@ _NETWORK_OF = {HTTPS_CONNECTOR: HTTPS_NETWORK, MQTT_CONNECTOR: MQTT_NETWORK}
 def pair(connector: str | None, network: str | None) -> tuple[str, str]:
     """Return the connector and network of a new device.
 
-    Neither given means Custom HTTPS; a built-in connector brings its network. Ids that are not built in are kept as
-    they are.
+    If neither is given, they are those of Custom HTTPS. A built-in connector without a network gets its own. Ids that
+    are not built in are kept unchanged.
 
     Raises:
-        errors.BadRequest: only one given and the other cannot be told, or a built-in pair that does not fit.
+        errors.BadRequest: only one is given and does not determine the other, or a built-in connector has another
+            network.
     """
     if connector is None and network is None:
         return HTTPS_CONNECTOR, HTTPS_NETWORK

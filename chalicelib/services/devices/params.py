@@ -1,4 +1,4 @@
-"""Configuration parameters of a device."""
+"""Lists, changes and deletes the configuration parameters of a device."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ PARAM = Kind("Configuration parameter", names.PARAMS)
 
 
 def list_all(*, device: str, sent_status: bool | None = None) -> list[Doc]:
-    """Return ``{"id", "key", "value", "sent"}`` objects in order of creation, all or those with this ``sent``."""
+    """Return ``{"id", "key", "value", "sent"}`` objects in order of creation: all, or only those with this ``sent``."""
     docs = entities.list_all(PARAM, owner=names.device(device))
     docs.sort(key=lambda doc: doc["place"])
     shown = [{name: doc[name] for name in ("id", "key", "value", "sent")} for doc in docs]
@@ -30,11 +30,11 @@ def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
     """Change the parameters that have an id, and add the others.
 
     Raises:
-        errors.NotFound: the device has no parameter with this id; nothing was changed.
-        errors.BadRequest: a new one lacks key or value, or there would be more than 60; nothing was changed.
-        errors.Conflict: others kept changing one.
+        errors.NotFound: the device has no parameter with a given id; nothing was changed.
+        errors.BadRequest: a new parameter lacks key or value, or there would be more than 60; nothing was changed.
+        errors.Conflict: others kept changing the same parameter.
 
-    Cost: one query, one conditional write a parameter.
+    Cost: one query, and one conditional write a parameter.
     """
     owner = names.device(device)
     known = {entity.doc["id"]: entity for entity in store.current().list(owner, PARAM.prefix)}

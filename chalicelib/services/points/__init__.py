@@ -1,1 +1,1 @@
-"""Points: storing, reading, changing and removing them."""
+"""Stores, reads, changes and removes points."""

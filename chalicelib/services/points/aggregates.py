@@ -1,4 +1,4 @@
-"""Folding points into calendar buckets."""
+"""Folds points into calendar buckets."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,11 +16,11 @@ MAX_BUCKETS = 10_000
 
 
 def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
-    """Return a bucket for each interval that holds a number: variables in the order asked for, starts rising.
+    """Return a bucket for each interval that holds a number: by variable in the query's order, then by rising start.
 
     Args:
         device: the device.
-        query: with ``interval`` and ``function``; without bounds it covers all points of the device up to now.
+        query: has ``interval`` and ``function``. Without bounds, it covers all points of the device up to now.
 
     Returns:
         ``{"time", "value"}`` objects, with ``variable`` if there are several variables.
@@ -28,7 +28,7 @@ def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
     Raises:
         errors.BadRequest: the range spans more than 10,000 intervals.
 
-    Source: TagoIO, query=aggregate; the alignment of buckets to UTC and the bound are ours.
+    Source: TagoIO, query=aggregate. The alignment of buckets to UTC and their maximum are ours.
     """
     known = directory.read(device=device["id"])
     variables = query.variables or sorted(known)
@@ -60,9 +60,9 @@ def _check_buckets(known: Mapping[str, Span], query: PointQuery) -> None:
 
 
 def fold(points: Iterable[tuple[int, Any]], interval: str, function: str) -> list[tuple[int, Number]]:
-    """Fold (milliseconds since 1970, number) pairs in any order into buckets by rising start.
+    """Fold pairs of (milliseconds since 1970, number), in any order, into buckets by rising start.
 
-    A bucket is half-open, [start, end), in UTC. One without a point is left out, not returned as zero.
+    A bucket is half-open, [start, end), in UTC. A bucket without a point is omitted, not returned as zero.
 
     >>> fold([(0, 1), (1_000, 4), (60_000, 5)], "minute", "avg")
     [(0, 2.5), (60000, 5)]

@@ -1,4 +1,4 @@
-"""Finds points by id. The id names the segment; if an edit moved the point, a forwarding mark there names the next."""
+"""Finds points by id. The id names a segment. If an edit moved the point, a forwarding mark there names the new one."""
 
 from collections.abc import Iterable
 
@@ -12,9 +12,9 @@ from chalicelib.store import Doc
 
 
 def find_all(*, device: str, ids: Iterable[str]) -> list[tuple[Segment, int]]:
-    """Return the points among ``ids`` that exist, each once, as segment and index.
+    """Return the points among ``ids`` that exist, each once, as pairs of segment and index.
 
-    Cost: one read a segment, one more for each point that an edit moved.
+    Cost: one read a segment, and one more for each point that an edit moved.
     """
     read: dict[str, Segment | None] = {}
     places = []
@@ -35,10 +35,10 @@ def _find(device: str, point_id: str, read: dict[str, Segment | None]) -> tuple[
         segment = _load(device, segment.forwards[index], read)
         if segment is None:
             return None
-        moved = [there for there, origin in segment.moved.items() if origin.id == point_id]
-        if not moved:
+        indices = [new_index for new_index, origin in segment.moved.items() if origin.id == point_id]
+        if not indices:
             return None
-        index = moved[0]
+        index = indices[0]
     elif index in segment.moved:
         return None
     return None if index in segment.dead else (segment, index)
@@ -52,7 +52,7 @@ def _load(device: str, key: str, read: dict[str, Segment | None]) -> Segment | N
 
 
 def select(device: Doc, query: PointQuery) -> list[Run]:
-    """Return the points that a query names by id and that pass its other filters, in its order.
+    """Return the points that a query names by id and that pass its other filters, in the query's order.
 
     Raises:
         errors.BadRequest: the device is immutable.

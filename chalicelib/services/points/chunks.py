@@ -1,4 +1,4 @@
-"""Chunks: the calendar periods by which an immutable device's points are kept and removed."""
+"""Lists and removes chunks, the calendar periods by which an immutable device keeps and removes points."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ def list_all(*, device: Doc) -> list[dict[str, Any]]:
     """Return the chunks that hold points, newest first. A mutable device has none.
 
     Returns:
-        ``{"id", "amount", "from", "to"}`` objects; the id is the first and last second, ``<from>_<to>``.
+        ``{"id", "amount", "from", "to"}`` objects. The id is ``<from>_<to>``: the chunk's first and last second.
 
-    Cost: reads every segment of the device.
+    Cost: it reads every segment of the device.
     """
     if device["type"] != "immutable":
         return []

@@ -1,7 +1,7 @@
-"""The directory of a device: its variables, each with the first and the newest UTC hour in which it appeared.
+"""The directory of a device: its variables, each with the first and the newest UTC hour in which it has points.
 
-It is written before the segment that needs it, and it only widens. So it may name an hour that holds nothing any more,
-but it never misses one: a stale directory costs reads, never a wrong answer.
+The directory is widened before a segment is written, and it never shrinks. So it may cover hours whose points were
+removed, but it never misses an hour that holds points. A stale directory costs reads, never a wrong answer.
 """
 
 import json
@@ -14,11 +14,11 @@ from chalicelib.services import entities
 from chalicelib.store import Doc, names
 
 MAX_BYTES = 380_000
-"""What fits into one item of DynamoDB beside its key."""
+"""How many bytes fit into one item of DynamoDB beside its key."""
 
 
 class Span(NamedTuple):
-    """Hours since 1970, both inclusive."""
+    """A range of hours since 1970, both inclusive."""
 
     first: int
     newest: int
@@ -29,7 +29,7 @@ _cache: Cache[dict[str, Span]] = Cache(ttl_s=3_600)
 
 
 def read(*, device: str) -> dict[str, Span]:
-    """Return the variables of a device. Cost: one read; none in a process that alone writes and knows them."""
+    """Return the variables of a device. Cost: one read; none if they are cached and no other process writes."""
     known = _cache.get(device) if store.current().is_exclusive else None
     if known is not None:
         return known
@@ -42,12 +42,12 @@ def read(*, device: str) -> dict[str, Span]:
 def widen(*, device: str, spans: Mapping[str, Span]) -> None:
     """Make the directory cover ``spans``.
 
-    Cost: nothing while this process knows that it does; else one read and one conditional write, about once an hour
-    per device in steady state.
+    Cost: nothing if this process knows that it does. Else one read and one conditional write, about once an hour for
+    each device that sends steadily.
 
     Raises:
-        errors.BadRequest: the device has more variables than a directory holds.
-        errors.Conflict: others widened it at the same time, again and again.
+        errors.BadRequest: the device has more variables than fit into a directory.
+        errors.Conflict: others kept widening it at the same time.
     """
     known = _cache.get(device)
     if known is not None and _covers(known, spans):
@@ -58,8 +58,8 @@ def widen(*, device: str, spans: Mapping[str, Span]) -> None:
         if doc is not None and _covers(merged, spans):
             return doc
         for variable, span in spans.items():
-            old = merged.get(variable, span)
-            merged[variable] = Span(min(old.first, span.first), max(old.newest, span.newest))
+            span_before = merged.get(variable, span)
+            merged[variable] = Span(min(span_before.first, span.first), max(span_before.newest, span.newest))
         if len(json.dumps(merged, ensure_ascii=False).encode()) > MAX_BYTES:
             raise errors.BadRequest("The device has too many different variables")
         return {"variables": {variable: [*span] for variable, span in merged.items()}}

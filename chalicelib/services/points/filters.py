@@ -1,4 +1,4 @@
-"""Which points a query wants."""
+"""Decides which points a query wants."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from chalicelib.store import Doc
 
 Number = int | float | Decimal
 KINDS = {"item": 0, "insert": 0, "value": HAS_VALUE, "location": HAS_LOCATION}
-"""What a point must have, by the end of the query's name: last_value, first_location and so on."""
+"""What a point must have, by the second part of the query's name, as in last_value or first_location."""
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -27,18 +27,18 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which points of a segment a query wants. None means all."""
+    """The points that a query wants. None means all."""
 
     start_ms: int
     end_ms: int
     variables: frozenset[str] | None = None
     kinds: int = 0
-    """HAS_VALUE or HAS_LOCATION, if points must have it."""
+    """HAS_VALUE or HAS_LOCATION if points must have it; 0: points need neither."""
     accepts: Callable[[Segment, int], bool] | None = None
-    """The last test of a point, which may decode it."""
+    """The last test of a point. It may decode the point."""
 
     def select(self, segment: Segment) -> Sequence[int]:
-        """Return the indices of the wanted points in rising order; reads only columns unless ``accepts`` is given."""
+        """Return the rising indices of the wanted points. It reads only columns unless ``accepts`` is given."""
         indices = self._named(segment)
         if not indices or not self._is_within(segment):
             low, high = segment.time_ms - self.end_ms, segment.time_ms - self.start_ms
@@ -65,24 +65,24 @@ class Filter:
         return range(len(segment.offsets))
 
     def _is_within(self, segment: Segment) -> bool:
-        """Return whether all of the segment lies in range."""
+        """Return whether all points of the segment lie within the bounds."""
         offsets, newest_ms = segment.offsets, segment.time_ms
         oldest_ms = newest_ms - (offsets[0] if segment.is_sorted else max(offsets))
         return oldest_ms >= self.start_ms and newest_ms <= self.end_ms
 
 
 def of(device: Doc, query: PointQuery, kinds: int = 0) -> Filter:
-    """Return the filter of a query: bounds, variables, values. It leaves out what an immutable device keeps no more."""
+    """Return the filter of a query. It excludes points that an immutable device does not keep any more."""
     variables = frozenset(query.variables) or None
     start_ms = keys.EARLIEST_MS if query.start_ms is None else query.start_ms
     if device["type"] == "immutable":
         kept_from_ms, _ = periods.window(clock.now_ms(), device["chunk_period"], device["chunk_retention"])
         start_ms = max(start_ms, kept_from_ms)
     end_ms = keys.LATEST_MS if query.end_ms is None else query.end_ms
-    return Filter(start_ms, end_ms, variables, kinds, _last_look(query))
+    return Filter(start_ms, end_ms, variables, kinds, _last_test(query))
 
 
-def _last_look(query: PointQuery) -> Any:
+def _last_test(query: PointQuery) -> Any:
     groups, values = set(query.groups), query.values
     is_conditional = query.kind == "conditional"
     if not (groups or values or is_conditional):

@@ -1,4 +1,4 @@
-"""How full a mutable device is, remembered so that storing needs no read."""
+"""Caches how many points a mutable device holds, so that storing points needs no read."""
 
 from chalicelib import errors, settings, store
 from chalicelib.host.cache import Cache
@@ -11,12 +11,12 @@ _amounts: Cache[list[int]] = Cache(ttl_s=settings.CACHE_S)
 
 
 def check(device: Doc) -> None:
-    """Check that the device takes more points.
+    """Check that the device accepts more points.
 
     Raises:
         errors.BadRequest: it is full.
 
-    Cost: one read an hour, or a minute if the device is nearly full.
+    Cost: one read an hour; one a minute if the device is nearly full.
     """
     amount = _amounts.get(device["id"])
     if amount is None:
@@ -27,12 +27,12 @@ def check(device: Doc) -> None:
 
 
 def add(device_id: str, points: int) -> None:
-    """Note that points were stored."""
+    """Add stored points to the cached number."""
     amount = _amounts.get(device_id)
     if amount is not None:
         amount[0] += points
 
 
 def forget(device_id: str) -> None:
-    """Read the amount anew next time, as points were removed."""
+    """Drop the cached number, as points were removed. The next check reads it."""
     _amounts.drop(device_id)

@@ -19,7 +19,7 @@ def first_page(count: int) -> int:
 
 
 def take(runs: Iterable[Run], skip: int, qty: int) -> list[Run]:
-    """Return ``qty`` points behind the first ``skip``."""
+    """Return ``qty`` points after the first ``skip``."""
     taken: list[Run] = []
     for segment, indices in runs:
         if skip >= len(indices):
@@ -45,16 +45,16 @@ def take_each(
 ) -> Mapping[str, Sequence[Run]]:
     """Take ``count`` points of each variable in one walk.
 
-    The directory bounds the walk. It starts at the newest hour of the variables that still lack points, ends at their
-    oldest, and leaps over hours that hold none of them.
+    The directory bounds the walk. The walk covers only the hours of variables that still lack points, from the newest
+    hour to the oldest or the other way round, and skips hours that hold none of them.
 
     Args:
-        device: whose points.
+        device: the owner of the points.
         names: the variables.
         known: the device's directory.
-        bounds: filter for the points of all variables.
-        count: how many points a variable.
-        is_ascending: oldest first.
+        bounds: the filter for the points of all variables.
+        count: how many points of each variable.
+        is_ascending: whether to take the oldest points.
     """
     if len(names) == 1:
         return {names[0]: _take_one(device, names[0], known, bounds, count, is_ascending=is_ascending)}
@@ -86,7 +86,7 @@ def take_each(
 def _take_one(
     device: Doc, name: str, known: Mapping[str, Span], bounds: Filter, count: int, *, is_ascending: bool
 ) -> list[Run]:
-    """Take ``count`` points of one variable: the walk yields them in order."""
+    """Take ``count`` points of one variable, which the walk yields in order."""
     span = known.get(name)
     if span is None:
         return []
@@ -104,30 +104,30 @@ def _fill(
     known: Mapping[str, Span],
     is_ascending: bool,
 ) -> int | None:
-    """Give points to their variables until all have enough, or until none of the others lies in the present hours.
+    """Add points to their variables until all have enough, or until an hour comes that no missing variable covers.
 
     Returns:
-        Where the walk has to resume: the edge of an hour of which no points are left. None if it is done.
+        The time from which the walk must resume, at the edge of an hour. None if it is done.
     """
     hour = None
     for segment, indices in runs:
         for index in indices:
             at_ms = segment.time_ms - segment.offsets[index]
-            now_hour = keys.hour_of(at_ms)
-            if hour is not None and now_hour != hour and not _any_near(missing, known, now_hour, is_ascending):
-                return now_hour * keys.HOUR_MS if is_ascending else (now_hour + 1) * keys.HOUR_MS - 1
-            hour = now_hour
+            point_hour = keys.hour_of(at_ms)
+            if hour is not None and point_hour != hour and not _any_near(missing, known, point_hour, is_ascending):
+                return point_hour * keys.HOUR_MS if is_ascending else (point_hour + 1) * keys.HOUR_MS - 1
+            hour = point_hour
             name = segment.names[segment.variables[index]]
-            left = missing.get(name)
-            if left is None:
+            missing_count = missing.get(name)
+            if missing_count is None:
                 continue
-            runs_of = taken[name]
-            if runs_of and runs_of[-1][0] is segment:
-                runs_of[-1][1].append(index)
+            runs_taken = taken[name]
+            if runs_taken and runs_taken[-1][0] is segment:
+                runs_taken[-1][1].append(index)
             else:
-                runs_of.append((segment, [index]))
-            if left > 1:
-                missing[name] = left - 1
+                runs_taken.append((segment, [index]))
+            if missing_count > 1:
+                missing[name] = missing_count - 1
                 continue
             del missing[name]
             if not missing:

@@ -14,19 +14,19 @@ from chalicelib.store import Doc
 
 
 class Answer(NamedTuple):
-    """What a query came to."""
+    """The answer to a query."""
 
     text: str
-    """JSON."""
+    """The answer as JSON."""
     points: int
-    """How many points it holds."""
+    """How many points it holds; 0 if it is a number or buckets."""
 
 
 def answer(*, device: Doc, query: PointQuery) -> Answer:
     """Answer a query.
 
     Raises:
-        errors.BadRequest: ids on an immutable device, or too many buckets.
+        errors.BadRequest: the query names ids of an immutable device, or has too many buckets.
         errors.TooLarge: the answer would be over 5 MB.
         errors.Unavailable: the query took longer than its deadline.
 
@@ -43,7 +43,7 @@ def select(*, device: Doc, query: PointQuery) -> list[Run]:
     """Return the points that a query names, in the order of the answer.
 
     Raises:
-        errors.BadRequest: ids on an immutable device, or a query that names no points.
+        errors.BadRequest: the query names ids of an immutable device, or is of a kind that names no points.
     """
     take = _POINTS.get(query.kind)
     if take is None:
@@ -52,7 +52,7 @@ def select(*, device: Doc, query: PointQuery) -> list[Run]:
 
 
 def _ordered(*, device: Doc, query: PointQuery) -> list[Run]:
-    """Take ``qty`` points after ``skip`` of each variable, or of all together if none is named."""
+    """Take ``qty`` points after the first ``skip``, of each variable or, if none is named, of all together."""
     wanted, count = filters.of(device, query), query.skip + query.qty
     if not query.variables:
         page = per_variable.first_page(count)
@@ -74,7 +74,7 @@ def _edge(*, device: Doc, query: PointQuery) -> list[Run]:
 
 
 def _by_creation(*, device: Doc, query: PointQuery) -> list[Run]:
-    """Take each variable's first or last stored point. Reads every header in range: nothing orders by creation."""
+    """Take the first or last stored point of each variable. Reads every header in range: no key sorts by creation."""
     is_first = query.kind == "first_insert"
     best: dict[str, tuple[tuple[int, str], Item, int]] = {}
     wanted = filters.of(device, query)
@@ -91,7 +91,7 @@ def _by_creation(*, device: Doc, query: PointQuery) -> list[Run]:
 
 
 def _scalar(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function of one number, so that the number is answered as the settings say."""
+    """Wrap a function that returns one number, so that the answer has the shape that the settings ask for."""
 
     def value(*, device: Doc, query: PointQuery) -> Any:
         number = compute(device=device, query=query)
@@ -110,14 +110,14 @@ _POINTS: dict[str, Callable[..., list[Run]]] = {
     "min": totals.extremes,
     "max": totals.extremes,
 }
-"""Kinds of query that name points."""
+"""The function of each kind of query that names points."""
 _NUMBERS: dict[str, Callable[..., Any]] = {
     "count": _scalar(totals.count),
     "avg": _scalar(totals.total),
     "sum": _scalar(totals.total),
     "aggregate": aggregates.aggregate,
 }
-"""Kinds of query that compute."""
+"""The function of each kind of query that computes numbers."""
 
 
 def _splice(runs: list[Run], *, details: bool) -> str:

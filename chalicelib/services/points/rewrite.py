@@ -1,4 +1,4 @@
-"""Changing and removing points. A segment is rewritten under its version, again after each lost race."""
+"""Changes and removes points. A segment is written only if it still has the version that was read, else read again."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -18,11 +18,11 @@ _ATTEMPTS = 10
 
 
 def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
-    """Change points by id. Fields that are not sent keep their value, ``null`` clears one. Unknown ids are no error.
+    """Change points by id. Fields that are not sent keep their value, and ``null`` clears a field.
 
     Args:
         device: a mutable device.
-        items: at most 25. If two have the same id, the later one wins.
+        items: at most 25. If two have the same id, the later one wins. It is no error if no point has an id.
 
     Returns:
         How many points were changed.
@@ -31,7 +31,7 @@ def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
         errors.BadRequest: the device is immutable, or an item breaks a rule; nothing was changed.
         errors.Conflict: others kept changing the same points.
 
-    Cost: one read and one write a segment. A point that moves to another hour, or past its segment's time, costs two
+    Cost: one read and one write a point. A point that moves to another hour, or past its segment's time, costs two
     writes more.
     """
     if device["type"] == "immutable":
@@ -46,7 +46,7 @@ def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
 
 
 def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
-    """Return the point as it is after the edit."""
+    """Return the edited point. Raises errors.BadRequest: the edit breaks a rule."""
     sent: dict[str, Any] = {name: value for name, value in item.items() if name not in ("id", "variable")}
     if "group" not in sent and sent.get("serie") is not None:
         sent["group"] = str(sent["serie"])
@@ -81,9 +81,9 @@ def _rewrite_line(segment: Segment, at: int, draft: Draft) -> None:
 
 
 def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bool | None:
-    """Put the point into a segment of its own, write the forwarding mark where its id points, clear its old place.
+    """Move a point to a segment of its own: put that, forward to it from the segment of the id, remove the old point.
 
-    In this order, a crash in between leaves the point readable, and a retry of the edit completes the move.
+    After a crash between these steps, the point is still readable, and a retry of the edit completes the move.
     """
     created_ms = old.point_created_ms(at)
     digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
@@ -106,9 +106,9 @@ def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bo
 
 
 def _claim(device: Doc, new: Segment) -> bool:
-    """Put the segment of a moved point, or take over the one that an earlier try of the same edit left there.
+    """Put the segment of a moved point, or take over the segment that an earlier try of the same edit has put.
 
-    Taking over raises its version, so that the earlier try cannot delete it any more.
+    Taking over raises the version, so that the earlier try cannot delete the segment any more.
     """
     item = segments.encode(new)
     existing = store.current().put_segments([item], profile=device["profile"], now_ms=clock.now_ms()).get(0)
@@ -121,7 +121,7 @@ def _claim(device: Doc, new: Segment) -> bool:
 
 
 def _home(segment: Segment, point_id: str) -> Segment | None:
-    """Return the segment that the id names: this one, or the one in which the point was first stored."""
+    """Return the segment that the id names, in which the point was first stored. It may be ``segment`` itself."""
     if segment.key == point_id[:20]:
         return segment
     item = store.current().get_segment(segment.device, point_id[:20])
@@ -132,13 +132,13 @@ def delete(*, device: Doc, query: PointQuery) -> int:
     """Remove the points that a query names.
 
     Returns:
-        How many were removed.
+        How many points were removed.
 
     Raises:
         errors.BadRequest: the device is immutable, or the query names no points.
         errors.Conflict: others kept changing the same points.
 
-    Cost: the query's, and one read and one write a segment.
+    Cost: that of the query, and one read and one write a segment.
     """
     if device["type"] == "immutable":
         raise errors.BadRequest("Data in immutable devices cannot be deleted")
@@ -173,7 +173,7 @@ def _replace(device: Doc, segment: Segment) -> bool:
 
 
 def _retry(attempt: Callable[[], int | None]) -> int:
-    """Call until the attempt returns a number. None means that it lost a race."""
+    """Call ``attempt`` until it returns a number. None means that it lost a race."""
     for _ in range(_ATTEMPTS):
         count = attempt()
         if count is not None:
@@ -184,7 +184,7 @@ def _retry(attempt: Callable[[], int | None]) -> int:
 def empty(*, device: Doc) -> None:
     """Remove all points of a device, in batches. A retry resumes.
 
-    Cost: one read a page, one batch write for 25 segments.
+    Cost: one read a page, and one batch write for 25 segments.
     """
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
     store.current().drop_segments(device["id"], low, high, profile=device["profile"])

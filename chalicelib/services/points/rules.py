@@ -1,4 +1,4 @@
-"""Turns what a client sent into points that can be stored: checks every rule of a point and writes its line."""
+"""Checks every rule of the points that a client sent, and writes their lines for the segment."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,19 +13,19 @@ from chalicelib.schemas.points import PointIn
 _clean_names: dict[str, str] = {}
 _MAX_CLEAN_NAMES = 10_000
 _SHORT = schema.MAX_VALUE_BYTES // 4
-"""A text of this many characters is within the limit, whatever they are."""
+"""A text of this many characters is within the limit of bytes, as UTF-8 has at most four bytes a character."""
 
 
 def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
-    """Check every item; return the points in rising order of time. Points of equal time keep their order.
+    """Check every item; return the points in rising order of time. Points of the same time keep their order.
 
     Args:
         items: as the schema read them.
-        now_ms: the time of points without one.
-        group: the group of points without one.
+        now_ms: the time of points that have none.
+        group: the group of points that have none.
 
     Raises:
-        errors.BadRequest: the first item that breaks a rule, by index and field.
+        errors.BadRequest: an item breaks a rule; the text names the index and the field of the first.
     """
     drafts = []
     is_rising, last_ms = True, keys.EARLIEST_MS
@@ -51,7 +51,7 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     """Check one item and return it as a point.
 
     Raises:
-        ValueError: names the field and the rule.
+        ValueError: the item breaks a rule; the text names the field and the rule.
     """
     sent = item.get("variable")
     if sent is None:
@@ -89,7 +89,7 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value needs no closer look. Fast."""
+    """Return whether a value can be stored without further checks. A fast path for most values."""
     kind = type(value)
     if kind is float:
         return -numbers.MAX_MAGNITUDE < value < numbers.MAX_MAGNITUDE  # type: ignore[operator]
@@ -97,7 +97,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _needs_exact(value: object) -> bool:
-    """Return whether only exact decoding restores a value: a fraction kept as Decimal, or over 64 bits."""
+    """Return whether a value needs exact decoding: a fraction that is a Decimal, or a whole number over 64 bits."""
     return isinstance(value, Decimal) or (isinstance(value, int) and not -(2**63) <= value < 2**64)
 
 
@@ -120,7 +120,7 @@ def _group(item: PointIn | dict[str, Any]) -> str | None:
 
 
 def _read_time(time: str | int | float) -> tuple[int, str]:
-    """Return the time that a client sent in milliseconds, and as the API writes it.
+    """Return the time that a client sent, in milliseconds and in the API's format.
 
     Raises:
         ValueError: not a time.

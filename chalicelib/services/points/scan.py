@@ -1,7 +1,7 @@
 """Walks a device's segments in order of time. It yields points in exact order and reads no more than it needs.
 
-A segment holds nothing newer than its key, and at most one UTC hour. So on the way back in time a point is next as soon
-as it is newer than the next segment's key; on the way forward, as soon as it is older than the next segment's hour.
+A segment holds no point newer than its key, and at most one UTC hour. So a point can be yielded, on a walk back in
+time, if it is newer than the next segment's key; on a walk forward, if it is older than the next segment's hour.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from chalicelib.host import clock, deadline
 from chalicelib.services.points.filters import Filter
 
 Run = tuple[Segment, Sequence[int]]
-"""Points of one segment, by index, which follow each other in the answer."""
+"""Points of one segment, by index, that follow each other in the answer."""
 
 
 def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Run]:
     """Yield the wanted points as runs, in rising or falling order of (time, id).
 
-    Cost: reads at most one page of segments more than the caller takes.
+    Cost: it reads at most one page of segments more than the caller takes.
 
     Raises:
         errors.Unavailable: the walk took longer than its deadline.
@@ -42,7 +42,7 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
 
 
 def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Item]:
-    """Yield the stored segments that may hold wanted points, in order of key, up to the deadline."""
+    """Yield the stored segments that may hold wanted points, in order of key. Raises errors.Unavailable: too slow."""
     if wanted.end_ms < wanted.start_ms:
         return
     deadline_s = deadline.within(settings.SCAN_DEADLINE_S)
@@ -55,7 +55,7 @@ def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -
 
 
 def _with_boundary(stored: Iterator[Item], is_ascending: bool) -> Iterator[tuple[Item, int | None]]:
-    """Pair each segment with the time that later segments cannot pass; None for the last segment."""
+    """Pair each segment with a time that no point of a later segment can pass; None for the last segment."""
     previous = None
     for item in stored:
         if previous is not None:
@@ -67,12 +67,12 @@ def _with_boundary(stored: Iterator[Item], is_ascending: bool) -> Iterator[tuple
 
 
 def _is_same_hour(item: Item, boundary: int | None) -> bool:
-    """Return whether the next segment is of the same hour, so that no point of this one can be given out yet."""
+    """Return whether the next segment is of the same hour, so that no point of this one can be yielded yet."""
     return boundary is not None and keys.hour_of(boundary) == keys.hour_of(keys.key_time_ms(item.key))
 
 
 def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
-    """Return whether a single run can be given out as it is."""
+    """Return whether all points of a run can be yielded, in the order of their indices."""
     segment, indices = run
     if not segment.is_sorted or segment.moved:
         return False
@@ -84,7 +84,7 @@ def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
 
 
 def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tuple[list[Run], list[Run]]:
-    """Sort what is pending; split it into what can be given out and what must wait."""
+    """Sort the pending points, and split them into those that can be yielded and those that must wait."""
     points = [
         (segment.time_ms - segment.offsets[index], segment.point_id(index), number, index)
         for number, (segment, indices) in enumerate(pending)

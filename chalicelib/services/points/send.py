@@ -1,4 +1,4 @@
-"""Storing points."""
+"""Stores points."""
 
 import hashlib
 import secrets
@@ -20,43 +20,43 @@ _MAX_STEPS = 64
 
 
 class Arrival(NamedTuple):
-    """The first delivery of a message that may be delivered again."""
+    """When and from whom a message first arrived that may be delivered again."""
 
     time_ms: int
     origin: str
-    """What distinguishes it from other messages of the same time and body, such as the client."""
+    """Distinguishes the message from others of the same time and body, for example by the client."""
 
 
 class _Request(NamedTuple):
-    """What is the same for all segments of a request."""
+    """The facts that all segments of a request share."""
 
     device: Doc
     digest: bytes | None
     """Equal for a retry; None if retries cannot be recognised."""
     now_ms: int
-    """The time of points without one; a retry has the same."""
+    """The time of points that have none. A retry has the same."""
     now_us: int
-    """When it arrived."""
+    """When the request arrived."""
 
 
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
     """Store points.
 
-    A retry is stored once and answered alike each time, if it can be recognised: if every point carries its own time,
-    or the request an ``Idempotency-Key``.
+    A retry is not stored again and gets the same answer, if it can be recognised: if every point has its own time, or
+    if the request has an ``Idempotency-Key`` or an ``arrival``.
 
     Args:
         device: the device that the points belong to.
         sent: what the client sent.
         idempotency_key: at most 255 characters; valid for 24 hours.
-        arrival: the first delivery, if the message may be delivered again.
+        arrival: the first arrival, if the message may be delivered again.
 
     Returns:
-        How many points the request holds, each counted once.
+        How many points the request holds. A point that occurs twice counts once.
 
     Raises:
-        errors.BadRequest: an item breaks a rule, the device is full, or another body came with the key before.
-        errors.Unavailable: the store failed; the request may be repeated.
+        errors.BadRequest: an item breaks a rule, the device is full, or the key was used with another body before.
+        errors.Unavailable: the store failed; the client may retry.
 
     Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
     variables. An ``Idempotency-Key`` costs one write more.
@@ -71,10 +71,10 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
     is_deduplicated = settings.current().dedupe and all(item.get("time") for item in sent.items)
     digest = None
     if is_deduplicated or idempotency_key is not None or arrival is not None:
-        marker = idempotency_key or ""
+        origin = idempotency_key or ""
         if arrival is not None and not is_deduplicated:
-            marker = f"{arrival.time_ms} {arrival.origin}"
-        digest = sent.digest(device=device["id"], marker=marker)
+            origin = f"{arrival.time_ms} {arrival.origin}"
+        digest = sent.digest(device=device["id"], origin=origin)
     if idempotency_key is not None and digest is not None:
         now_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
     group = keys.new_id() if digest is None else digest.hex()[:24]
@@ -91,7 +91,7 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
 
 
 def _first_seen_ms(device_id: str, key: str, digest: str, now_ms: int) -> int:
-    """Return when the request with this Idempotency-Key came first."""
+    """Return when a request with this Idempotency-Key first arrived, in milliseconds since 1970."""
     if not 0 < len(key) <= _MAX_KEY_CHARS:
         raise errors.BadRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_CHARS} characters")
     name = names.request(hashlib.sha256(key.encode()).hexdigest())
@@ -114,7 +114,7 @@ def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
 
 
 def _store(request: _Request, points: Sequence[Draft]) -> None:
-    """Put a segment for each hour; one whose key another request has takes the next suffix."""
+    """Put a segment for each hour. If another request has a segment's key, the segment takes the next suffix."""
     device = request.device
     spans: dict[str, Span] = {}
     items = []
@@ -152,6 +152,6 @@ def _item(request: _Request, points: list[Draft], hour: int) -> Item:
 
 
 def _step(item: Item) -> Item:
-    """Give an item the next suffix, as another request has its key."""
+    """Return the item with the next suffix, as another request has its key."""
     suffix = (keys.key_suffix(item.key) + 1) % keys.SUFFIX_COUNT
     return item._replace(key=item.key[:12] + f"{suffix:08x}")

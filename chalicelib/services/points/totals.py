@@ -1,4 +1,4 @@
-"""Numbers over many points: count, sum, average, and the points with the lowest or highest value."""
+"""Computes count, sum and average of points, and finds the points with the lowest or highest value."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ from chalicelib.store import Doc
 
 
 def reader(wanted: Filter) -> Callable[[Item], Segment]:
-    """Return the function that decodes just enough of an item for ``wanted`` to select."""
+    """Return the function that decodes as much of an item as ``wanted`` needs."""
     return segments.decode_header if wanted.accepts is None else segments.decode
 
 
 def extremes(*, device: Doc, query: PointQuery) -> list[Run]:
-    """Take each variable's point of lowest or highest number; of equal ones the newest."""
+    """Take the point of each variable with the lowest or highest number. Of equal ones, take the newest."""
     best: dict[str, tuple[Any, Segment, int]] = {}
     for segment, index, value in numeric_points(device=device, query=query):
         name = segment.names[segment.variables[index]]
@@ -32,7 +32,7 @@ def extremes(*, device: Doc, query: PointQuery) -> list[Run]:
 
 
 def numeric_points(*, device: Doc, query: PointQuery) -> Iterator[tuple[Segment, int, Any]]:
-    """Yield every wanted point whose value is a number, newest first, with it."""
+    """Yield segment, index and value of every wanted point whose value is a number, newest first."""
     wanted = filters.of(device, query, kinds=HAS_VALUE)
     for segment, indices in scan.walk(device["id"], wanted, is_ascending=False, first_page=100):
         for index in indices:
@@ -42,10 +42,10 @@ def numeric_points(*, device: Doc, query: PointQuery) -> Iterator[tuple[Segment,
 
 
 def count(*, device: Doc, query: PointQuery) -> int:
-    """Count the points that match.
+    """Count the points that match a query.
 
-    Cost: without variables, values or groups the store adds up whole hours. With variables it reads headers, with
-    values or groups everything.
+    Cost: without variables, values or groups, the store adds up whole hours. With variables, the headers of segments
+    are decoded; with values or groups, the complete segments.
     """
     if query.ids:
         return sum(
@@ -59,9 +59,9 @@ def count(*, device: Doc, query: PointQuery) -> int:
     end_ms = (wanted.end_ms + 1) // keys.HOUR_MS * keys.HOUR_MS
     if first_ms >= end_ms:
         return _count_walking(device, wanted)
-    whole = store.current().count_points(device["id"], *keys.key_bounds(first_ms, end_ms - 1))
+    in_whole_hours = store.current().count_points(device["id"], *keys.key_bounds(first_ms, end_ms - 1))
     before, after = replace(wanted, end_ms=first_ms - 1), replace(wanted, start_ms=end_ms)
-    return whole + _count_walking(device, before) + _count_walking(device, after)
+    return in_whole_hours + _count_walking(device, before) + _count_walking(device, after)
 
 
 def _count_walking(device: Doc, wanted: Filter) -> int:
@@ -71,7 +71,7 @@ def _count_walking(device: Doc, wanted: Filter) -> int:
 
 
 def total(*, device: Doc, query: PointQuery) -> Number | None:
-    """Return avg or sum of the numbers that match, over all variables together; None if there is none.
+    """Return the average or the sum of the numbers that match, over all variables together; None if none match.
 
     Whole numbers add up exactly, others with compensated summation.
     """
@@ -83,12 +83,12 @@ def total(*, device: Doc, query: PointQuery) -> Number | None:
 
 
 def add(values: list[Any]) -> Number:
-    """Add numbers: exactly if all are whole."""
+    """Add numbers. The sum is exact if all are whole."""
     return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
 
 
 def divide(added: Number, by: int) -> Number:
-    """Divide; an even quotient of whole numbers is a whole number."""
+    """Divide. If both are whole numbers and the remainder is 0, the quotient is a whole number."""
     if isinstance(added, int) and added % by == 0:
         return added // by
     return float(added) / by

@@ -1,1 +1,1 @@
-"""What a profile may use and has used: plans and counters."""
+"""Plans, which limit what a profile may use, and counters, which hold what it has used."""

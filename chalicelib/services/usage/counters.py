@@ -1,4 +1,4 @@
-"""Counters of devices and profiles on AWS, which follow the table's stream: what was stored and removed."""
+"""Keeps the counters of devices and profiles on AWS. The stream of the table of segments carries every change."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -11,10 +11,10 @@ Add = Callable[[Delta], str | None]
 
 
 class Change(NamedTuple):
-    """A record of the stream: a segment before and after."""
+    """A change in the stream: a segment before and after it."""
 
     sequence: str
-    """Rises with time for each device. Decimal digits, any number of them."""
+    """A number in decimal digits, which rises with each change of a device. Its length varies."""
     profile: str
     old: Item | None
     new: Item | None
@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
 
 def pad(sequence: str) -> str:
-    """Write a sequence number so that texts sort as numbers do; DynamoDB's have at most 40 digits."""
+    """Pad a sequence number so that it sorts as text like a number. DynamoDB's have at most 40 digits."""
     return sequence.zfill(40)
 
 

@@ -1,4 +1,4 @@
-"""The price plans: what a profile may ask for. plans.json holds the figures."""
+"""The price plans, which limit the requests of a profile. plans.json holds the figures."""
 
 import json
 from functools import lru_cache
@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEFAULT = "unlimited"
-"""The plan of a profile without one: the person who installs Decant owns it."""
+"""The plan of a profile without a plan. It has no limits, as the person who installs Decant owns it."""
 
 
 class Plan(NamedTuple):
-    """Limits of a profile; None means none."""
+    """The limits of a profile. None means no limit."""
 
     name: str
     per_minute: dict[str, int]
-    """Requests by rate. A route's row names its rate."""
+    """How many requests, by the name of the rate. A route's row names its rate."""
     others_per_minute: int | None
-    """Requests of each route whose row names no rate."""
+    """How many requests of each route whose row names no rate."""
     mqtt_per_minute: dict[str, int]
-    """How often to connect, publish and receive; in the embedded mode."""
+    """In the embedded mode: how often a profile may connect, publish and receive."""
     requests_per_month: int | None
 
     def limit(self, rate: str | None) -> int | None:
