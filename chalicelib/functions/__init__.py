@@ -1,1 +1,1 @@
-"""The Lambda functions beside the HTTP handler, one file each. None of them loads a route."""
+"""The Lambda functions beside the HTTP handler, each in its own file. None of them loads a route."""

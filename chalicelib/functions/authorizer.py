@@ -1,4 +1,4 @@
-"""The authorizer of API Gateway: resolves the token once and passes the caller on to the HTTP handler."""
+"""API Gateway's authorizer. It finds the caller behind the token and passes the caller on to the HTTP handler."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def authorize(event: dict[str, Any]) -> dict[str, Any]:
     """Answer a REQUEST event of API Gateway.
 
     Returns:
-        A policy that allows every route of the stage; the caller as context, as the routes check permissions; and the
-        profile's API key, by which its usage plan throttles it.
+        A policy that allows every route of the stage; the caller as context, as the routes check the permission; and
+        the profile's API key, by which the usage plan throttles the profile.
 
     Raises:
-        Exception: with the one text that API Gateway turns into 401.
+        Exception: there is no caller. Its text is the one that API Gateway turns into 401.
     """
     headers = {name.lower(): text for name, text in (event.get("headers") or {}).items()}
     text = tokens.from_headers(headers)
@@ -37,5 +37,5 @@ def authorize(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# Chalice hands over events of TOKEN authorizers only. This one takes the event as it is.
+# Chalice converts the event as that of a TOKEN authorizer. This authorizer needs the original event.
 authorize._transform_event = lambda event: event

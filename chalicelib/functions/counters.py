@@ -1,4 +1,4 @@
-"""The function behind the stream of the table of segments. It keeps the counters, so that storing is one write."""
+"""The function that keeps the counters, from the stream of the table of segments. So storing needs only one write."""
 
 import base64
 from typing import Any
@@ -15,7 +15,7 @@ bp = Blueprint(__name__)
 
 @bp.lambda_function(name="counters")
 def count(event: dict[str, Any], _context: Any) -> dict[str, int]:
-    """Add a batch of the stream to the counters. Raises when the store is down: Lambda delivers the batch again."""
+    """Add a batch of the stream to the counters. If the store is down, it raises, and Lambda delivers it again."""
     changes = [_change(record) for record in event["Records"]]
     added = counters.apply(changes=changes, add=dynamodb_counters.add)
     log.line(function="counters", records=len(changes), added=added)
@@ -31,7 +31,7 @@ def _change(record: dict[str, Any]) -> Change:
 
 
 def _decoded(image: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Decode the base64 in which the event's JSON carries bytes."""
+    """Decode bytes, which the event's JSON holds as base64."""
     if image is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""The function that runs every hour. It finishes what was begun and interrupted."""
+"""The function that runs every hour. It finishes erasures that were interrupted."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ bp = Blueprint(__name__)
 
 @bp.schedule(Rate(1, unit=Rate.HOURS), name="housekeeping")
 def keep_house(event: Any) -> dict[str, int]:
-    """Resume erasures. If the store is down it raises, and the next hour resumes."""
+    """Resume erasures. If the store is down, it raises, and the run of the next hour resumes."""
     deadline.begin(event.context)
     erased = erasures.resume()
     log.line(function="housekeeping", erased=erased)

@@ -16,13 +16,13 @@ bp = Blueprint(__name__)
 
 DISCONNECT_S = 86_400
 REFRESH_S = 900
-"""How often the broker asks again: a deleted token ends its session within this. Each time costs a call."""
+"""How often the broker asks again. A session whose token was deleted ends within this time. Each time costs a call."""
 _BINDING_S = DISCONNECT_S + 7_200
 
 
 @bp.lambda_function(name="iot-authorizer")
 def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer whether an MQTT client may connect, and to which topics. If anything is wrong the answer is no."""
+    """Answer whether an MQTT client may connect, and which topics it may use. The answer to any error is no."""
     try:
         answer = _answer(event, context.invoked_function_arn)
     except (errors.ApiError, KeyError, ValueError, TypeError) as error:

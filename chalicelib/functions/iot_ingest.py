@@ -1,4 +1,4 @@
-"""The function that stores what IoT Core's topic rules pass on."""
+"""The function that stores the messages that IoT Core's topic rules pass on."""
 
 import base64
 import binascii
@@ -19,14 +19,14 @@ bp = Blueprint(__name__)
 def store(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a message.
 
-    If a message can never be stored, it goes to the dead-letter queue with the reason, and the function returns:
-    delivering it again would not help. If the store is down, the function raises and Lambda delivers again; nothing is
-    stored twice.
+    If a message can never be stored, the function puts it into the dead-letter queue with the reason, and returns: a
+    second delivery would not help. If the store is down, the function raises, and Lambda delivers the message again.
+    Nothing is stored twice.
 
     Args:
         event: ``payload`` (base64), ``topic``, ``clientid``, ``timestamp`` (milliseconds) and ``uuid``, as the rule
-            selects them. The UUID distinguishes two equal messages from one that is delivered twice.
-        context: Lambda's.
+            selects them. The UUID differs between two equal messages, but not between two deliveries of one message.
+        context: Lambda's context object.
 
     Raises:
         errors.Unavailable: the store is down.

@@ -1,1 +1,1 @@
-"""Between API Gateway's requests and the services: the row of a route, requests in, answers out."""
+"""Connects API Gateway to the services: mounts the route table, reads requests and writes answers."""

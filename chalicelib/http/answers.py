@@ -1,4 +1,4 @@
-"""Writes answers: the one envelope, with CORS headers, whatever happened."""
+"""Writes answers. Every answer, even of a failure, has the same envelope and CORS headers."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ PREFLIGHT = {
     ),
     "Access-Control-Max-Age": "86400",
 }
-"""What a browser asks for before it sends a request to another origin."""
+"""Headers of the answer to a preflight, which a browser sends before a request to another origin."""
 _ALWAYS = {
     "Content-Type": "application/json",
     "Access-Control-Allow-Origin": "*",
@@ -24,10 +24,10 @@ _ALWAYS = {
 
 
 class _TextResponse(Response):
-    """An answer in text. Chalice need not look for header lists and binary types in it."""
+    """An answer in text, which skips Chalice's checks for header lists and binary types."""
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
-        """Return the answer as API Gateway takes it."""
+        """Return the answer in API Gateway's format."""
         return {
             "headers": self.headers,
             "multiValueHeaders": {},
@@ -37,7 +37,7 @@ class _TextResponse(Response):
 
 
 class Json(NamedTuple):
-    """A result that is JSON text already."""
+    """A result that is already JSON text."""
 
     text: str
 
@@ -49,10 +49,10 @@ def respond(text: str, status: int = 200, more: dict[str, str] | None = None) ->
 
 
 def ok(result: Any) -> Response:
-    """Answer a result in the envelope.
+    """Return a result in the envelope.
 
     Raises:
-        errors.TooLarge: over 5 MB, which Lambda would cut.
+        errors.TooLarge: the answer is over 5 MB. Lambda would cut it.
     """
     text = result.text if isinstance(result, Json) else jsontext.dumps(result)
     if len(text) > settings.MAX_ANSWER_BYTES:
@@ -61,7 +61,7 @@ def ok(result: Any) -> Response:
 
 
 def failed(message: str, status: int, more: dict[str, str] | None = None, field_errors: Any = None) -> Response:
-    """Answer a failure in the envelope."""
+    """Return a failure in the envelope."""
     answer: dict[str, Any] = {"status": False, "message": message}
     if field_errors:
         answer["field_errors"] = field_errors
@@ -69,11 +69,11 @@ def failed(message: str, status: int, more: dict[str, str] | None = None, field_
 
 
 def refused(error: errors.ApiError) -> Response:
-    """Answer an error in the envelope."""
+    """Return an error in the envelope."""
     more = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
     return failed(error.message, error.status, more, error.field_errors)
 
 
 def is_ours(response: Response) -> bool:
-    """Return whether an answer was written here, and not by Chalice."""
+    """Return whether this module wrote an answer, and not Chalice."""
     return "Access-Control-Allow-Origin" in response.headers

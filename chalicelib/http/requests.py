@@ -13,7 +13,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Return the headers by lower-case name, made once a request."""
+    """Return the headers by lower-case name. Computed once a request."""
     context = request.context
     if "headers" not in context:
         context["headers"] = {name.lower(): text for name, text in request.to_original_event()["headers"].items()}
@@ -22,12 +22,12 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def body(request: Request) -> bytes:
-    """Return the body as bytes; never more than 200,000.
+    """Return the body, at most 200,000 bytes.
 
     Raises:
-        errors.TooLarge: it is longer.
-        errors.UnsupportedMedia: it is compressed.
-        errors.BadRequest: the gateway's base64 is broken.
+        errors.TooLarge: the body is longer.
+        errors.UnsupportedMedia: the body is compressed.
+        errors.BadRequest: the gateway's base64 is invalid, or the text is not UTF-8.
     """
     encoding = headers(request).get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
@@ -55,10 +55,10 @@ def _too_large() -> errors.TooLarge:
 
 
 def is_form(request: Request) -> bool:
-    """Tell whether the content type is a form's, or else one that may be read as JSON.
+    """Return whether the content type is that of a form. If it is not, the body may be read as JSON.
 
     Raises:
-        errors.UnsupportedMedia: it is neither JSON, nor a form, nor text.
+        errors.UnsupportedMedia: the content type is none of JSON, form and text.
     """
     kind = headers(request).get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == _FORM:
@@ -69,12 +69,12 @@ def is_form(request: Request) -> bool:
 
 
 def json_body(request: Request) -> bytes:
-    """Return a body that holds JSON, or nothing.
+    """Return a body that should hold JSON. It may be empty.
 
-    What names itself a form is read as JSON if it looks like JSON: curl names every body a form.
+    A body with the content type of a form is accepted if it looks like JSON, as curl calls every body a form.
 
     Raises:
-        errors.ApiError: as ``body`` and ``is_form``.
+        errors.ApiError: as in ``body`` and ``is_form``.
         errors.UnsupportedMedia: the body is a form.
     """
     raw = body(request)
@@ -84,7 +84,7 @@ def json_body(request: Request) -> bytes:
 
 
 def parameters(request: Request) -> dict[str, list[str]]:
-    """Return the query string's names, unescaped, with their texts."""
+    """Return each unescaped name of the query string with its texts."""
     sent: dict[str, list[str]] = request.to_original_event().get("multiValueQueryStringParameters") or {}
     return sent
 

@@ -1,7 +1,7 @@
-"""A route is one row of data. Everybody who needs to know something about a route reads its row.
+"""A route is one row of data, and the rows are the only source of facts about routes.
 
-The Chalice app is mounted from the rows. The API Gateway document, the throttles of the usage plans,
-docs/compatibility.md and the tests read them too.
+``mount`` registers them with the Chalice app. The API Gateway document, the throttles of the usage plans,
+docs/compatibility.md and the tests are made from them too.
 """
 
 import time
@@ -27,18 +27,18 @@ _BROKEN = "Internal error; the log holds the details under this request's id"
 
 
 class Call:
-    """A request on its way through a route.
+    """A request to a route.
 
     Args:
-        request: as Chalice read it.
-        path: the path's parameters.
+        request: Chalice's request.
+        path: the parameters of the path.
     """
 
     __slots__ = ("_device", "_facts", "body", "caller", "path", "request")
     caller: Caller
-    """Who calls. Not set on a route that is open to everybody."""
+    """The caller. Not set on a route that needs no token."""
     body: Any
-    """What the row's schema read; not set if the row has none."""
+    """The result of the row's ``body`` schema. Not set if the row has none."""
 
     def __init__(self, request: Request, path: Mapping[str, str]) -> None:
         self.request, self.path = request, path
@@ -52,7 +52,7 @@ class Call:
 
     @property
     def device(self) -> Doc:
-        """The device of a device token; for a profile token the one that the path names.
+        """The caller's device or, if the caller has a profile token, the device that the path names.
 
         Raises:
             errors.NotFound: the profile has no such device.
@@ -63,7 +63,7 @@ class Call:
 
     @property
     def query(self) -> Tree:
-        """The query string. Raises errors.BadRequest: too many or too deeply nested parameters."""
+        """The query string as a tree. Raises errors.BadRequest: too many or too deeply nested parameters."""
         return requests.query(self.request)
 
     def note(self, **facts: Any) -> None:
@@ -71,7 +71,7 @@ class Call:
         self._facts.update(facts)
 
     def admit(self, who: tuple[str, ...], need: Need) -> None:
-        """Find out who calls, and check that they may.
+        """Identify the caller, and check that the caller may use the route.
 
         Raises:
             errors.Denied: no valid token, another kind of token, or one without the permission.
@@ -93,29 +93,29 @@ class Route(NamedTuple):
     method: str
     path: str
     handle: Callable[[Call], Any]
-    """Returns the result. The first line of its docstring describes the route."""
+    """The function that returns the result. The first line of its docstring describes the route."""
     who: tuple[str, ...] = (PROFILE,)
-    """Kinds of caller. Empty: everybody, without a token."""
+    """The kinds of caller that may use the route. Empty: anybody, without a token."""
     need: Need = "read"
     """The permission that the token must have."""
     body: Callable[[bytes], Any] | None = None
-    """Reads the body, such as a ``Body``. None: there is none, or the function reads it."""
+    """Reads the body, for example a ``Body``. None: there is no body, or ``handle`` reads it."""
     rate: str | None = None
-    """The limit of the price plans that applies; None: the one for all other routes."""
+    """The name of the route's limit in the price plans. None: the limit for all other routes."""
     note: str = ""
-    """For docs/compatibility.md. It starts with ``partly:`` if something is missing."""
+    """A note for docs/compatibility.md. It starts with ``partly:`` if something is missing."""
 
 
 def mount(app: Chalice, rows: Iterable[Route]) -> None:
     """Register each row with a Chalice app."""
     app.register_middleware(_envelope, "http")
     for row in rows:
-        # No content types: the body's reader checks them, alike for all routes.
+        # Chalice must not check content types: ``requests`` checks them, in the same way for all routes.
         app.route(row.path, methods=[row.method], name=row.handle.__name__, content_types=[])(_view(app, row))
 
 
 def _view(app: Chalice, row: Route) -> Callable[..., Response]:
-    """Return the view of a row: who calls, may they, what did they send, answer."""
+    """Return the view of a row. It identifies the caller, reads the body, and calls the row's function."""
 
     def view(**path: str) -> Response:
         request = app.current_request
@@ -136,7 +136,7 @@ def _view(app: Chalice, row: Route) -> Callable[..., Response]:
 
 
 def _caller(request: Request) -> Caller | None:
-    """Return the caller that API Gateway's authorizer found, or look for the token where no authorizer runs."""
+    """Return the caller from API Gateway's authorizer. If no authorizer ran, find the caller by the token."""
     context = request.context.get("authorizer")
     if context:
         return callers.from_context(context)
@@ -145,7 +145,7 @@ def _caller(request: Request) -> Caller | None:
 
 
 def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Chalice middleware: replaces the answers that Chalice writes itself, and logs the request."""
+    """Chalice middleware. It replaces the answers that Chalice itself writes, and logs the request."""
     started_s = time.perf_counter()
     deadline.begin(event.lambda_context)
     response = get_response(event)
@@ -158,7 +158,7 @@ def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Re
 
 
 def _name_cause(cause: BaseException) -> str:
-    """Return AWS's code of a store's error, else its type. The text may hold data and is left out."""
+    """Return AWS's code for the cause, or the name of its type. Its text is omitted, as it may hold data."""
     inner = cause.__cause__ if isinstance(cause, errors.ApiError) and cause.__cause__ else cause
     response = getattr(inner, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None

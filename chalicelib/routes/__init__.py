@@ -1,4 +1,4 @@
-"""The route table: a row a route, in a file a noun."""
+"""The route table: one row for each route, one file for each noun."""
 
 from chalicelib.http.route import Route
 from chalicelib.routes import actions, chunks, data, devices, info, params, publications, tokens

@@ -1,4 +1,4 @@
-"""/data for a device token, and /device/{id}/data for a profile token: storing, reading, changing, removing points."""
+"""/data for device tokens and /device/{id}/data for profile tokens: store, read, change and remove points."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Configuration parameters: /device/params for the device itself, /device/{id}/params for its profile."""
+"""Configuration parameters: /device/params for the device itself, and /device/{id}/params for its profile."""
 
 from typing import Any
 
