@@ -1,1 +1,1 @@
-"""Measures any server that speaks POST and GET /data: the driver, the peer, and what comes out."""
+"""Measures any server that serves POST and GET /data, and compares Decant with a simple server."""

@@ -1,7 +1,7 @@
 """``python -m bench``: measures Decant's embedded mode and bench/naive.py side by side, or any server by its URL.
 
-Each server runs in a process and on a core of its own, the driver on another core where there is one. Every load is
-run on both servers in turn, three times; the median counts. A table is printed, and JSON written to build/bench.json.
+Each server is a process on the first core; the driver runs on the second core, if there is one. Every load runs on
+each server in turn, three times, and the median counts. It prints a table and writes JSON to build/bench.json.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Server:
-    """A server under test; ``token`` names a device of one that was not started here."""
+    """A server under test. ``token`` is a device token, for a server that this program did not start."""
 
     name: str
     url: str
@@ -58,7 +58,7 @@ class Server:
             return json.load(answer)["result"]["token"]
 
     def memory_mb(self) -> float | None:
-        """Return the resident memory, or None for a server that was not started here."""
+        """Return the resident memory in MB, or None for a server that this program did not start."""
         if self.process is None:
             return None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -66,9 +66,9 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def pin(core: int, process_id: int = 0) -> None:
@@ -81,9 +81,9 @@ def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Serve
     """Start a server on the first core and wait until it answers.
 
     Args:
-        name: decant, naive, or empty.
-        directory: for its data and its log; made here.
-        checkout: of Decant: this one, or an older one to compare with.
+        name: decant, naive or empty.
+        directory: a folder for the server's data and log. It is created.
+        checkout: the checkout of Decant: this one, or an older one to compare with.
     """
     directory.mkdir()
     port = free_port()
@@ -97,7 +97,7 @@ def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Serve
     }
     module = f"bench.{name}"
     if name == "decant":
-        module = "embedded" if (checkout / "embedded").exists() else "local"  # as release 0.1.0 named it
+        module = "embedded" if (checkout / "embedded").exists() else "local"  # the name in release 0.1.0
     with (directory / f"{name}.log").open("w+") as log:
         began_s = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-m", module], cwd=checkout, env=environment, stdout=log, text=True)
@@ -106,8 +106,8 @@ def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Serve
             server = Server(name, url, process=process, mqtt_port=mqtt_port)
             server.startup_s = wait_for(server, began_s)
             while name == "decant" and not server.profile_token:
-                found = re.search(r"Profile token +(\S+)\n", Path(log.name).read_text())
-                server.profile_token = found[1] if found else ""
+                match = re.search(r"Profile token +(\S+)\n", Path(log.name).read_text())
+                server.profile_token = match[1] if match else ""
             yield server
         finally:
             process.terminate()
@@ -129,7 +129,7 @@ def wait_for(server: Server, began_s: float) -> float:
 
 
 def reads(size: int) -> dict[str, tuple[str, int]]:
-    """Return what is asked of a device of ``size`` points: the query and how many requests."""
+    """Return the reads of a device of ``size`` points: by name, the query and the number of requests."""
     start, end = START + timedelta(seconds=size * 0.25), START + timedelta(seconds=size * 0.75)
     span = f"start_date={start:%Y-%m-%dT%H:%M:%S}Z&end_date={end:%Y-%m-%dT%H:%M:%S}Z"
     return {
@@ -142,7 +142,7 @@ def reads(size: int) -> dict[str, tuple[str, int]]:
 
 
 def loads(scale: float) -> Iterator[tuple[str, int, Any]]:
-    """Yield each load: its name, how many points a request carries, and what runs it on a server."""
+    """Yield each load: its name, the number of points in a request, and the function that runs it on a server."""
     for size, count in ((1, 3_000), (BATCH, 600)):
         for connections in (1, 16):
             name = f"POST {size}, {connections} connection{'s' * (connections > 1)}"
@@ -169,7 +169,7 @@ def loads(scale: float) -> Iterator[tuple[str, int, Any]]:
 
 def measure(servers: list[Server], options: argparse.Namespace) -> dict[str, dict[str, Result]]:
     """Run every load on every server in turn and keep the run with the median rate."""
-    found: dict[str, dict[str, Result]] = {}
+    kept: dict[str, dict[str, Result]] = {}
     for name, _, run in loads(options.scale):
         if options.only not in name:
             continue
@@ -179,16 +179,16 @@ def measure(servers: list[Server], options: argparse.Namespace) -> dict[str, dic
             for server in asked:
                 results[server.name].append(run(server))
         rate = statistics.median_low
-        found[name] = {
-            who: next(one for one in runs if one.per_second == rate([run.per_second for run in runs]))
-            for who, runs in results.items()
+        kept[name] = {
+            server_name: next(run for run in runs if run.per_second == rate([run.per_second for run in runs]))
+            for server_name, runs in results.items()
         }
-        print(row(name, found[name]), flush=True)
-    return found
+        print(row(name, kept[name]), flush=True)
+    return kept
 
 
 def row(name: str, by_server: dict[str, Result]) -> str:
-    cells = [f"{one.per_second:,.0f} | {one.p50:.2f} / {one.p99:.2f}" for one in by_server.values()]
+    cells = [f"{result.per_second:,.0f} | {result.p50:.2f} / {result.p99:.2f}" for result in by_server.values()]
     results = list(by_server.values())
     cells += [f"{results[0].per_second / other.per_second:.2f} ×" for other in results[1:]]
     return f"| {name} | {' | '.join(cells)} |"
@@ -196,7 +196,7 @@ def row(name: str, by_server: dict[str, Result]) -> str:
 
 @contextlib.contextmanager
 def started_peer() -> Iterator[Server]:
-    """Start the other MQTT broker on the first core."""
+    """Start the MQTT broker to compare with on the first core."""
     port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "bench.peer_mqtt", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -211,8 +211,8 @@ def started_peer() -> Iterator[Server]:
 
 
 def measure_mqtt(servers: list[Server], scale: float, repeats: int) -> dict[str, dict[str, Result]]:
-    """Publish with QoS 1 to every broker in turn, over more and more connections."""
-    found: dict[str, dict[str, Result]] = {}
+    """Publish with QoS 1 to every broker in turn, with each number of connections."""
+    kept: dict[str, dict[str, Result]] = {}
     for connections in mqtt.CONNECTIONS:
         name = f"MQTT QoS 1, {connections} connection{'s' * (connections > 1)}"
         count = int((3_000 if connections == 1 else 20_000) * scale)
@@ -223,9 +223,11 @@ def measure_mqtt(servers: list[Server], scale: float, repeats: int) -> dict[str,
                 port = server.mqtt_port
                 results[server.name].append(mqtt.run("127.0.0.1", port, token, count=count, connections=connections))
         middle = repeats // 2
-        found[name] = {who: sorted(runs, key=lambda one: one.per_second)[middle] for who, runs in results.items()}
-        print(row(name, found[name]), flush=True)
-    return found
+        kept[name] = {
+            server_name: sorted(runs, key=lambda run: run.per_second)[middle] for server_name, runs in results.items()
+        }
+        print(row(name, kept[name]), flush=True)
+    return kept
 
 
 def describe() -> str:
@@ -236,11 +238,11 @@ def describe() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--url", help="measure this server alone, such as http://127.0.0.1:8000")
-    parser.add_argument("--token", help="of a device there that may be filled")
-    parser.add_argument("--against", type=Path, help="another checkout of Decant, to measure instead of bench/naive.py")
-    parser.add_argument("--only", default="", help="only loads whose name has this text, and nothing of MQTT")
-    parser.add_argument("--scale", type=float, default=1.0, help="more or fewer requests")
+    parser.add_argument("--url", help="measure only this server, for example http://127.0.0.1:8000")
+    parser.add_argument("--token", help="the token of a device on that server; the benchmark fills the device")
+    parser.add_argument("--against", type=Path, help="another checkout of Decant, measured instead of bench/naive.py")
+    parser.add_argument("--only", default="", help="run only loads with this text in their name, and none of MQTT")
+    parser.add_argument("--scale", type=float, default=1.0, help="the factor for the number of requests")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
@@ -258,27 +260,32 @@ def main() -> None:
         pin(1)
         print(describe())
         shown = [server for server in servers if server.name != "empty"]
-        print(f"| | {' | '.join(f'{one.name}, requests/s | p50 / p99 ms' for one in shown)} | ratio |")
+        print(f"| | {' | '.join(f'{server.name}, requests/s | p50 / p99 ms' for server in shown)} | ratio |")
         print("|---" * (2 * len(shown) + 2) + "|")
-        found = measure(servers, options)
+        kept = measure(servers, options)
         if not options.url and not options.only:
             peer = stack.enter_context(started_peer())
             rival = "other" if options.against else "amqtt"
             print(f"\n| | decant, messages/s | p50 / p99 ms | {rival}, messages/s | p50 / p99 ms | ratio |")
             print("|---" * 6 + "|")
             rivals = servers if options.against else [servers[0], peer]
-            found |= measure_mqtt(rivals, options.scale, options.repeats)
+            kept |= measure_mqtt(rivals, options.scale, options.repeats)
             before_mb, token = servers[0].memory_mb(), servers[0].fresh()
             idle_mb = mqtt.hold("127.0.0.1", servers[0].mqtt_port, token, 1_000, servers[0].memory_mb)
             print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
-        about = {one.name: {"startup_s": round(one.startup_s, 2), "memory_mb": one.memory_mb()} for one in servers}
+        about = {}
+        for server in servers:
+            about[server.name] = {"startup_s": round(server.startup_s, 2), "memory_mb": server.memory_mb()}
         for name, facts in about.items():
             print(f"{name}: {facts['startup_s']} s to the first answer, {facts['memory_mb']} MB at the end")
         loads_ms = {} if options.url or options.only else imports.measure()
         for name, milliseconds in loads_ms.items():
             print(f"{name}: loaded in {milliseconds:.0f} ms")
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        runs = {name: {who: asdict(one) for who, one in by.items()} for name, by in found.items()}
+        runs = {
+            name: {server_name: asdict(result) for server_name, result in by_server.items()}
+            for name, by_server in kept.items()
+        }
         report = {"machine": describe(), "servers": about, "loads": runs, "imports_ms": loads_ms}
         options.json.write_text(json.dumps(report, indent=1))
 

@@ -1,4 +1,4 @@
-"""Drives a server over keep-alive connections and measures each request: any base URL with POST and GET /data."""
+"""Sends requests to any server with POST and GET /data, over keep-alive connections, and measures each request."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import uvloop
 
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
-"""Of the first point that is sent: recent, so that devices that keep points for a time take them."""
+"""The time of the first point. It is recent, so that devices with a retention accept the points."""
 VARIABLES = ("temperature", "humidity", "pressure", "battery", "signal")
 UNITS = ("C", "%", "hPa", "V", "dBm")
 
 
 @dataclass
 class Result:
-    """What one load came to; times in milliseconds."""
+    """The result of one load. ``p50`` and ``p99`` are milliseconds."""
 
     p50: float
     p99: float
@@ -31,9 +31,9 @@ class Load:
     """Requests to one server.
 
     Args:
-        base: such as http://127.0.0.1:8000.
-        token: sent as ``token``.
-        step_s: seconds between the points that are sent.
+        base: the base URL, for example http://127.0.0.1:8000.
+        token: the value of the header ``token``.
+        step_s: seconds between two points.
     """
 
     def __init__(self, base: str, token: str, step_s: float = 1.0) -> None:
@@ -60,7 +60,7 @@ class Load:
         return json.dumps(points if size > 1 else points[0]).encode()
 
     def post(self, size: int) -> Callable[[], bytes]:
-        """Return what makes the next POST of ``size`` points."""
+        """Return the function that makes the next POST of ``size`` points."""
 
         def make() -> bytes:
             body = self.batch(size)
@@ -69,7 +69,7 @@ class Load:
         return make
 
     def get(self, query: str) -> Callable[[], bytes]:
-        """Return what makes a GET /data."""
+        """Return the function that makes a GET /data."""
         request = self._head("GET", f"/data?{query}", "")
         return lambda: request
 
@@ -80,10 +80,10 @@ class Load:
         ).encode()
 
     def run(self, make: Callable[[], bytes], *, count: int, connections: int = 1, points: int = 1) -> Result:
-        """Send ``count`` requests over ``connections`` connections and measure them; they are made beforehand.
+        """Send ``count`` requests over ``connections`` connections and measure them. All are made beforehand.
 
         Raises:
-            RuntimeError: an answer was not a success.
+            RuntimeError: the status of an answer was not 200.
         """
         requests = [make() for _ in range(count)]
         elapsed, total = uvloop.run(self._run(requests, connections))
@@ -100,14 +100,14 @@ class Load:
         loop = asyncio.get_running_loop()
         elapsed: list[float] = []
         left = iter(requests)
-        made = [
+        opened = [
             await loop.create_connection(lambda: Connection(left, elapsed, loop.create_future()), self.host, self.port)
             for _ in range(connections)
         ]
         started = time.perf_counter()
-        for _, connection in made:
+        for _, connection in opened:
             connection.next()
-        await asyncio.gather(*(connection.done for _, connection in made))
+        await asyncio.gather(*(connection.done for _, connection in opened))
         return elapsed, time.perf_counter() - started
 
 
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._transport: Any = transport
 
     def next(self) -> None:
-        """Send the next request, or close when none is left."""
+        """Send the next request, or close the connection if none is left."""
         request = next(self._left, None)
         if request is None:
             self._transport.close()
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the whole answer, note its time and go on."""
+        """Wait for the complete answer, note how long it took, and send the next request."""
         if self._missing < 0:
             self._got += data
             end = self._got.find(b"\r\n\r\n")
@@ -154,6 +154,6 @@ class Connection(asyncio.Protocol):
             self.next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the run when the server goes away."""
+        """End the run if the server closed the connection."""
         if not self.done.done():
             self.done.set_exception(RuntimeError(f"the server closed the connection: {exc}"))

@@ -1,4 +1,4 @@
-"""An empty uvicorn application: what the HTTP server alone takes. It reads a body and answers a constant."""
+"""An empty uvicorn application, to measure the HTTP server alone. It reads a body and answers a constant."""
 
 import os
 

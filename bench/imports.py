@@ -1,4 +1,4 @@
-"""How long each function takes to load: a Python of its own each time, the median of some."""
+"""Measures how long each function takes to load: in a new Python process each time, as the median of some runs."""
 
 import statistics
 import subprocess
@@ -22,7 +22,7 @@ print((time.perf_counter() - started) * 1000)
 
 
 def import_ms(module: str, repeats: int = 7) -> float:
-    """Return milliseconds that importing a module takes."""
+    """Return how many milliseconds it takes to import a module."""
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", CODE.format(module=module)]
     return statistics.median(
@@ -32,5 +32,5 @@ def import_ms(module: str, repeats: int = 7) -> float:
 
 
 def measure() -> dict[str, float]:
-    """Return milliseconds by function."""
+    """Return how many milliseconds each function takes to load."""
     return {name: round(import_ms(module), 1) for name, module in MODULES.items()}

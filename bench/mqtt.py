@@ -1,4 +1,4 @@
-"""Publishes over MQTT and measures each acknowledgement: any broker that takes a user name and a password."""
+"""Publishes to any MQTT broker that takes a user name and a password, and measures each acknowledgement."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def publish_packet(topic: str, packet_id: int, number: int) -> bytes:
 
 
 class Publisher(asyncio.Protocol):
-    """One client that publishes the next message as soon as the last one is acknowledged."""
+    """A client that publishes the next message as soon as the last one is acknowledged."""
 
     def __init__(self, name: str, token: str, left: Any, elapsed: list[float], loop: Any) -> None:
         self._hello, self._left, self._elapsed = connect_packet(name, token), left, elapsed
@@ -47,12 +47,12 @@ class Publisher(asyncio.Protocol):
         self._got = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say hello."""
+        """Send CONNECT."""
         self._transport: Any = transport
         transport.write(self._hello)  # type: ignore[attr-defined]
 
     def next(self) -> None:
-        """Publish the next message, or end when none is left."""
+        """Publish the next message, or close the connection if none is left."""
         number = next(self._left, None)
         if number is None:
             self._transport.close()
@@ -77,14 +77,14 @@ class Publisher(asyncio.Protocol):
                 self.next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the run when the broker goes away."""
+        """End the run if the broker closed the connection."""
         for future in (self.connected, self.done):
             if not future.done():
                 future.set_exception(RuntimeError(f"the broker closed the connection: {exc}"))
 
 
 def run(host: str, port: int, token: str, *, count: int, connections: int) -> Result:
-    """Publish ``count`` messages with QoS 1 over so many connections."""
+    """Publish ``count`` messages with QoS 1 over ``connections`` connections."""
     elapsed, total = uvloop.run(_run(host, port, token, count, connections))
     elapsed.sort()
     return Result(
@@ -114,9 +114,9 @@ async def _run(host: str, port: int, token: str, count: int, connections: int) -
 
 
 def hold(host: str, port: int, token: str, connections: int, measure: Any) -> Any:
-    """Open idle connections, and return what ``measure`` says meanwhile."""
+    """Open idle connections, and return the result of ``measure`` while they are open."""
 
-    async def held() -> Any:
+    async def run_idle() -> Any:
         loop = asyncio.get_running_loop()
         clients = []
         for number in range(connections):
@@ -125,10 +125,10 @@ def hold(host: str, port: int, token: str, connections: int, measure: Any) -> An
             )
             await client.connected
             clients.append(client)
-        found = measure()
+        result = measure()
         for client in clients:
             client.next()
         await asyncio.gather(*(client.done for client in clients), return_exceptions=True)
-        return found
+        return result
 
-    return uvloop.run(held())
+    return uvloop.run(run_idle())

@@ -1,6 +1,7 @@
-"""The server to compare with: what one writes in an afternoon. FastAPI, a row a point in SQLite, none of the rules.
+"""The server to compare with, as somebody would write it in an afternoon.
 
-It answers with orjson, sends back the same fields, and commits each request with synchronous=FULL, as Decant does.
+It uses FastAPI, stores each point as a row in SQLite, and checks none of the rules. It answers with orjson and the same
+fields as Decant, and commits each request with synchronous=FULL, as Decant does.
 """
 
 import json
@@ -25,7 +26,7 @@ CREATE INDEX IF NOT EXISTS by_variable ON data (device, variable, time);
 
 
 class Point(BaseModel):
-    """What is sent; pydantic's defaults decide."""
+    """A point as the client sends it, checked with pydantic's defaults."""
 
     variable: str
     value: bool | int | float | str | None = None

@@ -1,4 +1,4 @@
-"""The broker to compare with: amqtt, which acknowledges at once and stores nothing."""
+"""The MQTT broker to compare with: amqtt. It acknowledges at once and stores nothing."""
 
 import asyncio
 import logging
