@@ -17,7 +17,7 @@ fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# `make test T=tests/api` runs these tests only. A T of the environment counts for nothing: CI must run all of them.
+# `make test T=tests/api` runs only these tests. A variable T in the environment is ignored, as CI must run all tests.
 ifeq ($(origin T),command line)
 test: $(VENV)/.dev
 	$(BIN)/pytest $(T)
