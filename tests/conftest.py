@@ -32,7 +32,7 @@ quicken()
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what needs a deployment, unless the environment names one."""
+    """Deselect the tests that need a deployment, unless the environment names one."""
     if not is_named():
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("cloud")])
         items[:] = [item for item in items if not item.get_closest_marker("cloud")]
@@ -49,7 +49,7 @@ def dynamodb():
 
 @pytest.fixture(autouse=True)
 def clean_process():
-    """Reset what a process keeps, and check what the functions did against their policies."""
+    """Reset the state of the process, and check that the policies allow every call that the functions made."""
     log.use(len)
     settings.use(settings.Settings())
     secret.use(b"a secret of the tests")
@@ -73,7 +73,7 @@ def sqlite(tmp_path):
 
 @pytest.fixture
 def dynamo(dynamodb, clean_process):
-    """An empty DynamoDB store, which waits for nothing."""
+    """An empty DynamoDB store, which does not sleep between retries."""
     dynamo_store = DynamoStore(sleep=lambda _seconds: None)
     store.use(dynamo_store)
     hooks = count_hooks()
@@ -108,7 +108,7 @@ def immutable_world(each_store):
 
 @pytest.fixture
 def configure():
-    """Change settings for the length of a test."""
+    """Change settings for the duration of a test."""
 
     def change(**values):
         settings.use(dataclasses.replace(settings.current(), **values))
@@ -118,7 +118,7 @@ def configure():
 
 @pytest.fixture
 def start(tmp_path):
-    """Start the embedded mode as processes, all on one data directory."""
+    """Return a function that starts the embedded mode as a process. All processes share one data directory."""
     started = []
 
     def do(**environment):

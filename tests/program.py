@@ -1,4 +1,4 @@
-"""The embedded mode as a process of its own."""
+"""Runs the embedded mode as a process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def fresh_environment():
 
 
 class Program:
-    """``python -m embedded`` on a data directory, up to the end of its welcome."""
+    """``python -m embedded`` on a data directory. The constructor waits for the end of the welcome."""
 
     is_cloud = False
 
@@ -53,7 +53,7 @@ class Program:
         return code, *self.close()
 
     def close(self):
-        """End it if it still runs; return what it wrote."""
+        """End the process if it still runs; return its output."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(timeout=30)

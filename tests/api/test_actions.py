@@ -1,4 +1,4 @@
-"""/action and /analysis/services/mqtt/publish, over both stores; and what IoT Core is asked for on AWS."""
+"""/action and /analysis/services/mqtt/publish on both stores, and the calls of IoT Core on AWS."""
 
 import pytest
 from botocore.stub import Stubber

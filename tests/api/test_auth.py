@@ -1,4 +1,4 @@
-"""Who may call: tokens, their permissions, their expiry, and what a refusal says."""
+"""Which callers may call: tokens, their permissions and expiry, and the text of a refusal."""
 
 import json
 import statistics

@@ -53,7 +53,7 @@ def test_keys_of_profiles_differ(each_store):
 
 
 def handed(token):
-    """Call the app as behind the authorizer, without a token: the context says who is calling."""
+    """Call the app as API Gateway does after the authorizer: without a token, with the caller as context."""
     return Api(context=ask({"token": token})["context"])
 
 

@@ -1,4 +1,4 @@
-"""PUT and DELETE /data, and what they leave behind."""
+"""PUT and DELETE /data, and the segments after them."""
 
 import pytest
 
@@ -183,7 +183,7 @@ def test_delete_everything_leaves_no_segment(stored, each_store):
     assert list(found) == []
 
 
-def test_empty_removes_all_and_the_device_goes_on(stored):
+def test_empty_removes_all_points_and_keeps_the_device(stored):
     assert stored.admin.post(f"/device/{stored.device}/empty").result == "Data Successfully Removed"
     assert stored.read() == [] and stored.read(query="count") == 0
     assert stored.admin.get(f"/device/{stored.device}/data_amount").result == 0

@@ -1,4 +1,4 @@
-"""One envelope for everything, on every route; the kit's Answer checks it on each call."""
+"""Every route answers everything in one envelope. The kit's Answer checks it on each call."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_no_route_breaks_on_bad_query_strings(world, path, method):
         assert world.admin(method, f"{plain}?{text}", json_body={}).status < 500
 
 
-def test_unexpected_exception_is_a_500_that_tells_nothing(world, monkeypatch):
+def test_unexpected_exception_is_a_500_that_reveals_nothing(world, monkeypatch):
     def fail(**_):
         raise RuntimeError("a secret")
 

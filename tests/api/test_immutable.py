@@ -1,4 +1,4 @@
-"""Immutable devices: their window, their refusals, and that expired points are gone."""
+"""Immutable devices: their window, what they refuse, and that they hide expired points."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every list can be asked, and what each refuses."""
+"""The parameters that every list has, and those that each refuses."""
 
 import pytest
 

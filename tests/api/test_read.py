@@ -18,7 +18,7 @@ def at(minute, second=0):
 
 @pytest.fixture
 def filled(world):
-    """Three variables over five hours, sent out of order in batches that overlap."""
+    """Three variables over five hours, sent out of order in overlapping batches."""
     sent = [point("a", index, time=at(index * 7)) for index in range(40)]
     sent += [point("b", f"text{index}", time=at(index * 20)) for index in range(14)]
     sent += [point("place", time=at(100 + index), value=None, location={"lat": index, "lng": 1}) for index in range(3)]

@@ -1,4 +1,4 @@
-"""The route table: who may call each row, what its body may be, and that other profiles' objects do not exist."""
+"""The route table: which callers each row admits, which bodies it accepts, and that profiles are kept apart."""
 
 import json
 
@@ -22,12 +22,12 @@ BODIES = {
     "/device/{device_id}/convert": {"type": "mutable"}, "/action/{action_id}": {"name": "Another"},
     "/action": {"name": "Another", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}], "action": {"type": "insert_to_device"}},
 }  # fmt: skip
-"""A good body for each path that takes one."""
+"""A valid body for each path that has one."""
 
 
 @pytest.fixture
 def things(world, configure):
-    """One of everything that a path or a body can name."""
+    """One object of each kind that a path or a body can name."""
     configure(profile_may_send=True)
     world.send(point("a"))
     world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
@@ -126,7 +126,7 @@ def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, r
     png, form = ({"content-type": kind} for kind in ("image/png", "application/x-www-form-urlencoded"))
     refused = Api(token)(row.method, path, raw=raw, headers=png)
     assert (refused.status == 415) is takes_a_body, refused.text
-    assert Api(token)(row.method, path, raw=raw, headers=form).status != 415  # curl names every body a form
+    assert Api(token)(row.method, path, raw=raw, headers=form).status != 415  # curl calls every body a form
     if row.body is not None:
         assert Api(token)(row.method, path, raw="a=1", headers=form).status == 415
     assert (
@@ -135,7 +135,7 @@ def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, r
 
 
 def test_a_new_route_is_a_row_a_function_a_schema_and_a_service_function(world):
-    """What CONTRIBUTING.md promises: nothing else knows of the route."""
+    """CONTRIBUTING.md promises that a new route needs no other change."""
 
     def rename_all(*, profile, sent):  # the service function
         if not sent:

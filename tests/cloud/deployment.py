@@ -1,4 +1,4 @@
-"""A real deployment, named by the environment: what only an AWS account can prove runs against it."""
+"""A real deployment, which the environment names. Tests that need an AWS account run against it."""
 
 import json
 import os
@@ -15,12 +15,12 @@ OPTIONAL = {"DECANT_MQTT": "the host of the MQTT endpoint that it printed"}
 
 
 def is_named():
-    """Tell whether the environment names a deployment and allows to use it."""
+    """Return whether the environment names a deployment and allows tests to use it."""
     return os.environ.get("ALLOW_AWS") == "1" and all(os.environ.get(name) for name in NEEDED)
 
 
 class Deployment:
-    """Stands where tests of the embedded mode have its program."""
+    """Has the methods of ``tests.program.Program`` that tests of the embedded mode use."""
 
     is_cloud = True
 
@@ -42,13 +42,13 @@ class Deployment:
                 return error.code, error.headers, json.load(error)
 
     def device(self, **fields):
-        """Make a device that goes when the tests end; return its id and token."""
+        """Create a device that is deleted when the tests end; return its id and token."""
         name = {"name": f"cloud test {uuid.uuid4().hex[:8]}"}
         made = self.ask("POST", "/device", self.profile_token, name | fields)[2]["result"]
         self.made.append(made["device_id"])
         return made["device_id"], made["token"]
 
     def close(self):
-        """Remove what was made."""
+        """Delete the devices that were created."""
         for device in self.made:
             self.ask("DELETE", f"/device/{device}", self.profile_token)

@@ -1,6 +1,7 @@
-"""What no machine but AWS can prove: API Gateway's own answers, cold starts, IAM, the stream, IoT Core's authorizer and rules.
+"""What only AWS can prove: API Gateway's own answers, cold starts, IAM, the stream, IoT Core's authorizer and rules.
 
-``ALLOW_AWS=1 DECANT_API=… DECANT_PROFILE_TOKEN=… DECANT_MQTT=… pytest -m cloud`` against a deployment that may be written to.
+Run ``ALLOW_AWS=1 DECANT_API=… DECANT_PROFILE_TOKEN=… DECANT_MQTT=… pytest -m cloud`` against a deployment to which the
+tests may write.
 """
 
 import json
@@ -33,7 +34,7 @@ def device(cloud):
 
 
 def eventually(check, within_s):
-    """Call until it holds; what takes time in AWS may take this long."""
+    """Call ``check`` until it returns true, or fail after ``within_s`` seconds."""
     end_s = time.monotonic() + within_s
     while not check():
         assert time.monotonic() < end_s, "it did not happen in time"

@@ -1,4 +1,4 @@
-"""TagoIO's own JavaScript client against the embedded mode over HTTP, where node is present."""
+"""TagoIO's own JavaScript client against the embedded mode over HTTP, if node is installed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""TagoIO's own Python client, unmodified, against the embedded mode over HTTP: every method of Device and Resources.devices."""
+"""TagoIO's own Python client, unmodified, against the embedded mode: every method of Device and Resources.devices."""
 
 import inspect
 from datetime import datetime, timedelta

@@ -19,7 +19,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory):
-    """A copy of what is deployed, with the Lambda's zip and the templates made once for all workers, in ``out``."""
+    """A copy of the deployed files. Its folder ``out`` has the zip and the templates, made once for all workers."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "packaged"
@@ -34,7 +34,7 @@ def packaged(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A copy of the project without the app's dependencies, which would make six functions of 20 MB each to upload."""
+    """A copy of the project without the app's dependencies: with them, each of six uploads would have 20 MB."""
     folder = tmp_path_factory.mktemp("project")
     copy(ROOT, folder)
     (folder / "requirements.txt").write_text("")
@@ -53,7 +53,7 @@ def copy(source, target):
 
 
 class Server:
-    """A moto server, a process of its own; it holds one account at a time."""
+    """A moto server in a process of its own. It holds one account at a time."""
 
     def __init__(self):
         self.process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Server:
         self.url = self.process.stdout.readline().strip()
 
     def empty(self, **account):
-        """Start anew with an empty account."""
+        """Replace the account with an empty one."""
         request = urllib.request.Request(
             f"{self.url}/moto-api/reset", json.dumps(account).encode(), {"Content-Type": "application/json"}
         )
@@ -82,7 +82,7 @@ class Server:
 
 
 class Account:
-    """An empty AWS account on a moto server, and the command lines that work on it from a copy of the project."""
+    """An empty AWS account on a moto server. Commands run on it from a copy of the project."""
 
     def __init__(self, project, folder, server, concurrency=1_000):
         self.folder, self.documents_folder = folder / "project", folder / "documents"
@@ -114,7 +114,7 @@ class Account:
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
 
     def client(self, service):
-        """Return a client of a service, made once: loading its description takes a tenth of a second."""
+        """Return a cached client of a service: loading the service's description takes a tenth of a second."""
         if service not in self.clients:
             self.clients[service] = boto3.client(service, endpoint_url=self.url, region_name=REGION)
         return self.clients[service]
@@ -136,7 +136,7 @@ class Account:
 
 @pytest.fixture(scope="session")
 def moto_server():
-    """A moto server for all tests: its first calls take three seconds, to load the services."""
+    """One moto server for all tests, as its first calls take three seconds to load the services."""
     server = Server()
     yield server
     server.close()
@@ -144,5 +144,5 @@ def moto_server():
 
 @pytest.fixture
 def open_account(project, tmp_path, moto_server):
-    """Make the account of a test."""
+    """Return a function that makes the account of a test."""
     return lambda **options: Account(project, tmp_path, moto_server, **options)

@@ -1,4 +1,4 @@
-"""The deployer's story against a moto server on this machine, as a deployer would see it: ``make deploy-demo``."""
+"""``make deploy-demo``: runs the deployer's commands on a moto server, and shows what a deployer would see."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def main():
         server = Server()
         try:
             account = Account(source, Path(folder), server)
-            print(f"A moto server stands in for AWS: {account.url}\n")
+            print(f"A moto server replaces AWS: {account.url}\n")
             for title, *arguments in STORY:
                 print(f"# {title}\n$ python -m deploy {' '.join(arguments)}", flush=True)
                 done = subprocess.run(

@@ -1,11 +1,11 @@
-"""A moto server for the real command line: ``python -m tests.deploy.moto_server``; prints its URL.
+"""``python -m tests.deploy.moto_server``: a moto server for the real command line. It prints its URL.
 
-A POST to /moto-api/reset empties its account; the body names the folder DOCUMENTS and the account's concurrency.
+A POST to /moto-api/reset empties the account. The body names the folder DOCUMENTS and the account's concurrency.
 
-moto reads OpenAPI 3 only and wants a description and complete mocks, where Chalice sends Swagger 2: each document is
-completed before moto reads it, and written to the folder DOCUMENTS as it was sent. It knows no IoT authorizers and no protocol of
-an IoT endpoint, no log format of a
-function, forgets a stage's settings when it is deployed again, and cannot take a stage with throttles out of a usage plan.
+Chalice sends Swagger 2, but moto reads only OpenAPI 3 with a description and complete mocks. So this server completes
+each document before moto reads it, and writes it to the folder DOCUMENTS as Chalice sent it. It also adds what moto
+lacks: IoT authorizers, the protocol of an IoT endpoint, and the log format of a function. It keeps a stage's settings
+when the stage is deployed again, and can remove a stage with throttles from a usage plan.
 """
 
 import json

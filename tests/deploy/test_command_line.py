@@ -1,4 +1,4 @@
-"""``python -m deploy``: each command takes its own options, says what it does, and is in docs/deploy.md."""
+"""``python -m deploy``: each command has its own options, describes itself, and is in docs/deploy.md."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The bill: what measured.json says is what is counted here, and the aims hold."""
+"""The bill: these tests count the figures of measured.json again, and check that the aims hold."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def batch(count, start_ms):
 
 @pytest.fixture
 def measure(clock, dynamo, monkeypatch):
-    """Count units, bytes stored and bytes logged of a call."""
+    """Return the units, the stored bytes and the logged bytes of a call."""
 
     def do(call, **more):
         lines = []
@@ -48,7 +48,7 @@ def measure(clock, dynamo, monkeypatch):
 
 
 def logged_bytes(line):
-    """Return the size of a line as on AWS, where a request's id is a UUID, whatever time it took here."""
+    """Return the size of a line as on AWS, where a request's id is a UUID, with a fixed duration."""
     line = re.sub(r'"ms":[\d.]+', '"ms":10.00', line).replace('"request_id":"test"', f'"request_id":"{"0" * 36}"')
     return len(line.encode())
 

@@ -1,4 +1,4 @@
-"""The deployer's commands with the real ``chalice`` against a moto server: up, again, drift, kill, upgrade, down."""
+"""The deployer's commands with the real ``chalice`` on a moto server: up, up again, drift, kill, upgrade, down."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def account(open_account):
 
 
 def put_profile(account, plan, profile="0123456789abcdef01234567"):
-    """Write a profile, or with None remove it, as the service of a later day would."""
+    """Write a profile as the service would, or remove it if ``plan`` is None."""
     client = account.client("dynamodb")
     rows = [
         ("profiles", f"profile#{profile}", "{}"),
@@ -211,7 +211,7 @@ def test_key_is_made_moved_and_removed_with_the_profile(account):
 
 
 def older(account):
-    """Make the project's copy one of an earlier day: no housekeeping, fewer alarms, other figures."""
+    """Turn the project's copy into an older version: no housekeeping, fewer alarms, other figures."""
     account.edit(
         "deploy/spec.py",
         ('    "housekeeping": Function("housekeeping", 512, 300, None),\n', ""),
@@ -249,7 +249,7 @@ def handlers(account):
 
 
 def test_up_moves_the_handlers_of_functions_whose_modules_moved(account):
-    """Release 0.1.0 had its functions elsewhere, and Chalice itself never changes a handler."""
+    """Release 0.1.0 had its functions in other modules, and Chalice itself never changes a handler."""
     account.run("up")
     wanted = handlers(account)
     assert wanted["decant-dev-iot-ingest"] == "chalicelib.functions.iot_ingest.store"
@@ -332,7 +332,7 @@ def test_two_stages_in_one_account_do_not_meet(account, project):
     table = account.client("dynamodb").describe_table(TableName="decant-prod-segments")["Table"]
     assert table["DeletionProtectionEnabled"] is True
     shutil.rmtree(account.folder / ".chalice")
-    copy(project, account.folder)  # a fresh clone: neither the record nor the configuration of stage prod
+    copy(project, account.folder)  # a fresh clone has neither the record nor the configuration of stage prod
     account.run("down", "--stage", "prod", "--data")
     left = inventory(account)
     assert not [name for name in left["functions"] + left["roles"] + left["tables"] if "prod" in name]

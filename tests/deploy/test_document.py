@@ -1,4 +1,4 @@
-"""The API document as ``chalice`` makes it: authorizer, API keys, the gateway's own answers, preflights."""
+"""The API document that ``chalice`` makes: authorizer, API keys, the gateway's own answers, preflights."""
 
 import json
 import shutil

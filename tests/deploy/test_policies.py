@@ -1,4 +1,4 @@
-"""Least privilege, both ways: what the functions do is what their policies allow, no more and no less."""
+"""Least privilege: the policies allow every call that the functions make, and no other."""
 
 import json
 import re
@@ -33,7 +33,7 @@ OF_LAMBDA = {
     "counters": {(action, "decant-dev-segments/stream/*") for action in spec.STREAM_ACTIONS},
     "housekeeping": {("sqs:SendMessage", "decant-dev-failures")},
 }
-"""What Lambda itself does with a function's role, beside its log."""
+"""What Lambda itself does with a function's role, besides writing its log."""
 
 
 ACTION = {
@@ -44,7 +44,7 @@ ACTION = {
 
 @pytest.fixture
 def sessions(monkeypatch):
-    """IoT Core's data plane: moto knows Publish, and here is DeleteConnection."""
+    """IoT Core's data plane with DeleteConnection, which moto lacks."""
     ended = []
     send = mqtt.IotCore.__init__
 
@@ -68,7 +68,7 @@ def sessions(monkeypatch):
 
 @pytest.fixture
 def seen(clock, dynamo, records, sessions):  # noqa: F811
-    """Everything that the functions do in a day's work."""
+    """Run everything that the functions do."""
     boto3.client("ssm").put_parameter(
         Name=settings.current().secret_parameter, Type="SecureString", Value="s", Overwrite=True
     )

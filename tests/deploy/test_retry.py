@@ -1,4 +1,4 @@
-"""Messages that failed, delivered again: three kinds of text, each stored once or left where it is."""
+"""Delivers failed messages again. Of the three kinds, each is stored once or stays in its queue."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ OTHERS = f"device/{'0' * 24}/data/post"
 
 
 class Functions:
-    """Stands for Lambda: calls the real function as Invoke does."""
+    """Replaces Lambda: calls the real function as Invoke does."""
 
     def invoke(self, FunctionName, Payload):
         assert FunctionName == "decant-dev-iot-ingest"
@@ -36,7 +36,7 @@ class Functions:
 
 @pytest.fixture
 def cloud(connected, letters):  # noqa: F811
-    """A deployment with two queues; ``queue.put`` fills the one of failures."""
+    """A deployment with two queues. ``queue.put`` adds to the queue of failures."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="decant-dev-failures")["QueueUrl"]
     made = Cloud(boto3.Session(), "dev", {"lambda": Functions(), "sqs": sqs})

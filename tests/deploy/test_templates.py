@@ -1,4 +1,4 @@
-"""The templates say what ``up`` makes, and pass the checkers of CloudFormation and Terraform."""
+"""The templates describe what ``up`` makes, and pass the checks of CloudFormation and Terraform."""
 
 import json
 import os
@@ -29,18 +29,18 @@ NAMED = {
     "alarm": ("AWS::CloudWatch::Alarm", "AlarmName", "aws_cloudwatch_metric_alarm", "alarm_name"),
     "logging": ("AWS::Serverless::Function", "FunctionName", "aws_lambda_function", "function_name"),
 }  # fmt: skip
-"""The parts that have a name of their own in the templates."""
+"""The parts that have their own name in the templates."""
 COUNTED = {
     "retries": ("AWS::Lambda::EventInvokeConfig", "aws_lambda_function_event_invoke_config"),
     "stream mapping": ("AWS::Lambda::EventSourceMapping", "aws_lambda_event_source_mapping"),
 }
 OF_CHALICE = 2
-"""Permissions that Chalice gives: to call the handler and the authorizer of the API."""
+"""Permissions that Chalice grants: to call the handler and the authorizer of the API."""
 
 
 @pytest.fixture
 def parts(dynamodb):
-    """Everything that ``up`` makes in stage dev, as kind to parts."""
+    """Everything that ``up`` makes in stage dev: its parts by kind."""
     cloud = Cloud(boto3.Session(region_name="us-east-1"), "dev")
     found = {}
     for part in [*parts_before_functions(cloud), *parts_after_functions(cloud, "api-id")]:

@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: the folders that it names, and the keys that it quotes."""
+"""docs/architecture.md names the folders that exist, and quotes the keys of the code."""
 
 import re
 from pathlib import Path

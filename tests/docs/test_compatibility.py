@@ -1,4 +1,4 @@
-"""docs/compatibility.md says what is there: no more, no less."""
+"""docs/compatibility.md lists all routes that exist, and no others."""
 
 import re
 from pathlib import Path

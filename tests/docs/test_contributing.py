@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md, the hooks and the workflow name is there, and the scan for secrets finds keys."""
+"""CONTRIBUTING.md, the hooks and the workflow name things that exist, and the scan for secrets finds keys."""
 
 import importlib.util
 import os
@@ -11,16 +11,16 @@ import yaml
 from tests.program import ROOT
 
 OUTSIDE = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "GIT_"))}
-"""The environment without what make and git pass on to the commands that they run."""
+"""The environment without the variables that make and git set for the commands that they run."""
 PAGES = {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {ROOT / "CHANGELOG.md"}
-"""The changelog also names commands that are gone."""
+"""The pages whose commands must exist. The changelog also names commands that do not exist any more."""
 SCAN = ROOT / ".ci/secrets"
 KEY_ID = "AKIA" + "IOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
 
 
 def make(*arguments, **environment):
-    """Return the commands that make would run, with the virtual environment as it is."""
+    """Return the commands that make would run with the existing virtual environment."""
     done = subprocess.run(
         ["make", "--dry-run", "--assume-old=.venv/.dev", "--assume-old=.venv/.embedded", *arguments],
         cwd=ROOT, env=OUTSIDE | environment, capture_output=True, text=True, check=True,

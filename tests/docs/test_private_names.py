@@ -18,7 +18,7 @@ SOURCES += [path for part in ("chalicelib", "embedded", "deploy", "tests") for p
 
 
 def exists(name):
-    """Tell whether a dotted name is there, be it set by a constructor, or a text after a colon in the source."""
+    """Return whether a dotted name exists; attributes set on ``self`` count. After a colon: a text of the source."""
     path, _, text = name.partition(":")
     parts = path.split(".")
     owner, at = importlib.import_module(parts[0]), 1

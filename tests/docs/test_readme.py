@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/mqtt.md run and print what the pages say; figures and links hold."""
+"""The commands of README.md and docs/mqtt.md print what the pages say, and the figures and links are right."""
 
 import os
 import re
@@ -20,7 +20,7 @@ STEPS = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 
 
 def plain(text, url="http://127.0.0.1:8000", mqtt_port=1883):
-    """Replace what differs from run to run."""
+    """Replace the parts that differ from run to run."""
     text = text.replace(url, "URL")
     text = re.sub(rf"(127\.0\.0\.1(?: -p |:)){mqtt_port}\b", r"\1MQTT", text)
     text = re.sub(r'"time":"20[^"]+"', '"time":"TIME"', text) if "mqtt_topic" in text else text

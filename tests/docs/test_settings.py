@@ -1,4 +1,4 @@
-"""docs/settings.md is what the settings say, and no variable is read behind its back."""
+"""docs/settings.md lists all settings, and the code reads no other variable."""
 
 import re
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""The event stream over real HTTP: who may listen, to what, and what is heard."""
+"""The event stream over real HTTP: who may listen to which channel, and which events arrive."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from tests.mqtt.client import Client
 
 
 class Stream:
-    """A listener that reads events line by line."""
+    """A listener, which reads events line by line."""
 
     def __init__(self, program, channels, token, name="channels"):
         self._link = http.client.HTTPConnection(urlsplit(program.url).netloc, timeout=15)

@@ -1,4 +1,4 @@
-"""The part that stands in for API Gateway: routing, limits, preflight, HEAD, bytes."""
+"""The embedded mode's API Gateway: routing, limits, preflight, HEAD, bytes."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The whole program as a process of its own: first start, second start, clean stop, kill, two tenants at once."""
+"""The complete program as a process: first start, second start, clean stop, kill, two tenants at once."""
 
 import http.client
 import json
@@ -78,14 +78,14 @@ def test_second_process_on_a_data_directory_is_refused(start):
         ({"DECANT_DATA_DIR": "/proc/none"}, "Cannot start"),
     ],
 )
-def test_bad_settings_are_told_and_end_it(start, environment, text):
+def test_bad_settings_are_reported_and_end_the_process(start, environment, text):
     program = start(**environment)
     assert program.process.wait(timeout=30) == 1
     error = program.process.stderr.read()
     assert text in error and "Traceback" not in error
 
 
-def test_port_in_use_is_told(start, tmp_path):
+def test_port_in_use_is_reported(start, tmp_path):
     first = start()
     port = first.url.rpartition(":")[2]
     second = start(DECANT_HTTP_PORT=port, DECANT_DATA_DIR=str(tmp_path / "other"))
@@ -131,7 +131,7 @@ def test_two_tenants_at_once_never_see_each_other(start):
 
 
 def test_killed_again_and_again_keeps_every_acknowledged_point_once(start):
-    """10,000 points in requests of 1 to 40, over kills and restarts; what went unanswered is sent again."""
+    """10,000 points in requests of 1 to 40, with kills and restarts. Requests without an answer are sent again."""
     program = start()
     total, kills, sent = 10_000, 5, 0
     while sent < total:

@@ -1,4 +1,4 @@
-"""A function that is about to be cut off answers in time, and says what it did."""
+"""A function that Lambda is about to cut off answers in time, and says what it did."""
 
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ def world(clock, dynamo):
 
 @pytest.fixture
 def limited(monkeypatch, clock):
-    """Give each request this much time, of which every call of DynamoDB takes half a second."""
+    """Limit the time of each request. Every call of DynamoDB takes half a second of it."""
 
     def give(seconds):
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
@@ -48,7 +48,7 @@ def test_long_request_stops_with_counts_and_its_repetition_completes(world, limi
     assert world.read(query="count", start_date=HOUR_START - 19 * keys.HOUR_MS) == 21
 
 
-def test_emptying_stops_in_time_and_goes_on(world, limited):
+def test_emptying_stops_in_time_and_a_retry_resumes(world, limited):
     world.send(*[point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(200)])
     with limited(5):
         answer = world.admin.post(f"/device/{world.device}/empty")
@@ -67,7 +67,7 @@ def test_reading_stops_in_time(world, limited, clock):
     assert clock.elapsed_s - before_s < 3.1
 
 
-def test_housekeeping_that_has_no_time_left_raises_and_goes_on_the_next_time(world, clock):
+def test_housekeeping_without_time_left_raises_and_the_next_run_resumes(world, clock):
     world.send(*[point("a", hour, time=HOUR_START - hour * keys.HOUR_MS) for hour in range(60)])
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 3_200)
     with unprocessed(10**9, keep=0):

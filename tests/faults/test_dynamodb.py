@@ -1,4 +1,4 @@
-"""What DynamoDB does on a bad day: throttles, 5xx, garbage, lost answers, unprocessed items, a process killed half-way."""
+"""Faults of DynamoDB: throttles, 5xx, garbage, lost answers, unprocessed items, and a process killed half-way."""
 
 import json
 import random
@@ -121,7 +121,7 @@ def test_answer_lost_after_the_write_then_repeated_is_stored_once(world):
     assert world.read(query="count") == 26
 
 
-def test_answer_lost_without_times_is_told_by_the_idempotency_key(world, slept):
+def test_answer_lost_without_times_is_recognised_by_the_idempotency_key(world, slept):
     key = {"idempotency-key": "once"}
     world.send(point("b", 0))
     for lost in (1, 2, 0):

@@ -1,4 +1,4 @@
-"""Two writers of one thing at once, and two requests that meet in one key."""
+"""Two concurrent writers of one thing, and two requests with the same key."""
 
 import pytest
 
@@ -13,7 +13,7 @@ HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
 @pytest.fixture
 def rival(world, monkeypatch):
-    """Runs something else right before a write under a version condition, a number of times."""
+    """Return a function that installs a rival: ``act`` runs before each of the next ``times`` calls of ``method``."""
 
     def install(method, times, act):
         current, left = store.current(), [times]
@@ -105,7 +105,7 @@ def test_directory_widened_by_two_at_once_names_both(world, rival):
 
 
 def squat(world, key, suffixes):
-    """Put requests of others in the way: at the key and at what follows it."""
+    """Put segments of other requests at the key and at the keys that follow."""
     taken = segments.decode(store.current().get_segment(world.device, key))
     world.admin.post(f"/device/{world.device}/empty")
     for step in range(suffixes):
@@ -114,7 +114,7 @@ def squat(world, key, suffixes):
         store.current().put_segments([segments.encode(taken)], profile=world.profile, now_ms=NOW_MS)
 
 
-def test_requests_that_meet_in_a_key_are_both_kept_and_still_told_apart(world):
+def test_requests_with_the_same_key_are_both_kept_and_a_retry_is_recognised(world):
     points = [point("a", 1, time=HOUR_START), point("a", 2, time=HOUR_START + keys.HOUR_MS)]
     world.send(*points)
     (found,) = world.read(qty=1)

@@ -1,4 +1,4 @@
-"""What SQLite does on a bad day: a full disk, a COMMIT that fails, and group commit through both."""
+"""Faults of SQLite: a full disk and a failing COMMIT, with and without group commit."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def big(number):
 
 
 def break_commit(store):
-    """Make each COMMIT of a transaction that stores a segment fail, by a constraint that is checked only then."""
+    """Make every COMMIT of a transaction with a segment fail, by a constraint that SQLite checks only at COMMIT."""
     store._db.executescript(
         "PRAGMA foreign_keys=ON; CREATE TABLE parent (id INTEGER PRIMARY KEY);"
         "CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
@@ -88,7 +88,7 @@ def test_programming_error_inside_a_write_undoes_it(sqlite):
 
 
 def turn(sqlite, *requests):
-    """Answer requests that arrive in one turn of the loop, with group commit."""
+    """Answer requests of one turn of the loop, with group commit."""
 
     async def run():
         gateway = Gateway(app, list(app.routes), GroupCommit(sqlite))

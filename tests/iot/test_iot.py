@@ -1,4 +1,4 @@
-"""The functions behind IoT Core, over both stores: who may connect, what is stored, what becomes of the rest."""
+"""The functions behind IoT Core, on both stores: who may connect, what is stored, and what is a dead letter."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ SHARED = "tago/data/post"
 
 @pytest.fixture
 def letters(dynamodb, clean_process, configure):
-    """The dead-letter queue: returns what came in."""
+    """The dead-letter queue, as a function that returns its messages."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="decant-dead-letters")["QueueUrl"]
     dead_letters.use(None)
@@ -110,7 +110,7 @@ def test_policy_follows_the_tokens_permission(world, permission, publishes, rece
     assert may(answer, "iot:Receive", f"{base}:topic/device/{world.device}/down") is receives
 
 
-def test_whoever_is_not_a_device_is_refused(world):
+def test_client_without_a_device_token_is_refused(world):
     refused = {"isAuthenticated": False}
     for password in ("", "x", "00000000-0000-4000-8000-000000000000", world.profile_token, world.token + "\n"):
         assert connect(password) == refused

@@ -1,8 +1,8 @@
-"""What tests share.
+"""The tools that tests share.
 
 api: calls the app with API Gateway events and reads its answers.
 asgi: calls an ASGI application with one request.
-billing: counts DynamoDB calls and the units they are billed as.
+billing: counts DynamoDB calls and their billed units.
 clock: replaces the clock by one that a test moves.
 faults: lets DynamoDB refuse, time out, lose answers, or end the process.
 policies: checks every AWS call of a function against the function's policy.

@@ -76,7 +76,7 @@ class Api:
     """Calls the real app with the events that API Gateway sends; over DynamoDB, the authorizer runs first.
 
     Args:
-        token: the caller's.
+        token: the token of the caller.
         context: the authorizer context to send; if None, the authorizer makes it.
     """
 

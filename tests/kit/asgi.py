@@ -4,7 +4,7 @@ from tests.kit.api import Answer
 
 
 async def asgi(gateway, method, path, headers=None, body=b"", state="open", query=b""):
-    """Call an ASGI application with one request; in the state ``closed`` the client disconnects before the answer."""
+    """Call an ASGI application with one request. In the state ``closed``, the client disconnects before the answer."""
     sent = []
     messages = [
         {"type": "http.request", "body": body[at : at + 65_536], "more_body": True}

@@ -1,4 +1,4 @@
-"""Counts DynamoDB calls, and the units and bytes they are billed as."""
+"""Counts DynamoDB calls, and their billed units and bytes."""
 
 import contextlib
 from collections import Counter

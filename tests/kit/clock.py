@@ -19,7 +19,7 @@ class Clock:
         self.elapsed_s += seconds
 
     def install(self, monkeypatch):
-        """Let the app read the time from this clock."""
+        """Make the app read the time from this clock."""
         monkeypatch.setattr(clock, "now_us", lambda: self.now_ms * 1000)
         monkeypatch.setattr(clock, "monotonic_s", lambda: self.elapsed_s)
         return self

@@ -18,7 +18,7 @@ def client():
 
 @contextlib.contextmanager
 def hook(event, handler, first=False):
-    """Register a botocore handler for the length of the block."""
+    """Register a botocore handler for the duration of the block."""
     events = client().meta.events
     (events.register_first if first else events.register)(event, handler)
     try:
@@ -28,7 +28,7 @@ def hook(event, handler, first=False):
 
 
 def count_hooks():
-    """Return the number of handlers on the client; a test that ends with more has left a fault behind."""
+    """Return the number of handlers on the client. If a test ends with more, it did not remove a fault."""
 
     def count(node):
         own = sum(map(len, node["values"] or ()))
@@ -38,7 +38,7 @@ def count_hooks():
 
 
 def response(request, status, body):
-    """Return an HTTP response to give in DynamoDB's place."""
+    """Return an HTTP response, to be used instead of DynamoDB's."""
 
     class Raw:
         def stream(self, *_args, **_kwargs):
@@ -50,9 +50,9 @@ def response(request, status, body):
 
 @contextlib.contextmanager
 def intercepted(operation, answer):
-    """Answer each request of an operation by ``answer(request)`` before moto sees it; None lets moto answer.
+    """Answer each request of an operation with ``answer(request)`` instead of moto. If it returns None, moto answers.
 
-    botocore calls every handler of before-send, even if an earlier one has answered, so moto is switched off meanwhile.
+    botocore calls every handler of before-send, even if an earlier one has answered, so moto is off meanwhile.
     """
     events, event = client().meta.events, f"before-send.dynamodb.{operation}"
 
@@ -129,12 +129,12 @@ def unprocessed(rounds, keep=1):
 
 
 class Killed(BaseException):
-    """The process was killed; a BaseException, so that no handler of the app can catch it."""
+    """The process was killed. It is a BaseException, so that no handler of the app can catch it."""
 
 
 @contextlib.contextmanager
 def killed_after(operation, calls):
-    """Raise Killed instead of making an operation's call number ``calls`` + 1, and every later one."""
+    """Let the first ``calls`` calls of an operation pass, and raise Killed instead of each later one."""
     left = [calls]
 
     def kill(**_):

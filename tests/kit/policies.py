@@ -53,9 +53,9 @@ def allowed(function):
 
 
 def record(params, model, **_):
-    """Note each AWS call of a function, and a violation if its policy does not allow it.
+    """Record an AWS call of a function, and a violation if the function's policy does not allow the call.
 
-    A botocore handler of before-parameter-build; conftest registers it for all clients.
+    It is a botocore handler of before-parameter-build. conftest registers it for all clients.
     """
     if not FUNCTIONS:
         return
@@ -76,14 +76,14 @@ def record(params, model, **_):
 
 
 def take_violations():
-    """Forget the violations and return them as text, one a line; empty if there are none."""
+    """Clear the violations, and return them as text with one a line. The text is empty if there are none."""
     text = "\n".join(map(str, FORBIDDEN))
     FORBIDDEN.clear()
     return text
 
 
 def _resource(service, params):
-    """Return the resource of a call, as its policy names it."""
+    """Return the resource of a call, as policies name it."""
     if service == "iot-data":
         return "topic/device/*" if params.get("topic", "").startswith("device/") else "client/*"
     if service == "sqs":

@@ -1,4 +1,4 @@
-"""Lets moto answer DynamoDB calls faster, with the same answers.
+"""Makes moto answer DynamoDB calls faster, with the same answers.
 
 For each attribute of an answer, moto tries the names under which an object of its own could hold it, and for each request
 it lists the methods of its response class. DynamoDB's answers are plain dicts with the names of the API, and a class
@@ -24,7 +24,7 @@ _search = ResponseSerializer.get_value
 
 
 def _value_of(serializer, container, key, shape):
-    """Return an attribute of an answer: of DynamoDB's by its name, of others' as moto finds it."""
+    """Return an attribute of an answer: by its name if the answer is DynamoDB's, else as moto does."""
     if type(container) is dict and serializer.operation_model.service_model.service_name == "dynamodb":
         return container.get(key)
     return _search(serializer, container, key, shape)

@@ -9,7 +9,7 @@ KEY_NAMES = ("device", "key", "owner", "name")
 
 
 def be_strict(params, model, **_):
-    """Refuse a call that DynamoDB would refuse. A botocore handler of before-parameter-build."""
+    """Refuse a call that DynamoDB would refuse. It is a botocore handler of before-parameter-build."""
     if model.name == "BatchWriteItem":
         for table, requests in params["RequestItems"].items():
             keys = [json.dumps(_key(request), sort_keys=True, default=str) for request in requests]
@@ -48,5 +48,5 @@ def _check_item(item, operation, is_key=False):
 
 
 def _invalid(message, operation):
-    """Return DynamoDB's error for a call that is not valid."""
+    """Return DynamoDB's error for an invalid call."""
     return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)

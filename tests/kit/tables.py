@@ -12,7 +12,7 @@ def create_tables():
 
 
 def empty_tables():
-    """Remove every item. moto sorts a whole table for each query, so items that a test left would slow down the next."""
+    """Remove every item. moto sorts the whole table for each query, so leftover items would slow down later tests."""
     for account in dynamodb_backends.values():
         for region in account.values():
             for table in region.tables.values():

@@ -1,4 +1,4 @@
-"""Makes a profile with a device and a caller for each, points to send, and the hosts around the app."""
+"""Makes a profile with a device, a caller for each of the two, points to send, and replacements for hosts."""
 
 from typing import Any
 
@@ -53,21 +53,21 @@ def values(points):
 
 
 def count_stream(world, points_in, records):
-    """Add these counts to a device's counters, as the stream's function does."""
+    """Add to a device's counters, as the stream's function does."""
     added = Delta(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
     assert add(added) is None
 
 
 class Recorder:
-    """An MQTT host that notes what it is asked to do."""
+    """An MQTT host that records its calls."""
 
     def __init__(self):
         self.published, self.ended = [], []
 
     def publish(self, **message):
-        """Note a message to publish."""
+        """Record a message to publish."""
         self.published.append(message)
 
     def disconnect(self, *, client_id):
-        """Note a session to end."""
+        """Record a session to end."""
         self.ended.append(client_id)

@@ -1,4 +1,4 @@
-"""A paho client that tests can wait for, and one that speaks raw bytes."""
+"""A paho client whose events tests can wait for, and a client that sends raw bytes."""
 
 import queue
 import socket
@@ -13,7 +13,7 @@ WAIT_S = 10
 
 
 class Client:
-    """A connected paho client; ``code`` tells how CONNACK answered."""
+    """A connected paho client. ``code`` is the code of CONNACK."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Client:
         return found.topic, found.payload
 
     def nothing_more(self):
-        """Tell that nothing was delivered up to now: a message of its own comes back first."""
+        """Check that no message was delivered so far: the client publishes one, which comes back first."""
         marker = f"marker-{id(self)}"
         self.subscribe(marker)
         self.publish(marker, b"")
@@ -100,7 +100,7 @@ class Client:
         self.paho.loop_stop()
 
     def vanish(self):
-        """Lose the connection without a word. The shutdown comes first: it wakes paho's loop, which would sleep a second."""
+        """Close the connection without DISCONNECT. The shutdown wakes paho's loop, which would sleep a second."""
         connection = self.paho.socket()
         connection.shutdown(socket.SHUT_RDWR)
         self.paho.loop_stop()
@@ -108,7 +108,7 @@ class Client:
 
 
 class Raw:
-    """A socket; bytes go out and come in as they are."""
+    """A socket that sends and receives raw bytes."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
@@ -127,7 +127,7 @@ class Raw:
         return found
 
     def is_closed(self):
-        """Wait until the broker has closed it."""
+        """Wait until the broker has closed the connection."""
         try:
             while self.socket.recv(4_096):
                 pass

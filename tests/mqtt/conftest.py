@@ -17,7 +17,7 @@ def program(tmp_path_factory):
 
 
 class Device:
-    """A device of its own, with the calls that tests need."""
+    """A new device, with the calls that tests need."""
 
     def __init__(self, program, **fields):
         self.program = program

@@ -1,4 +1,4 @@
-"""The broker of the embedded mode, by paho clients of all three versions over real sockets."""
+"""The broker of the embedded mode, with paho clients of all three versions over real sockets."""
 
 import json
 import shutil
@@ -206,7 +206,7 @@ def test_message_that_comes_again_is_stored_once(device, raw):
     assert link.send(again + again).read(8) == b"\x40\x02\x00\x07" * 2
     assert device.values() == [1]
     timed = _text(STORED) + b"\x00\x09" + numbered(2, time="2026-11-01T00:00:00Z").encode()
-    for _ in range(2):  # a new connection, as after a crash: the broker has forgotten the packet id
+    for _ in range(2):  # a new connection, as after a crash: the broker does not know the packet id any more
         other = raw().send(connect_bytes + bytes((0x3A, len(timed))) + timed)
         assert other.read(8) == b"\x20\x02\x00\x00\x40\x02\x00\x09"
         other.close()
@@ -283,7 +283,7 @@ def test_downlink_reaches_that_devices_subscribers_only(program, new_device, con
 
 
 def test_slow_minute_holds_the_ack_back_and_loses_nothing(device, connect):
-    """Many at once, each acknowledged, each there."""
+    """Many messages at once: each is acknowledged and stored."""
     clients = [connect(device.token, f"c{number}") for number in range(8)]
     sent = [
         client.paho.publish(STORED, numbered(1_000 * index + number), 1)

@@ -1,4 +1,4 @@
-"""What a connection does on a bad day, in process with a clock that is moved: silence, malformed bytes, a store that fails."""
+"""Faults of a connection, in process with a clock that tests move: silence, malformed bytes, a failing store."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.mqtt.test_broker import STORED, _connect, _text
 
 
 class Transport:
-    """Takes what a connection writes."""
+    """Records what a connection writes."""
 
     def __init__(self):
         self.sent, self.is_closed, self.is_reading, self.unsent = b"", False, True, 0
@@ -47,7 +47,7 @@ class Transport:
 
 
 class Bench:
-    """A broker over SQLite, and clients of one device."""
+    """A broker on SQLite, and clients of one device."""
 
     def __init__(self, sqlite, loop):
         self.world = World()
@@ -70,7 +70,7 @@ class Bench:
 
 @pytest.fixture
 def run(sqlite):
-    """Run a test's coroutine on a loop, with a bench."""
+    """Return a function that runs a test's coroutine on a loop, with a bench."""
 
     def do(scenario):
         async def main():
@@ -91,7 +91,7 @@ def publish(number, packet_id=1, topic=STORED, qos=1, **fields):
 
 
 async def settled():
-    """Let the loop turn until what was written is committed, and told."""
+    """Run the loop until the writes are committed and the clients are notified."""
     for _ in range(12):
         await asyncio.sleep(0)
 

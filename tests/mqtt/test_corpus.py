@@ -1,4 +1,4 @@
-"""One corpus of messages gives the same points by the embedded broker and by the AWS functions over DynamoDB."""
+"""The embedded broker and the AWS functions on DynamoDB store the same points for one corpus of messages."""
 
 import json
 

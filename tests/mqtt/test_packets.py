@@ -1,4 +1,4 @@
-"""The packet codec: packets written out by hand from the two specifications, and any bytes at all."""
+"""The packet codec, with packets written by hand from the two specifications, and with random bytes."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from chalicelib.codec import topics
 from embedded.mqtt import answers, packets
 from embedded.mqtt.packets import Malformed, Message
 
-# MQTT 3.1.1, figure 3.6 and on: CONNECT with user name, password, will QoS 1, clean session, keep-alive 10.
+# MQTT 3.1.1, from figure 3.6 on: CONNECT with user name, password, will QoS 1, clean session, keep-alive 10.
 CONNECT_311 = bytes.fromhex(
     "0004 4d515454 04 ce 000a 0002 6964 0004 77696c6c 0003 627965 0005 546f6b656e 0002 7077".replace(" ", "")
 )

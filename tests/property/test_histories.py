@@ -1,4 +1,4 @@
-"""Whole histories of sends and repeats: any order gives the same answers, and faults lose and double nothing."""
+"""Random histories of sends and retries: any order gives the same answers; faults neither lose nor double points."""
 
 import contextlib
 import random
@@ -46,7 +46,7 @@ SLOW = settings(
 
 
 def answers(world):
-    """Answer every query, without what depends on the order of arrival: ids, and the order of equal times."""
+    """Return the answers to every query, without ids and the order of equal times, which depend on arrival."""
     found = []
     for query in QUERIES:
         result = world.read(**query)
@@ -78,7 +78,7 @@ def test_any_order_of_the_same_sends_gives_the_same_answers(clock, each_store, s
 
 @pytest.mark.parametrize("seed", range(10))
 def test_history_with_faults_keeps_what_was_acknowledged_once(clock, dynamo, monkeypatch, seed):
-    """Sends and repeats of three devices, a fault at every fifth; then all is read back."""
+    """Sends and retries of three devices, with a fault at every fifth. Then all points are read."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
     chance = random.Random(seed)
     worlds = [World() for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What each access pattern costs: calls and units on DynamoDB, statements on SQLite. docs/architecture.md states them."""
+"""The cost of each access pattern: calls and units on DynamoDB, statements on SQLite; see docs/architecture.md."""
 
 import pytest
 

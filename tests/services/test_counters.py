@@ -1,4 +1,4 @@
-"""Counters from the stream of the segments table: each change once, however it is delivered. Real stream records of moto's."""
+"""Counters from the stream of the table of segments: each change counts once. The records come from moto's stream."""
 
 import base64
 import random
@@ -22,7 +22,7 @@ HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 
 @pytest.fixture
 def records(dynamo):
-    """Everything that has happened to the table of segments since the test began, as Lambda hands it over."""
+    """All changes of the table of segments since the test began, as an event of Lambda."""
     arn = client().describe_table(TableName=SegmentModel.Meta.table_name)["Table"]["LatestStreamArn"]
     streams = boto3.client("dynamodbstreams", endpoint_url="https://streams.dynamodb.us-east-1.amazonaws.com")
 

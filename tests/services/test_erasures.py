@@ -1,4 +1,4 @@
-"""A deleted device: gone at once, and nothing of it is left in the end, wherever the work was cut short."""
+"""A deleted device is gone at once, and in the end nothing of it is left, wherever the work was interrupted."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_killed_anywhere_is_finished_by_the_next_run(clock, dynamo, operation, c
     assert world.device not in rows(dynamo)
 
 
-def test_store_that_fails_half_way_hides_the_device_and_the_next_run_goes_on(clock, dynamo, monkeypatch):
+def test_store_that_fails_half_way_hides_the_device_and_the_next_run_resumes(clock, dynamo, monkeypatch):
     monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
     dynamo._sleep = clock.advance
     world = World()

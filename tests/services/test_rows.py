@@ -1,6 +1,6 @@
-"""What a released version has written, every later one reads: rows and answers of each, kept in tests/rows.
+"""Every later version reads what a released version has written. tests/rows keeps the rows and answers of each release.
 
-``FREEZE=0.2.0 pytest tests/services/test_rows.py`` writes those of the present version, on its release.
+On a release, ``FREEZE=0.2.0 pytest tests/services/test_rows.py`` writes the rows and answers of the current version.
 """
 
 import base64
@@ -29,7 +29,7 @@ PATHS = (
 
 
 def fill():
-    """Make one of everything that a store keeps; return the tokens to read it by."""
+    """Store one object of each kind; return the tokens with which to read them."""
     world = World()
     world.send(*[point("many", number, unit="C", time=HOUR_START + number) for number in range(100)])
     world.send(point("exact", 0.1, time=HOUR_START - 5), point("place", True, location={"lat": 1, "lng": 2}, group="g"))
@@ -81,7 +81,7 @@ def rows_of_dynamodb():
 
 
 def freeze(sqlite, dynamo, use):
-    """Return rows and answers of the present version, on either store."""
+    """Return rows and answers of the current version, on either store."""
     found = {}
     for kind, backend in (("sqlite", sqlite), ("dynamodb", dynamo)):
         use(backend)

@@ -1,4 +1,4 @@
-"""The Store protocol, over both stores."""
+"""The Store protocol, on both stores."""
 
 import pytest
 

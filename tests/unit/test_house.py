@@ -1,4 +1,4 @@
-"""The rules of the house, read off the source: who may import whom, how expressions are made, what an import costs."""
+"""The rules of the source: which modules may import which, how expressions are made, and what an import loads."""
 
 import ast
 import json
@@ -28,10 +28,10 @@ FLOORS = (
     ("http",),
     ("routes",),
 )
-"""Modules and packages of chalicelib, the lowest floor first. A module imports from its own floor and from below."""
+"""Modules and packages of chalicelib, from the lowest floor up. A module imports from its own floor and from below."""
 WHOLE = ("codec", "schemas", "store", "services.usage", "services.points", "services.access", "services.devices",
          "services.accounts", "functions", "http", "routes")  # fmt: skip
-"""Packages all of whose modules are on the package's floor. A module elsewhere must be listed by its own name."""
+"""Packages whose modules are all on the package's floor. Other modules must be listed by their own name."""
 NEEDED = {
     "annotated_types",
     "app",
@@ -43,7 +43,7 @@ NEEDED = {
     "typing_extensions",
     "typing_inspection",
 }
-"""Every top-level module beside the standard library's that importing app.py may pull in."""
+"""Every top-level module that an import of app.py may load, besides the standard library."""
 UNNEEDED = {"asyncio", "boto3", "botocore", "fastapi", "multiprocessing", "pynamodb", "sqlite3", "unittest", "uvicorn"}
 
 
@@ -65,7 +65,7 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imports(path, is_at_start=False):
-    """Yield what a file imports, as ``module.name``; with ``is_at_start`` without what its functions import later."""
+    """Yield the imports of a file as ``module.name``; with ``is_at_start``, without those inside functions."""
     tree = ast.parse(path.read_text())
     for node in tree.body if is_at_start else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
