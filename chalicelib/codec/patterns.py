@@ -1,4 +1,4 @@
-"""Patterns in which ``*`` stands for anything."""
+"""Patterns in which ``*`` matches any text."""
 
 MAX_WILDCARDS = 10
 
