@@ -236,6 +236,11 @@ def describe() -> str:
     return f"{os.cpu_count()} cores of {model[1] if model else 'an unknown kind'}, Python {version}, {sys.platform}"
 
 
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"machine": describe(), **report}, default=asdict, indent=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--url", help="measure only this server, for example http://127.0.0.1:8000")
@@ -281,13 +286,7 @@ def main() -> None:
         loads_ms = {} if options.url or options.only else imports.measure()
         for name, milliseconds in loads_ms.items():
             print(f"{name}: loaded in {milliseconds:.0f} ms")
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        runs = {
-            name: {server_name: asdict(result) for server_name, result in by_server.items()}
-            for name, by_server in kept.items()
-        }
-        report = {"machine": describe(), "servers": about, "loads": runs, "imports_ms": loads_ms}
-        options.json.write_text(json.dumps(report, indent=1))
+        write_report(options.json, {"servers": about, "loads": kept, "imports_ms": loads_ms})
 
 
 if __name__ == "__main__":

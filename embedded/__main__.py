@@ -106,8 +106,8 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     try:
         mqtt_servers = await listeners.listen(mqtt_broker, options)
     except OSError as error:
-        text = f"MQTT on port {options.mqtt_port}: {error}; DECANT_MQTT_PORT names another"
-        print(f"Cannot start: {text}", file=sys.stderr)
+        text = f"Cannot start: MQTT on port {options.mqtt_port}: {error}; set DECANT_MQTT_PORT to use another port"
+        print(text, file=sys.stderr)
         return 1
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():

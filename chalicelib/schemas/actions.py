@@ -1,4 +1,4 @@
-"""Actions as clients send them, and what the list of actions can be asked.
+"""Actions as clients send them, and the parameters of the list of actions.
 
 Source: the official clients name the fields. No source says what a trigger of type mqtt_topic and an action of type
 insert_to_device hold; docs/decisions.md decides it.

@@ -1,6 +1,6 @@
 """Messages that clients publish to a device.
 
-Source: the official clients, each of which spells them in its own way.
+Source: the official clients. Each has its own spelling.
 """
 
 from typing import Annotated, NotRequired

@@ -44,7 +44,7 @@ def call(operation: str, **parameters: Any) -> dict[str, Any]:
 
 
 def refused(error: ClientError) -> dict[str, Any] | None:
-    """Return the existing item because of which a write was refused, or None if the refusal does not hold it."""
+    """Return the existing item that made DynamoDB refuse a write, or None if the refusal does not hold it."""
     response: dict[str, Any] = dict(error.response)
     return response.get("Item")
 

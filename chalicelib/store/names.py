@@ -50,22 +50,22 @@ COUNTERS = "counters#"
 
 
 def profile(profile_id: str) -> str:
-    """Return the key of a profile: the owner of what it has, and its name in the list of profiles."""
+    """Return the key of a profile. It is the owner of the profile's entities and the name in the list of profiles."""
     return f"profile#{profile_id}"
 
 
 def device(device_id: str) -> str:
-    """Return the key of a device: the owner of what it has, and its name below its profile."""
+    """Return the key of a device. It is the owner of the device's entities and the device's name below its profile."""
     return DEVICES + device_id
 
 
 def token(fingerprint: str) -> str:
-    """Return the key of a token: the owner of its caller, and its name below its device or profile."""
+    """Return the key of a token. It is the owner of the caller and the token's name below its device or profile."""
     return TOKENS + fingerprint
 
 
 def client(client_id: str) -> str:
-    """Return the key of an MQTT client id: the owner of its binding, and its name below its device."""
+    """Return the key of an MQTT client id. It is the owner of the binding and the id's name below its device."""
     return CLIENTS + client_id
 
 

@@ -86,7 +86,7 @@ class SqliteStore:
         """How many calls have written. The group commit compares it with an earlier number to notice further writes."""
         self.on_begin: Callable[[], None] = lambda: None
         self.has_begun = False
-        """Whether a transaction was opened that was neither committed nor undone here."""
+        """Whether this object has begun a transaction and neither committed nor undone it."""
         self._is_lost = False
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA page_size=8192")
@@ -122,7 +122,7 @@ class SqliteStore:
     def note_loss(self) -> None:
         """Note if SQLite undid the open transaction by itself, with the writes of other requests in it.
 
-        It does so if the disk is full, or fails, in any statement, one that only reads included.
+        SQLite does so in any statement, even in one that only reads, if the disk is full or fails.
         """
         if self.has_begun and not self._db.in_transaction:
             self._is_lost = True

@@ -196,7 +196,7 @@ def test_segment_that_would_not_fit_is_refused_before_any_write(world, monkeypat
 
 
 def test_put_that_meets_itself_after_a_lost_answer_is_no_conflict(world, monkeypatch):
-    """botocore sends a PutItem again whose answer was lost, and the second one meets the first."""
+    """If the answer of a PutItem is lost, botocore sends it again, and the second finds the item of the first."""
     once = dynamodb.call
 
     def twice(operation, **parameters):

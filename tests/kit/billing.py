@@ -7,7 +7,7 @@ from tests.kit.faults import hook
 
 
 class Calls(Counter[str]):
-    """How often each operation was called, and what that is billed as."""
+    """How often each operation was called, and the billed units."""
 
     def __init__(self):
         super().__init__()
@@ -15,12 +15,12 @@ class Calls(Counter[str]):
         """Units of 1 kB written and of 4 kB read."""
         self.stored_bytes = 0
         self.is_half = False
-        """Whether the present read is not consistent, which costs half."""
+        """Whether the current read is not consistent. Such a read costs half."""
 
 
 @contextlib.contextmanager
 def counting():
-    """Count DynamoDB calls, and the units and bytes that are billed."""
+    """Count DynamoDB calls, and the billed units and bytes."""
     calls = Calls()
 
     def before(params, model, **_):

@@ -1,11 +1,11 @@
-"""Messages to devices."""
+"""Publishes messages to devices."""
 
 from chalicelib.host import mqtt
 from chalicelib.schemas.publications import Publication
 from chalicelib.services.access import reach
 
 _MAX_QOS = 1
-"""IoT Core delivers no higher one, and neither does the embedded broker."""
+"""The highest QoS that IoT Core and the embedded broker deliver."""
 
 
 def publish(*, profile: str, sent: Publication) -> None:
