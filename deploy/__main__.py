@@ -10,6 +10,7 @@ import boto3
 import botocore.exceptions
 
 from deploy import commands, cost
+from deploy.names import stage_name
 from deploy.parts import Cloud
 
 Options = argparse.Namespace
@@ -94,7 +95,7 @@ def _add_stage_commands(parsers: Any) -> None:
         "It prints the files that changed. It does not call AWS.",
     )
     for parser in (up, down, check, diff, retry, config):
-        parser.add_argument("--stage", default="dev", help="the stage to work on; default: dev")
+        parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
 
 
 def _add_cost(parsers: Any) -> None:

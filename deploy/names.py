@@ -1,5 +1,7 @@
 """The names of a stage's parts in AWS."""
 
+import argparse
+import re
 from dataclasses import dataclass
 
 APP = "decant"
@@ -53,3 +55,16 @@ class Names:
 
     def _named(self, part: str) -> str:
         return f"{APP}-{self.stage}-{part}"
+
+
+def stage_name(text: str) -> str:
+    """Return the name of a stage, for argparse.
+
+    Names of parts are ``decant-<stage>-<part>``, so a stage with a hyphen could be taken for another stage's part.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not 1 to 20 lower-case letters and digits.
+    """
+    if not re.fullmatch(r"[a-z0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be 1 to 20 lower-case letters and digits")
+    return text

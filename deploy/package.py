@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chalicelib import routes
 from deploy import chalice, template, terraform
+from deploy.names import stage_name
 
 ZIP_BYTES = 30_000_000
 """The zip may not be larger: a Lambda with a larger zip starts more slowly."""
@@ -40,7 +41,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("build"), help="default: build")
-    parser.add_argument("--stage", default="dev", help="the stage to describe; default: dev")
+    parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to describe; default: dev")
     options = parser.parse_args()
     package(options.folder, options.stage)
     for path in ("deployment.zip", "sam.json", "terraform/chalice.tf.json"):

@@ -162,8 +162,10 @@ async def _flush_often(lines: list[str]) -> None:
 
 
 def _flush(lines: list[str]) -> None:
-    sys.stdout.write("".join(lines))
-    sys.stdout.flush()
+    """Write the lines. If nobody reads them any more, or the disk is full, they are dropped: serving matters more."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write("".join(lines))
+        sys.stdout.flush()
     lines.clear()
 
 

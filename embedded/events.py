@@ -106,7 +106,7 @@ class Events:
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _stream(queue, gone, send)
+            await _stream(queue, gone, send, lambda: _may_listen(query))
         finally:
             gone.cancel()
             self.count -= 1
@@ -117,15 +117,32 @@ class Events:
         return None
 
 
-async def _stream(queue: Queue, gone: "asyncio.Future[None]", send: Send) -> None:
+async def _stream(queue: Queue, gone: "asyncio.Future[None]", send: Send, may_listen: Callable[[], bool]) -> None:
+    """Send events, and a comment in every pause, until the client goes away or may not listen any more."""
+    loop = asyncio.get_running_loop()
     data: bytes | None = _PING
+    checked_s = loop.time()
     while data is not None and not gone.done():
         await send({"type": "http.response.body", "body": data, "more_body": True})
         try:
             data = await asyncio.wait_for(queue.get(), PING_S)
         except TimeoutError:
             data = _PING
+        if loop.time() - checked_s >= PING_S:
+            checked_s = loop.time()
+            data = data if may_listen() else None
     await send({"type": "http.response.body", "body": b""})
+
+
+def _may_listen(query: bytes) -> bool:
+    """Return whether the token still works and the devices still exist. A store that is down decides nothing."""
+    try:
+        _channels(query)
+    except errors.Unavailable:
+        return True
+    except errors.ApiError:
+        return False
+    return True
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -140,7 +157,10 @@ def _channels(query: bytes) -> list[str]:
         errors.Denied: no valid token, or another profile's device.
         errors.BadRequest: no channel, or an unknown one.
     """
-    parameters = parse_qs(query.decode("latin-1"), max_num_fields=50)
+    try:
+        parameters = parse_qs(query.decode("latin-1"), max_num_fields=MAX_CHANNELS + 1)
+    except ValueError:
+        raise errors.BadRequest("Error on Query String parameters: too many") from None
     caller = callers.resolve(text=parameters.get("token", [""])[-1])
     if caller is None or not caller.may("read"):
         raise errors.Denied

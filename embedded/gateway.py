@@ -74,7 +74,10 @@ class Gateway:
             answer = await self._events.listen(scope["query_string"], receive, send)
             if answer is None:
                 return
-        answer = answer or await self._answer(scope, receive)
+        try:
+            answer = answer or await self._answer(scope, receive)
+        except _Gone:
+            return
         if not await self._commits.wait():
             answer = _failed("The store could not keep this, try again", 503, {"Retry-After": "1"})
         content = answer["body"].encode()
@@ -83,6 +86,7 @@ class Gateway:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
     async def _answer(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+        """Return the answer. Raises _Gone: the client went away before it had sent all of its body."""
         refusal = _refuse_length(scope)
         if refusal is not None:
             return refusal
@@ -159,8 +163,16 @@ def _refuse_length(scope: Scope) -> dict[str, Any] | None:
     return None
 
 
+class _Gone(Exception):
+    """The client went away before it had sent all of its body."""
+
+
 async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
-    """Return the body, or None as soon as it proves too long."""
+    """Return the body, or None as soon as it proves too long.
+
+    Raises:
+        _Gone: a part of the body is missing, which might still look whole.
+    """
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
         return None
@@ -171,6 +183,8 @@ async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > settings.MAX_BODY_BYTES:
             return None
+    if message["type"] == "http.disconnect":
+        raise _Gone
     return body if len(body) <= settings.MAX_BODY_BYTES else None
 
 

@@ -80,7 +80,9 @@ def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
 def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
     if wanted is None:
         listed = tokens.list_all(owner=names.device(device) if device else names.profile(profile))
-        return str(listed[0]["token"]) if listed else "(none is left: make one with the profile token)"
+        usable = [token for token in listed if token["permission"] == "full" and callers.resolve(text=token["token"])]
+        usable.sort(key=lambda token: str(token["created_at"]))
+        return str(usable[0]["token"]) if usable else "(none is left: create one with the profile token)"
     caller = callers.resolve(text=wanted)
     if caller is None:
         created = tokens.create(

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+_MAX_PORT = 65_535
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
@@ -35,18 +37,31 @@ def load() -> EmbeddedSettings:
     """Read the environment.
 
     Raises:
-        ValueError: a port is not a number.
+        ValueError: a setting breaks a rule; the text names its variable.
     """
     defaults = EmbeddedSettings()
     return EmbeddedSettings(
         host=os.environ.get("DECANT_HOST") or defaults.host,
-        http_port=int(os.environ.get("DECANT_HTTP_PORT") or defaults.http_port),
-        mqtt_port=int(os.environ.get("DECANT_MQTT_PORT") or defaults.mqtt_port),
-        mqtts_port=int(os.environ.get("DECANT_MQTTS_PORT") or defaults.mqtts_port),
+        http_port=_port("DECANT_HTTP_PORT", defaults.http_port),
+        mqtt_port=_port("DECANT_MQTT_PORT", defaults.mqtt_port),
+        mqtts_port=_port("DECANT_MQTTS_PORT", defaults.mqtts_port),
         mqtt_cert=os.environ.get("DECANT_MQTT_CERT") or defaults.mqtt_cert,
         mqtt_key=os.environ.get("DECANT_MQTT_KEY") or defaults.mqtt_key,
         data_dir=Path(os.environ.get("DECANT_DATA_DIR") or defaults.data_dir),
         profile_token=os.environ.get("DECANT_PROFILE_TOKEN") or defaults.profile_token,
         device_token=os.environ.get("DECANT_DEVICE_TOKEN") or defaults.device_token,
-        synchronous=os.environ.get("DECANT_SYNCHRONOUS") or defaults.synchronous,
+        synchronous=_synchronous(os.environ.get("DECANT_SYNCHRONOUS") or defaults.synchronous),
     )
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
+        raise ValueError(f"{name} must be a port from 0 to {_MAX_PORT}, not {text!r}")
+    return int(text)
+
+
+def _synchronous(text: str) -> str:
+    if text.upper() not in ("FULL", "NORMAL"):
+        raise ValueError(f"DECANT_SYNCHRONOUS must be FULL or NORMAL, not {text!r}")
+    return text.upper()

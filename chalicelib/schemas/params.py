@@ -6,7 +6,7 @@ Source: TagoIO, "Configuration parameters", and the official clients.
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib.schemas.bodies import Body
@@ -19,7 +19,7 @@ class ParamIn(TypedDict, total=False):
 
     id: StrictStr
     key: Annotated[StrictStr, Field(min_length=1, max_length=100)]
-    value: StrictStr | StrictInt | float | StrictBool
+    value: StrictStr | StrictInt | FiniteFloat | StrictBool
     sent: StrictBool
 
 

@@ -92,10 +92,13 @@ class Store(Protocol):
         """Return the number of points in the segments with low <= key <= high."""
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
-        """Replace the segment if its version is one less than ``item.version``. Return whether it was replaced."""
+        """Replace the segment if its version is one less than ``item.version``. Return whether ``item`` is stored now.
+
+        If the very same item is there already, a try whose answer was lost may have put it.
+        """
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
-        """Delete the segment if it still has the version of ``item``. Return whether it was deleted."""
+        """Delete the segment if it still has the version of ``item``. Return whether it is gone now."""
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
         """Delete every segment with low <= key <= high, in batches; return how many points. A retry resumes."""

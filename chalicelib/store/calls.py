@@ -87,7 +87,11 @@ def query(
 
 
 def write_if_version(operation: str, model: type[Model], version: int, **what: Any) -> bool:
-    """Put or delete an item if the existing one has this version; return whether it had."""
+    """Put or delete an item if the existing one has this version; return whether it had.
+
+    botocore repeats a call whose answer was lost. If the first try was carried out, the second one meets its result:
+    the very item that it puts, or none where it deletes. That is success too.
+    """
     try:
         call(
             operation,
@@ -95,11 +99,25 @@ def write_if_version(operation: str, model: type[Model], version: int, **what: A
             ConditionExpression="#version = :version",
             ExpressionAttributeNames={"#version": "version"},
             ExpressionAttributeValues={":version": {"N": str(version)}},
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
             **what,
         )
-    except ClientError:
-        return False
+    except ClientError as error:
+        existing = refused(error)
+        return existing is None if operation == "DeleteItem" else _is_same(existing, what["Item"])
     return True
+
+
+def _is_same(existing: dict[str, Any] | None, item: dict[str, Any]) -> bool:
+    """Return whether a raw item has the attributes of the one to be put. Binary values come as bytes or wrapped."""
+    if existing is None or existing.keys() != item.keys():
+        return False
+    return all(_plain(existing[name]) == _plain(item[name]) for name in item)
+
+
+def _plain(attribute: dict[str, Any]) -> tuple[str, Any]:
+    ((kind, value),) = attribute.items()
+    return kind, bytes(value) if kind == "B" else value
 
 
 def write_batch(model: type[Model], requests: Sequence[dict[str, Any]], sleep: Callable[[float], None]) -> None:

@@ -159,7 +159,7 @@ class SqliteStore:
                     if db.execute(_INSERT, item).rowcount:
                         stored += item.points
                     else:
-                        conflicts[index] = self._existing(item)
+                        conflicts[index] = self._existing(item) or item
             except BaseException:
                 if len(items) > 1:
                     db.execute("ROLLBACK TO request")
@@ -170,12 +170,12 @@ class SqliteStore:
             self._counters.add(items[0].device, profile, stored, stored, now_ms)
         return conflicts
 
-    def _existing(self, item: Item) -> Item:
-        """Return the existing item with this key, even if it has expired: it occupies the key."""
+    def _existing(self, item: Item) -> Item | None:
+        """Return the item that has this key already, expired or not: the key is taken either way."""
         row = self._db.execute(
             f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
         ).fetchone()
-        return Item(*row)
+        return Item(*row) if row else None
 
     def get_segment(self, device: str, key: str) -> Item | None:
         """See Store."""
@@ -218,7 +218,7 @@ class SqliteStore:
                 (item.device, item.key, item.version - 1),
             ).fetchone()
             if old is None:
-                return False
+                return self._existing(item) == item
             db.execute(
                 "UPDATE segments SET body = ?, digest = ?, points = ?, version = ?, expires_at = ? "
                 "WHERE device = ? AND key = ?",
@@ -235,7 +235,7 @@ class SqliteStore:
                 (item.device, item.key, item.version),
             ).fetchone()
             if row is None:
-                return False
+                return self._existing(item) is None
             self._counters.add(item.device, profile, 0, -row[0])
         return True
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib import errors
+from chalicelib.host import clock
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import MAX_PERSIST_S, Broker
@@ -244,7 +245,10 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def check(self, now_s: float) -> None:
-        """End the connection of a client that has been silent for too long; see Client."""
+        """End the connection of a client that has been silent for too long, or whose token has expired; see Client."""
+        expires_ms = self._who.expires_ms if self._who is not None else None
+        if expires_ms is not None and expires_ms <= clock.now_ms():
+            self.close(packets.ADMINISTRATIVE)
         if now_s - self._heard_s > self._silence_s and self._held is None:
             self._broker.refuse("silent for too long")
             self.close(packets.KEEP_ALIVE_TIMEOUT)

@@ -1,6 +1,7 @@
 """/device: create, list, info, edit, delete, tokens and parameters."""
 
 import base64
+import json
 
 import pytest
 
@@ -446,3 +447,17 @@ def test_data_amount(world):
 
 def test_status_is_for_anybody(world):
     assert world.api.get("/status", headers={"token": "x"}).result["version"]
+
+
+@pytest.mark.parametrize(("param", "status"), [({"key": "a"}, 400), ({"id": "0" * 24, "value": "b"}, 404), ({"key": "a", "value": float("nan")}, 400)])  # fmt: skip
+def test_refused_parameter_leaves_no_device_behind(world, param, status):
+    raw = json.dumps({"name": "Half made", "configuration_params": [param]})
+    assert world.admin.post("/device", raw=raw, headers={"content-type": "application/json"}).status == status
+    assert [device["name"] for device in world.admin.get("/device").result] == ["Device"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "-1e999"])
+def test_parameter_that_is_no_finite_number_is_refused(world, number):
+    raw = f'{{"key": "a", "value": {number}}}'
+    assert world.admin.post(f"/device/{world.device}/params", raw=raw).status == 400
+    assert world.admin.get(f"/device/{world.device}/params").result == []

@@ -1,6 +1,7 @@
 """The route table: which callers each row admits, which bodies it accepts, and that profiles are kept apart."""
 
 import json
+import re
 
 import pytest
 from chalice.app import Chalice
@@ -51,6 +52,8 @@ def body_of(row, things):
 
 
 def call(row, things, token):
+    missing = set(re.findall(r"{(\w+)}", row.path)) - things.keys()
+    assert not missing, f"add {missing} to the fixture `things`, so that the route can be called"
     return Api(token)(row.method, row.path.format(**things), json_body=body_of(row, things))
 
 
@@ -61,7 +64,8 @@ def test_app_serves_the_table_and_nothing_else():
 
 @pytest.mark.parametrize("row", routes.ALL, ids=IDS)
 def test_row_is_complete(row):
-    assert row.note and (row.handle.__doc__ or "").strip().endswith(".")
+    assert row.note, "the row needs a note for docs/compatibility.md"
+    assert (row.handle.__doc__ or "").strip().endswith("."), "the function needs a docstring: it describes the route"
     assert row.who in ((), (DEVICE,), (PROFILE,), (DEVICE, PROFILE)) and row.need in ("read", "write", "full")
     if row.method == "GET":
         assert row.need == "read" and row.body is None
@@ -80,6 +84,11 @@ def test_plan_without_a_figure_for_a_rate_is_an_error():
     plan = plans.load()["free"]
     with pytest.raises(KeyError):
         plan.limit("GET /typo")
+
+
+def test_every_row_with_a_body_has_an_example(world, things):
+    lacking = [row.path for row in routes.ALL if row.body is not None and body_of(row, things) is None]
+    assert lacking in ([], ["/device/params/{param_id}"]), "add an example to BODIES"
 
 
 @pytest.mark.parametrize("permission", ["read", "write", "full"])

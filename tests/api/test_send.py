@@ -427,3 +427,17 @@ def test_send_points_too_large_for_an_item_are_refused_before_any_write(world, m
     answer = world.api.post("/data", sent)
     assert answer.status == 413
     assert world.read(query="count") == 0
+
+
+def test_time_zero_is_a_time(world):
+    for _ in range(2):
+        assert world.send(point("a", 1, time=0)) == "1 Data Added"
+    assert world.read(query="count") == 1 and world.read()[0]["time"] == "1970-01-01T00:00:00.000Z"
+
+
+def test_refused_request_does_not_use_up_its_idempotency_key(world):
+    headers = {"idempotency-key": "k"}
+    assert world.api.post("/data", {"variable": "a b"}, headers=headers).status == 400
+    assert world.api.post("/data", point("ab"), headers=headers).result == "1 Data Added"
+    assert world.api.post("/data", point("ab"), headers=headers).result == "1 Data Added"
+    assert world.read(query="count") == 1

@@ -89,3 +89,10 @@ def test_modules_run_as_programs(module):
     command = [sys.executable, "-m", module, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"usage: python -m {module} ")
+
+
+@pytest.mark.parametrize("stage", ["Dev", "my-stage", "", "a" * 21, "Foo Bar", "x_y"])
+def test_stage_that_could_be_taken_for_a_part_is_refused(stage, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["config", "--stage", stage])
+    assert exit_.value.code == 2 and "lower-case letters and digits" in capsys.readouterr().err

@@ -37,6 +37,8 @@ def test_every_field_is_read_from_its_variable(monkeypatch, module, model):
     for field in fields(model):
         kind = str if field.default is None else type(field.default)
         text, value = ("0", False) if field.default is True else ("1", kind("1"))
+        if field.name == "synchronous":
+            text, value = "normal", "NORMAL"
         with monkeypatch.context() as patch:
             patch.setenv(f"DECANT_{field.name.upper()}", text)
             assert getattr(module.load(), field.name) == value
@@ -58,3 +60,19 @@ def test_empty_variables_of_the_embedded_mode_count_as_not_set(monkeypatch):
 def test_a_field_without_a_docstring_is_refused():
     with pytest.raises(ValueError, match=r"Silent\.name has no docstring"):
         list(settings_page.rows(Silent))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HTTP_PORT", "abc"),
+        ("MQTT_PORT", "65536"),
+        ("MQTTS_PORT", "-1"),
+        ("SYNCHRONOUS", "fast"),
+        ("HTTP_PORT", "8_000"),
+    ],
+)
+def test_setting_that_breaks_a_rule_is_named(monkeypatch, name, text):
+    monkeypatch.setenv(f"DECANT_{name}", text)
+    with pytest.raises(ValueError, match=f"DECANT_{name} must be"):
+        embedded_settings.load()

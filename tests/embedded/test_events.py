@@ -1,5 +1,6 @@
 """The event stream over real HTTP: who may listen to which channel, and which events arrive."""
 
+import asyncio
 import http.client
 import json
 import threading
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from embedded import events
+from tests.kit.world import World
 from tests.mqtt.client import Client
 
 
@@ -100,3 +103,43 @@ def test_listeners_do_not_keep_the_server_from_stopping(program):
     for stream in streams:
         stream.close()
     assert code == 0 and errors == "" and ended == [None] * 3
+
+
+def test_too_many_parameters_are_refused_in_the_envelope(program):
+    link = http.client.HTTPConnection(urlsplit(program.url).netloc, timeout=15)
+    link.request("GET", "/events?" + "&".join(f"a{number}=1" for number in range(200)))
+    answer = link.getresponse()
+    body = json.loads(answer.read())
+    assert answer.status == 400 and body["status"] is False and "too many" in body["message"]
+    link.close()
+
+
+@pytest.mark.parametrize("act", ["delete_token", "delete_device", "expire"])
+def test_stream_ends_with_the_right_to_listen(sqlite, clock, monkeypatch, act):
+    monkeypatch.setattr(events, "PING_S", 0.0)
+    world, stream, bodies = World(), events.Events(lambda then: then(True)), []
+    sent = {"device": world.device, "name": "listener", "permission": "read", "expire_time": "1 hour"}
+    token = world.admin.post("/device/token", sent).result["token"]
+
+    async def run():
+        waiting = asyncio.Event()
+
+        async def receive():
+            await waiting.wait()
+
+        async def send(message):
+            bodies.append(message.get("body"))
+
+        query = f"channels=device_data.{world.device}&token={token}".encode()
+        task = asyncio.ensure_future(stream.listen(query, receive, send))
+        while len(bodies) < 4:
+            await asyncio.sleep(0)
+        assert not task.done()
+        if act == "expire":
+            clock.advance(3_601)
+        else:
+            world.admin.delete(f"/device/token/{token}" if act == "delete_token" else f"/device/{world.device}")
+        await asyncio.wait_for(task, 10)
+
+    asyncio.run(run())
+    assert bodies[-1] == b"" and stream.count == 0

@@ -10,7 +10,7 @@ from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, log
-from chalicelib.store import dynamodb
+from chalicelib.store import calls, dynamodb
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import Killed, answer_lost, answered, client, hook, killed_after, throttled, unprocessed
@@ -214,3 +214,51 @@ def test_put_that_meets_itself_after_a_lost_answer_is_no_conflict(world, monkeyp
     assert world.admin.post("/device/token", sent).status == 200
     assert len(world.admin.get(f"/device/{made['device_id']}/params").result) == 2
     assert len(world.admin.get(f"/device/token/{made['device_id']}").result) == 2
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_move_whose_answers_are_lost_keeps_the_point(world, monkeypatch, lost):
+    """An edit that moves a point writes twice; each write may meet itself, and the point must survive."""
+    world.send(point("b", 1, time=HOUR_START + 1), point("b", 2, time=HOUR_START + 2))
+    (last, first) = world.read(variables="b")
+    once, count = dynamodb.call, [0]
+
+    def doubled(operation, **parameters):
+        count[0] += operation == "PutItem"
+        if operation == "PutItem" and count[0] == lost:
+            once(operation, **parameters)
+        return once(operation, **parameters)
+
+    monkeypatch.setattr(dynamodb, "call", doubled)
+    monkeypatch.setattr(calls, "call", doubled)
+    edit = {"id": first["id"], "time": HOUR_START - 400 * keys.HOUR_MS}
+    assert world.api.put("/data", edit).result == "1 item(s) updated"
+    assert values(world.read(variables="b")) == [2, 1]
+    (moved,) = world.read(ids=first["id"])
+    assert moved["value"] == 1 and moved["time"] < last["time"]
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "DeleteItem"])
+def test_delete_whose_answer_is_lost_counts_what_it_removed(world, monkeypatch, operation):
+    world.send(*[point("b", number, time=HOUR_START + number) for number in range(2)])
+    once = calls.call
+
+    def twice(name, **parameters):
+        if name == operation:
+            once(name, **parameters)
+        return once(name, **parameters)
+
+    monkeypatch.setattr(calls, "call", twice)
+    ids = [found["id"] for found in world.read(variables="b")]
+    wanted = ids[:1] if operation == "PutItem" else ids
+    assert world.api.delete("/data", query={"ids": wanted}).result == f"{len(wanted)} Data Removed"
+    assert len(world.read(variables="b")) == 2 - len(wanted)
+
+
+def test_documents_of_any_script_fit_whatever_a_body_may_hold(world):
+    smile = "\U0001f600"
+    raw = json.dumps({"key": "k", "value": smile * 48_000}, ensure_ascii=False)
+    assert world.admin.post(f"/device/{world.device}/params", raw=raw).status == 200
+    assert world.admin.get(f"/device/{world.device}/params").result[0]["value"] == smile * 48_000
+    points = [point(smile * 90 + str(number), 1) for number in range(400)]
+    assert world.api.post("/data", raw=json.dumps(points, ensure_ascii=False)).result == "400 Data Added"

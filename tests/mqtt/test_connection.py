@@ -515,3 +515,19 @@ def test_binding_goes_with_its_token_and_with_its_device(run):
         assert store.current()._db.execute(rows).fetchone() == (0,)
 
     run(scenario)
+
+
+def test_connection_ends_when_its_token_expires(run, clock):
+    async def scenario(bench):
+        sent = {"device": bench.world.device, "name": "short", "permission": "full", "expire_time": "1 hour"}
+        token = bench.world.admin.post("/device/token", sent).result["token"]
+        lasting, _ = bench.connected("lasting")
+        connection, transport = bench.open()
+        connection.data_received(_connect(token, "short"))
+        bench.broker.sweep(bench.loop.time())
+        assert not transport.is_closed
+        clock.advance(3_601)
+        bench.broker.sweep(bench.loop.time())
+        assert transport.is_closed and lasting in bench.broker.opened
+
+    run(scenario)

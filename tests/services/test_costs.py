@@ -163,3 +163,16 @@ def test_ascending_read_sorts_an_hour_once_however_many_requests_it_has(sqlite, 
     read = world.read(ordination="ascending", qty=60)
     assert [one["value"] for one in read] == sorted(range(60), key=lambda number: number * 37 % 60)
     assert len(sorts) == 1
+
+
+@pytest.mark.parametrize(
+    "query", [{"qty": 60}, {"query": "last_value"}, {"query": "min"}, {"qty": 60, "ordination": "asc"}]
+)
+def test_requests_of_one_moment_are_sorted_once_however_many_they_are(sqlite, clock, monkeypatch, query):
+    world, sorts = World(), []
+    for number in range(60):
+        world.send(point("a", number, time=HOUR_START))
+    split = scan._split
+    monkeypatch.setattr(scan, "_split", lambda *args: sorts.append(1) or split(*args))
+    assert len(world.read(**query)) == (60 if "qty" in query else 1)
+    assert len(sorts) == 1

@@ -14,6 +14,8 @@ class Admission(NamedTuple):
     """The client id, which is bound to the device."""
     may_publish: bool
     may_subscribe: bool
+    expires_ms: int | None
+    """When its token stops working; None: never."""
 
 
 def admit(*, token: str, client_id: str, keep_s: int | None) -> Admission | None:
@@ -38,4 +40,6 @@ def admit(*, token: str, client_id: str, keep_s: int | None) -> Admission | None
     device = reach.device_or_raise(profile=caller.profile, device=caller.device)
     if not device["active"] or not client_ids.bind(client_id=client_id, caller=caller, keep_s=keep_s):
         return None
-    return Admission(caller.device, caller.profile, client_id, caller.may("write"), caller.may("read"))
+    return Admission(
+        caller.device, caller.profile, client_id, caller.may("write"), caller.may("read"), caller.expires_ms
+    )

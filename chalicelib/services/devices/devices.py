@@ -32,7 +32,8 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
         ``device_id``, ``bucket_id`` (the same) and ``token``.
 
     Raises:
-        errors.BadRequest: a chunk setting is missing or out of range, or a connector lacks its network.
+        errors.BadRequest: a chunk setting is missing or out of range, a connector lacks its network, or a parameter
+            breaks a rule; nothing was stored.
     """
     now_ms = clock.now_ms()
     kind = sent.get("type") or "mutable"
@@ -40,6 +41,8 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
     if kind == "immutable":
         schema.check_retention(period, retention)
     connector, network = networks.pair(sent.get("connector"), sent.get("network"))
+    own_params = sent.get("configuration_params", [])
+    params.check((), own_params)
     device_id = keys.new_id()
     doc: Doc = {
         "id": device_id,
@@ -61,8 +64,8 @@ def create(*, profile: str, sent: DeviceIn, token: str | None = None) -> dict[st
     entities.create(DEVICE, owner=names.profile(profile), doc=doc)
     first: TokenIn = {"name": "Default", "permission": "full", "serie_number": sent.get("serie_number")}
     created = tokens.create(kind="device", profile=profile, device=device_id, sent=first, chosen=token)
-    if sent.get("configuration_params"):
-        params.merge(device=device_id, sent=sent["configuration_params"])
+    if own_params:
+        params.merge(device=device_id, sent=own_params)
     return {"device_id": device_id, "bucket_id": device_id, "token": created["token"]}
 
 

@@ -1,6 +1,6 @@
 """Lists, changes and deletes the configuration parameters of a device."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from chalicelib import errors, store
@@ -38,7 +38,7 @@ def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
     """
     owner = names.device(device)
     known = {entity.doc["id"]: entity for entity in store.current().list(owner, PARAM.prefix)}
-    _check(known, sent)
+    check(known, sent)
     place = max((entity.doc["place"] for entity in known.values()), default=0)
     for param in sent:
         entity = known.get(param.get("id") or "")
@@ -59,7 +59,17 @@ def _change(entity: Entity, param: ParamIn) -> None:
     entities.update(owner=entity.owner, name=entity.name, revise=revised, entity=entity)
 
 
-def _check(known: dict[str, Entity], sent: Sequence[ParamIn]) -> None:
+def check(known: Collection[str], sent: Sequence[ParamIn]) -> None:
+    """Check parameters before the first of them is stored.
+
+    Args:
+        known: the ids of the device's parameters.
+        sent: what the client sent.
+
+    Raises:
+        errors.NotFound: the device has no parameter with this id.
+        errors.BadRequest: a new one lacks key or value, or there would be more than 60.
+    """
     count = len(known)
     for param in sent:
         if param.get("id"):

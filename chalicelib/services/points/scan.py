@@ -25,19 +25,24 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
         errors.Unavailable: the walk took longer than its deadline.
     """
     pending: list[Run] = []
+    first_ms: int | None = None
+    """The time of the pending point that is next; None if none is pending."""
     stored = items(device, wanted, is_ascending=is_ascending, first_page=first_page)
     for item, boundary in _with_boundary(stored, is_ascending):
         segment = segments.decode_shared(item)
         selected = wanted.select(segment)
         if selected:
             pending.append((segment, selected))
-        if not pending or (is_ascending and _is_same_hour(item, boundary)):
+            first_ms = _first_ms(segment, selected, first_ms, is_ascending)
+        # Nothing is sorted while all of it must wait: many requests of one moment, or of an hour read forward.
+        if first_ms is None or _must_wait(first_ms, boundary, is_ascending):
             continue
         if len(pending) == 1 and _is_whole(pending[0], boundary, is_ascending):
             run_segment, indices = pending.pop()
+            first_ms = None
             yield run_segment, indices if is_ascending else indices[::-1]
             continue
-        ready, pending = _split(pending, boundary, is_ascending)
+        ready, pending, first_ms = _split(pending, boundary, is_ascending)
         yield from ready
 
 
@@ -66,9 +71,21 @@ def _with_boundary(stored: Iterator[Item], is_ascending: bool) -> Iterator[tuple
         yield previous, None
 
 
-def _is_same_hour(item: Item, boundary: int | None) -> bool:
-    """Return whether the next segment is of the same hour, so that no point of this one can be yielded yet."""
-    return boundary is not None and keys.hour_of(boundary) == keys.hour_of(keys.key_time_ms(item.key))
+def _first_ms(segment: Segment, indices: Sequence[int], first_ms: int | None, is_ascending: bool) -> int:
+    """Return the time of the point that comes first: one of these, or the one at ``first_ms``."""
+    offsets = segment.offsets
+    if segment.is_sorted:
+        own_ms = segment.time_ms - offsets[indices[0 if is_ascending else -1]]
+    else:
+        own_ms = segment.time_ms - (max if is_ascending else min)(offsets[index] for index in indices)
+    if first_ms is None:
+        return own_ms
+    return min(own_ms, first_ms) if is_ascending else max(own_ms, first_ms)
+
+
+def _must_wait(time_ms: int, boundary: int | None, is_ascending: bool) -> bool:
+    """Return whether a point may not be yielded yet, as a later segment may hold points that come before it."""
+    return boundary is not None and (time_ms >= boundary if is_ascending else time_ms <= boundary)
 
 
 def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
@@ -83,8 +100,8 @@ def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
     return segment.time_ms - segment.offsets[indices[0]] > boundary
 
 
-def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tuple[list[Run], list[Run]]:
-    """Sort the pending points, and split them into those that can be yielded and those that must wait."""
+def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tuple[list[Run], list[Run], int | None]:
+    """Sort the pending points. Return those that can be yielded, those that must wait, and the time of their first."""
     points = [
         (segment.time_ms - segment.offsets[index], segment.point_id(index), number, index)
         for number, (segment, indices) in enumerate(pending)
@@ -93,13 +110,14 @@ def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tupl
     points.sort(reverse=not is_ascending)
     ready: list[tuple[Segment, list[int]]] = []
     waiting: dict[int, list[int]] = {}
-    last = -1
+    last, first_ms = -1, None
     for time_ms, _, number, index in points:
-        if boundary is not None and (time_ms >= boundary if is_ascending else time_ms <= boundary):
+        if _must_wait(time_ms, boundary, is_ascending):
+            first_ms = time_ms if first_ms is None else first_ms
             waiting.setdefault(number, []).append(index)
         elif number == last:
             ready[-1][1].append(index)
         else:
             ready.append((pending[number][0], [index]))
             last = number
-    return [*ready], [(pending[number][0], sorted(indices)) for number, indices in waiting.items()]
+    return [*ready], [(pending[number][0], sorted(indices)) for number, indices in waiting.items()], first_ms

@@ -68,17 +68,19 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
     if not sent.items:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
-    is_deduplicated = settings.current().dedupe and all(item.get("time") for item in sent.items)
+    is_deduplicated = settings.current().dedupe and all(item.get("time") not in (None, "") for item in sent.items)
     digest = None
     if is_deduplicated or idempotency_key is not None or arrival is not None:
         origin = idempotency_key or ""
         if arrival is not None and not is_deduplicated:
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
-    if idempotency_key is not None and digest is not None:
-        now_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
     group = keys.new_id() if digest is None else digest.hex()[:24]
     points = rules.draft_all(items=sent.items, now_ms=now_ms, group=group)
+    if idempotency_key is not None and digest is not None:  # only now: a refused request does not use up its key
+        first_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
+        if first_ms != now_ms:
+            now_ms, points = first_ms, rules.draft_all(items=sent.items, now_ms=first_ms, group=group)
     if is_deduplicated and len(points) > 1:
         points = [*{point.line: point for point in points}.values()]
     if device["type"] == "immutable":
