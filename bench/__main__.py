@@ -252,16 +252,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        if options.url:
-            servers = [Server("server", options.url, options.token)]
-        else:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            servers = [stack.enter_context(started("decant", directory / "decant"))]
-            if options.against:
-                other = stack.enter_context(started("decant", directory / "other", options.against.resolve()))
-                servers.append(replace(other, name="other"))
-            else:
-                servers += [stack.enter_context(started(name, directory / name)) for name in ("naive", "empty")]
+        servers = start_all(options, stack)
         pin(1)
         print(describe())
         shown = [server for server in servers if server.name != "empty"]
@@ -269,15 +260,7 @@ def main() -> None:
         print("|---" * (2 * len(shown) + 2) + "|")
         kept = measure(servers, options)
         if not options.url and not options.only:
-            peer = stack.enter_context(started_peer())
-            rival = "other" if options.against else "amqtt"
-            print(f"\n| | decant, messages/s | p50 / p99 ms | {rival}, messages/s | p50 / p99 ms | ratio |")
-            print("|---" * 6 + "|")
-            rivals = servers if options.against else [servers[0], peer]
-            kept |= measure_mqtt(rivals, options.scale, options.repeats)
-            before_mb, token = servers[0].memory_mb(), servers[0].fresh()
-            idle_mb = mqtt.hold("127.0.0.1", servers[0].mqtt_port, token, 1_000, servers[0].memory_mb)
-            print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
+            kept |= measure_broker(servers, options, stack)
         about = {}
         for server in servers:
             about[server.name] = {"startup_s": round(server.startup_s, 2), "memory_mb": server.memory_mb()}
@@ -287,6 +270,33 @@ def main() -> None:
         for name, milliseconds in loads_ms.items():
             print(f"{name}: loaded in {milliseconds:.0f} ms")
         write_report(options.json, {"servers": about, "loads": kept, "imports_ms": loads_ms})
+
+
+def start_all(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[Server]:
+    if options.url:
+        return [Server("server", options.url, options.token)]
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    own = stack.enter_context(started("decant", directory / "decant"))
+    if options.against:
+        other = stack.enter_context(started("decant", directory / "other", options.against.resolve()))
+        return [own, replace(other, name="other")]
+    return [own, *(stack.enter_context(started(name, directory / name)) for name in ("naive", "empty"))]
+
+
+def measure_broker(
+    servers: list[Server], options: argparse.Namespace, stack: contextlib.ExitStack
+) -> dict[str, dict[str, Result]]:
+    """Measure the MQTT brokers, and what idle connections take of a fresh process."""
+    rivals = servers if options.against else [servers[0], stack.enter_context(started_peer())]
+    rival = rivals[1].name
+    print(f"\n| | decant, messages/s | p50 / p99 ms | {rival}, messages/s | p50 / p99 ms | ratio |")
+    print("|---" * 6 + "|")
+    kept = measure_mqtt(rivals, options.scale, options.repeats)
+    fresh = stack.enter_context(started("decant", Path(stack.enter_context(tempfile.TemporaryDirectory())) / "idle"))
+    before_mb = fresh.memory_mb()
+    idle_mb = mqtt.hold("127.0.0.1", fresh.mqtt_port, fresh.fresh(), 1_000, fresh.memory_mb)
+    print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
+    return kept
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 docs/settings.md lists the environment variables.
 """
 
+import argparse
 import asyncio
 import contextlib
 import gc
@@ -83,21 +84,13 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed) -> int:
-    from app import app  # noqa: PLC0415 - after the settings are set
-
-    app.api.binary_types[:] = ["application/octet-stream"]
-    remember_content_types()
+    """Serve HTTP and MQTT until a signal comes; return the exit status."""
     commits = GroupCommit(sqlite, is_alone=lambda: requests() <= 1)
     stream = Events(lambda then: commits.settle(then, is_alone=False))
     mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)
     events.use(stream)
     mqtt.use(mqtt_broker)
-    config = uvicorn.Config(
-        Gateway(app, list(app.routes), commits, stream), host=options.host, port=options.http_port,
-        http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
-        server_header=False, timeout_graceful_shutdown=5,
-    )  # fmt: skip
-    server = _Server(config)
+    server = _http_server(options, commits, stream)
     server.on_exit = (stream.close, mqtt_broker.close)
 
     def requests() -> int:
@@ -105,9 +98,8 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
 
     try:
         mqtt_servers = await listeners.listen(mqtt_broker, options)
-    except OSError as error:
-        text = f"Cannot start: MQTT on port {options.mqtt_port}: {error}; set DECANT_MQTT_PORT to use another port"
-        print(text, file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"Cannot start: {error}", file=sys.stderr)
         return 1
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
@@ -116,10 +108,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         _welcome(options.host, server, mqtt_servers[0], tokens)
     lines: list[str] = []
     log.use(lines.append)
-    # The imported objects live as long as the process, so the collector need not visit them again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    _collect_seldom()
     chores = [
         asyncio.create_task(chore)
         for chore in (_flush_often(lines), _purge_daily(sqlite), listeners.sweep_often(mqtt_broker))
@@ -131,6 +120,26 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         chore.cancel()
     _flush(lines)
     return 0
+
+
+def _http_server(options: EmbeddedSettings, commits: GroupCommit, stream: Events) -> _Server:
+    from app import app  # noqa: PLC0415 - after the settings are set
+
+    app.api.binary_types[:] = ["application/octet-stream"]
+    remember_content_types()
+    config = uvicorn.Config(
+        Gateway(app, list(app.routes), commits, stream), host=options.host, port=options.http_port,
+        http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
+        server_header=False, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    return _Server(config)
+
+
+def _collect_seldom() -> None:
+    """Collect garbage seldom. The imported objects live as long as the process: the collector need not visit them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tokens: seed.Seed) -> None:
@@ -179,6 +188,8 @@ async def _purge_daily(sqlite: SqliteStore) -> None:
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
+    about = "The API on this machine. Environment variables set it up; docs/settings.md lists them."
+    argparse.ArgumentParser(prog="python -m embedded", description=about).parse_args()
     try:
         options = load()
         lock_file = seed.lock(options.data_dir)

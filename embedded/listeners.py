@@ -16,18 +16,33 @@ async def listen(broker: Broker, options: EmbeddedSettings) -> list[asyncio.Serv
     """Open the ports.
 
     Raises:
-        OSError: a port is taken, or the certificate cannot be read.
+        ValueError: an address cannot be used or the certificate cannot be read; the text names the setting.
     """
-    loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Connection(broker), options.host, options.mqtt_port, backlog=1_024)]
-    if options.mqtt_cert:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(options.mqtt_cert, options.mqtt_key)
-        port = options.mqtts_port
-        servers.append(
-            await loop.create_server(lambda: Connection(broker), options.host, port, ssl=context, backlog=1_024)
-        )
+    context = _tls_context(options) if options.mqtt_cert else None
+    servers = [await _open(broker, options.host, options.mqtt_port, "DECANT_MQTT_PORT")]
+    if context is not None:
+        servers.append(await _open(broker, options.host, options.mqtts_port, "DECANT_MQTTS_PORT", context))
     return servers
+
+
+def _tls_context(options: EmbeddedSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(str(options.mqtt_cert), options.mqtt_key)
+    except OSError as error:
+        raise ValueError(f"DECANT_MQTT_CERT or DECANT_MQTT_KEY cannot be read: {error}") from None
+    return context
+
+
+async def _open(
+    broker: Broker, host: str, port: int, name: str, context: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(lambda: Connection(broker), host, port, ssl=context, backlog=1_024)
+    except OSError as error:
+        reason = f"MQTT on {host} port {port}: {error}; set {name} to use another port, DECANT_HOST another address"
+        raise ValueError(reason) from None
 
 
 async def sweep_often(broker: Broker) -> None:
