@@ -133,7 +133,9 @@ def _from_form(raw: bytes) -> PointIn:
     point: Any = {name: texts[-1] for name, texts in tree.items() if isinstance(texts, list)}
     location, metadata = tree.get("location"), tree.get("metadata")
     if isinstance(location, dict):
-        point["location"] = {name: numbers.parse(str(texts[-1])) for name, texts in location.items()}
+        if not all(isinstance(texts, list) for texts in location.values()):
+            raise errors.BadRequest.item(0, "location must be {lat, lng}")
+        point["location"] = {name: numbers.parse(texts[-1]) for name, texts in location.items()}
     if isinstance(metadata, dict):
         point["metadata"] = {name: value[-1] if isinstance(value, list) else value for name, value in metadata.items()}
     for name in ("location", "metadata"):

@@ -106,10 +106,13 @@ def test_chunks_are_listed_newest_first(clock, each_store):
 
 
 @pytest.mark.parametrize(
-    "chunk", ["", "x", "1789344000", "1789344001_1789948799", "1789344000_1789948798", "9" * 30, "_", "1_2_3", "-1_5"]
-)
-def test_chunk_that_is_none_is_404(immutable_world, chunk):
-    answer = immutable_world.admin.delete(f"/device/{immutable_world.device}/chunk/{chunk or '%20'}")
+    "chunk", ["", "x", "1789344000", "1789344001_1789948799", "1789344000_1789948798", "9" * 30, "_", "1_2_3", "-1_5",
+     "9999999999999999999_0", "0_9999999999999999999"],
+)  # fmt: skip
+@pytest.mark.parametrize("period", ["day", "week", "month", "quarter"])
+def test_chunk_that_is_none_is_404(each_store, clock, chunk, period):
+    world = World(type="immutable", chunk_period=period, chunk_retention=1)
+    answer = world.admin.delete(f"/device/{world.device}/chunk/{chunk or '%20'}")
     assert answer.status == 404 and answer.message == "Chunk not found"
 
 

@@ -173,7 +173,15 @@ def test_send_form_is_one_point(world):
 
 
 @pytest.mark.parametrize(
-    "raw", ["novalue", "location=5&variable=a", "", "value=1", "location%5Blat%5D=x&location%5Blng%5D=1&variable=a"]
+    "raw",
+    [
+        "novalue",
+        "location=5&variable=a",
+        "",
+        "value=1",
+        "location%5Blat%5D=x&location%5Blng%5D=1&variable=a",
+        "variable=a&location[lat][x]=1&location[lng]=1",
+    ],
 )
 def test_send_bad_form_is_refused(world, raw):
     answer = world.api.post("/data", raw=raw, headers={"Content-Type": "application/x-www-form-urlencoded"})

@@ -92,8 +92,11 @@ def test_device_edited_by_two_at_once_keeps_both(world, rival):
 
 def test_device_edited_again_and_again_is_409(world, monkeypatch):
     current = store.current()
-    lost = lambda entity, version: store.Conflict(current.get(entity.owner, entity.name))  # noqa: E731
-    monkeypatch.setattr(current, "put_if", lost)
+
+    def lose(entity, version):
+        return store.Conflict(current.get(entity.owner, entity.name))
+
+    monkeypatch.setattr(current, "put_if", lose)
     assert world.admin.put(f"/device/{world.device}", {"name": "Renamed"}).status == 409
     assert world.api.post("/data", point("fresh")).status == 409
 

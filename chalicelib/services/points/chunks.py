@@ -47,7 +47,7 @@ def delete(*, device: Doc, chunk: str) -> None:
         raise errors.NotFound("Chunk not found")
     first_ms, last_ms = int(first or "0") * 1000, int(last or "0") * 1000 + 999
     is_whole = (
-        last_ms <= keys.LATEST_MS
+        first_ms <= last_ms <= keys.LATEST_MS
         and first_ms == periods.period_start(first_ms, period)
         and last_ms == periods.shift(first_ms, period, 1) - 1
     )
