@@ -8,7 +8,7 @@ from chalicelib.http import requests
 from chalicelib.http.answers import Json
 from chalicelib.http.route import DEVICE, PROFILE, Call, Route
 from chalicelib.schemas import points as schema
-from chalicelib.schemas.queries import PointQuery, read_query
+from chalicelib.schemas.queries import read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
 
 
@@ -26,7 +26,8 @@ def store(call: Call) -> Any:
 
 def get(call: Call) -> Any:
     """Read points."""
-    answer = read.answer(device=call.device, query=_query(call))
+    query = read_query(requests.parameters(call.request), clock.now_ms())
+    answer = read.answer(device=call.device, query=query)
     call.note(points=answer.points)
     return Json(answer.text)
 
@@ -40,13 +41,10 @@ def edit(call: Call) -> Any:
 
 def delete(call: Call) -> Any:
     """Remove points."""
-    removed = rewrite.delete(device=call.device, query=_query(call))
+    query = read_deletion(requests.parameters(call.request), requests.body(call.request), clock.now_ms())
+    removed = rewrite.delete(device=call.device, query=query)
     call.note(points=removed)
     return f"{removed} Data Removed"
-
-
-def _query(call: Call) -> PointQuery:
-    return read_query(requests.parameters(call.request), clock.now_ms())
 
 
 _OF_DEVICE = "/device/{device_id}/data"

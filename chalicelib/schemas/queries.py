@@ -25,6 +25,11 @@ SCALARS = ("count", "avg", "sum")
 KINDS = ("default", *EDGES, "min", "max", *SCALARS, "aggregate", "conditional")
 AGGREGATES = ("avg", "sum", "min", "max")
 COMPARISONS = ("gt", "gte", "lt", "lte", "eq", "ne")
+PARAMETERS = (
+    "query", "variables", "variable", "groups", "group", "series", "serie", "ids", "id", "values", "value", "qty",
+    "skip", "ordination", "start_date", "end_date", "timezone", "interval", "function", "details", "detail",
+)  # fmt: skip
+"""Every parameter of a query, in all spellings."""
 _NEEDS_START = ("avg", "sum", "conditional")
 _TOLERANCE_MS = 3 * times.DAY_MS
 """A range of a month may be longer by this much: clients count months in several ways."""
@@ -68,6 +73,28 @@ def read_query(parameters: Mapping[str, Sequence[str]], now_ms: int) -> PointQue
         if "_date" in name:
             return _read(parse(parameters), now_ms)
     return _read_dateless(tuple((name, *texts) for name, texts in parameters.items()))
+
+
+def read_deletion(parameters: Mapping[str, Sequence[str]], raw: bytes, now_ms: int) -> PointQuery:
+    """Read the query of DELETE /data. What it does not know would widen the query, so it is refused.
+
+    Args:
+        parameters: names, unescaped, to their texts in the order sent.
+        raw: the body, which may be empty or ``{}``.
+        now_ms: the time from which spans count back.
+
+    Raises:
+        errors.BadRequest: an unknown parameter, a body, or as ``read_query``.
+    """
+    for name in parameters:
+        if name.partition("[")[0] not in PARAMETERS:
+            raise errors.BadRequest.field(name[:50], f"{name[:50]} is not known: use {', '.join(PARAMETERS)}")
+    if raw.strip() not in (b"", b"{}", b"null"):
+        raise errors.BadRequest("Name the points to delete in the query string, not in the body")
+    query = read_query(parameters, now_ms)
+    if query.kind in ("min", "max"):
+        raise errors.BadRequest("Invalid query")
+    return query
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib import store
+from chalicelib.schemas import queries
 from tests.kit.billing import counting
 from tests.kit.world import World, point, values
 
@@ -221,3 +222,26 @@ def test_delete_of_a_query_that_names_no_points_deletes_nothing_even_with_ids(st
     answer = stored.api.delete("/data", query=query | {"interval": "hour", "function": "sum"})
     assert answer.status == 400 and answer.message == "Invalid query"
     assert len(ids(stored)) == 10
+
+
+@pytest.mark.parametrize(
+    "query", [{"variabels": "a"}, {"Variables": "a"}, {"filter[name]": "a"}, {"query": "min"}, {"query": "max"}]
+)
+def test_delete_that_is_not_understood_deletes_nothing(stored, query):
+    answer = stored.api.delete("/data", query=query)
+    assert answer.status == 400 and answer.message
+    assert len(ids(stored)) == 10
+
+
+@pytest.mark.parametrize("body", [{"variables": ["x"]}, [], "x", {"ids": []}])
+def test_delete_with_a_body_deletes_nothing(stored, body):
+    answer = stored.api.delete("/data", json_body=body)
+    assert answer.status == 400 and "query string" in answer.message
+    assert len(ids(stored)) == 10 and stored.api.delete("/data", raw="{}").result == "10 Data Removed"
+
+
+def test_delete_takes_every_parameter_that_a_read_takes(stored):
+    for number, name in enumerate(queries.PARAMETERS):
+        for key in (name, f"{name}[]", f"{name}[0]"):
+            answer = stored.api.delete("/data", query={key: "", "variables": "none"})
+            assert answer.result == "0 Data Removed", (number, key)
