@@ -22,7 +22,6 @@ class GroupCommit:
         self._store = store
         self._is_alone = is_alone
         self._done: asyncio.Future[bool] | None = None
-        self._waiters: list[asyncio.Future[bool]] = []
         self._latest_s = 0.0
         store.grouped = True
         store.on_begin = self._begin
@@ -53,10 +52,6 @@ class GroupCommit:
         except errors.Unavailable:
             is_kept = False
         done.set_result(is_kept)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(is_kept)
 
     def settle(self, then: Callable[[bool], None], *, is_alone: bool) -> None:
         """Call ``then`` with True once everything written so far is committed, or with False once it was undone.
@@ -76,14 +71,9 @@ class GroupCommit:
 
     async def wait(self) -> bool:
         """Wait until everything written so far is committed; return False if it was undone instead."""
-        done = self._done
-        if done is None:
+        if self._done is None:
             return True
-        if self._is_alone():
-            self._commit()
-        if done.done():
-            return done.result()
         # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self.settle(lambda is_kept: None if waiter.done() else waiter.set_result(is_kept), is_alone=self._is_alone())
         return await waiter

@@ -94,7 +94,7 @@ class Events:
         try:
             channels = _channels(query)
         except errors.ApiError as error:
-            refusal: dict[str, Any] = answers.failed(error.message, error.status).to_dict()
+            refusal: dict[str, Any] = answers.refused(error).to_dict()
             return refusal
         if self.count >= MAX_LISTENERS or self._is_over:
             refusal = answers.failed("Too many listeners, try again later", 503, {"Retry-After": "60"}).to_dict()

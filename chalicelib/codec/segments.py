@@ -142,14 +142,7 @@ class Segment:
             self.forwards[index] = forward
 
 
-def build(
-    device: str,
-    drafts: Sequence[Draft],
-    key: str,
-    created_ms: int,
-    *,
-    digest: bytes = b"",
-) -> Segment:
+def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, digest: bytes = b"") -> Segment:
     """Build a segment from points of one UTC hour.
 
     Args:
@@ -159,17 +152,15 @@ def build(
         created_ms: when the request arrived, in milliseconds since 1970.
         digest: see Item.
     """
-    positions: dict[str, int] = {}
-    variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
-    newest_ms = key_time_ms(key)
+    names, variables, offsets, kinds = _columns(drafts, key)
     return Segment(
         device=device,
         key=key,
         created_ms=created_ms,
-        names=list(positions),
+        names=names,
         variables=variables,
-        offsets=[newest_ms - draft[0] for draft in drafts],
-        kinds=[draft[2] for draft in drafts],
+        offsets=offsets,
+        kinds=kinds,
         lines=[draft[3] for draft in drafts],
         digest=digest,
         is_exact=any(draft[4] for draft in drafts),
@@ -184,12 +175,8 @@ def pack(
     Raises:
         ValueError: the points do not fit into one item of the store.
     """
-    positions: dict[str, int] = {}
-    variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
-    newest_ms = key_time_ms(key)
-    offsets, kinds = [newest_ms - draft[0] for draft in drafts], [draft[2] for draft in drafts]
-    header = _header(created_ms, [*positions], variables, offsets, kinds)
-    if any([draft[4] for draft in drafts]):
+    header = _header(created_ms, *_columns(drafts, key))
+    if any(draft[4] for draft in drafts):
         header["x"] = 1
     body = _body(header, [draft[3] for draft in drafts])
     return Item(device, key, body, digest, len(drafts), 1, expires_at)
@@ -214,6 +201,14 @@ def encode(segment: Segment) -> Item:
         header["f"] = list(segment.forwards.items())
     body = _body(header, segment.lines)
     return Item(segment.device, segment.key, body, segment.digest, segment.points, segment.version, segment.expires_at)
+
+
+def _columns(drafts: Sequence[Draft], key: str) -> tuple[list[str], list[int], list[int], list[int]]:
+    """Return the names of the variables, and each point's index into them, offset and kinds."""
+    positions: dict[str, int] = {}
+    variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
+    newest_ms = key_time_ms(key)
+    return [*positions], variables, [newest_ms - draft[0] for draft in drafts], [draft[2] for draft in drafts]
 
 
 def _header(

@@ -17,8 +17,8 @@ def headers(request: Request) -> dict[str, str]:
     context = request.context
     if "headers" not in context:
         context["headers"] = {name.lower(): text for name, text in request.to_original_event()["headers"].items()}
-    names: dict[str, str] = context["headers"]
-    return names
+    lowered: dict[str, str] = context["headers"]
+    return lowered
 
 
 def body(request: Request) -> bytes:
@@ -78,7 +78,7 @@ def json_body(request: Request) -> bytes:
         errors.UnsupportedMedia: the body is a form.
     """
     raw = body(request)
-    if is_form(request) and raw.strip() and raw.lstrip()[:1] not in (b"[", b"{"):
+    if is_form(request) and raw.lstrip()[:1] not in (b"", b"[", b"{"):
         raise errors.UnsupportedMedia("Send application/json")
     return raw
 

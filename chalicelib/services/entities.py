@@ -77,7 +77,9 @@ def list_all(kind: Kind, *, owner: str) -> list[Doc]:
     return [entity.doc for entity in store.current().list(owner, kind.prefix)]
 
 
-def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mapping[str, Any]]) -> Doc:
+def change(
+    kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mapping[str, Any]], entity: Entity | None = None
+) -> Doc:
     """Change some fields of a document, and return the new document.
 
     Args:
@@ -85,6 +87,7 @@ def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mappi
         owner: from ``names``.
         doc_id: as the client sent it.
         revise: gets the document and returns the changed fields. It is called again after each lost race.
+        entity: the entity as it was read before, which saves a read.
 
     Raises:
         errors.NotFound: the owner has no such document.
@@ -98,13 +101,12 @@ def change(kind: Kind, *, owner: str, doc_id: str, revise: Callable[[Doc], Mappi
             raise errors.NotFound(f"{kind.noun} not found")
         return {**doc, **revise(doc)}
 
-    entity = _entity_or_raise(kind, owner, doc_id)
     doc = update(
         owner=owner,
-        name=entity.name,
+        name=kind.prefix + doc_id,
         revise=merged,
         conflict=f"The {kind.noun.lower()} is being changed by others, try again",
-        entity=entity,
+        entity=entity or _entity_or_raise(kind, owner, doc_id),
     )
     forget(kind, owner=owner, doc_id=doc_id)
     return doc
@@ -115,7 +117,7 @@ def update(
     owner: str,
     name: str,
     revise: Callable[[Doc | None], Doc],
-    conflict: str = "Others are changing this, try again",
+    conflict: str,
     entity: Entity | None = None,
 ) -> Doc:
     """Create or change an entity if it still has the version that was read; else read it and try again.

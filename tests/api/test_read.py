@@ -433,3 +433,10 @@ def test_read_text_is_json_as_sent(world):
     world.send(point("a", 'quote " \\ \n \u2028 ü 🌡', metadata={"ключ": ["\t", 1, None, {"x": 0.1}]}))
     (got,) = json.loads(world.api.get("/data").text)["result"]
     assert got["value"] == 'quote " \\ \n \u2028 ü 🌡' and got["metadata"] == {"ключ": ["\t", 1, None, {"x": 0.1}]}
+
+
+def test_every_kind_of_query_has_one_function():
+    from chalicelib.schemas import queries
+    from chalicelib.services.points import read
+
+    assert sorted([*read._POINTS, *read._NUMBERS]) == sorted(queries.KINDS)

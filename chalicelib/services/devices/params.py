@@ -1,6 +1,7 @@
 """Lists, changes and deletes the configuration parameters of a device."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from chalicelib import errors, store
@@ -8,7 +9,7 @@ from chalicelib.codec import jsontext, keys
 from chalicelib.schemas.params import MAX_PARAMS, ParamIn
 from chalicelib.services import entities
 from chalicelib.services.entities import Kind
-from chalicelib.store import Doc, Entity, names
+from chalicelib.store import Doc, names
 
 PARAM = Kind("Configuration parameter", names.PARAMS)
 
@@ -47,16 +48,8 @@ def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
             new: Doc = {"id": keys.new_id(), "sent": False, "place": place}
             entities.create(PARAM, owner=owner, doc=_merged(new, param))
         else:
-            _change(entity, param)
-
-
-def _change(entity: Entity, param: ParamIn) -> None:
-    def revised(doc: Doc | None) -> Doc:
-        if doc is None:
-            raise errors.NotFound("Configuration parameter not found")
-        return _merged(doc, param)
-
-    entities.update(owner=entity.owner, name=entity.name, revise=revised, entity=entity)
+            revise = partial(_merged, sent=param)
+            entities.change(PARAM, owner=owner, doc_id=entity.doc["id"], revise=revise, entity=entity)
 
 
 def check(known: Collection[str], sent: Sequence[ParamIn]) -> None:

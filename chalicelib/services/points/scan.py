@@ -93,11 +93,8 @@ def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
     segment, indices = run
     if not segment.is_sorted or segment.moved:
         return False
-    if boundary is None:
-        return True
-    if is_ascending:
-        return segment.time_ms - segment.offsets[indices[-1]] < boundary
-    return segment.time_ms - segment.offsets[indices[0]] > boundary
+    last_ms = segment.time_ms - segment.offsets[indices[-1 if is_ascending else 0]]
+    return not _must_wait(last_ms, boundary, is_ascending)
 
 
 def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tuple[list[Run], list[Run], int | None]:
