@@ -82,10 +82,10 @@ def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Serve
 
     Args:
         name: decant, naive or empty.
-        directory: a folder for the server's data and log. It is created.
+        directory: a folder for the server's data and log. It is created if it does not exist.
         checkout: the checkout of Decant: this one, or an older one to compare with.
     """
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {

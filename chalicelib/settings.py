@@ -58,5 +58,6 @@ MAX_ANSWER_BYTES = 5_000_000
 """Lambda cuts answers at 6 MB."""
 CACHE_S = 60
 """How many seconds a token or device may be used after it was read, without reading it again."""
-SCAN_DEADLINE_S = 20.0
+REQUEST_LIMIT_S = 20.0
+"""How long a request may take."""
 STORE_DEADLINE_S = 20.0

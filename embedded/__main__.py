@@ -23,11 +23,12 @@ from chalicelib.services.devices import erasures
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
 from embedded import listeners, seed
-from embedded.commits import GroupCommit
+from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mqtt.broker import Broker
 from embedded.settings import EmbeddedSettings, load
+from embedded.workers import Workers
 
 _DAY_S = 86_400
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -67,6 +68,13 @@ class _Server(uvicorn.Server):
 
     on_exit: tuple[Callable[[], None], ...] = ()
     """Called on a signal, before the server ends."""
+    has_failed = False
+
+    def fail(self) -> None:
+        """End the server, as the disk does not keep what is written."""
+        print("The disk failed to sync. Nothing that was acknowledged is lost. Check the disk.", file=sys.stderr)
+        self.has_failed = True
+        self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Call ``on_exit``, which closes connections that never end by themselves, then end the server."""
@@ -83,15 +91,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed) -> int:
-    """Serve HTTP and MQTT until a signal comes; return the exit status."""
-    commits = GroupCommit(sqlite, is_alone=lambda: requests() <= 1)
+async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Seed, disk: Disk | None) -> int:
+    """Serve HTTP and MQTT until a signal comes or the disk fails; return the exit status."""
+    commits = GroupCommit(sqlite, is_alone=lambda: requests() <= 1, disk=disk)
+    workers = Workers(sqlite.path)
+    workers.limit_the_loop()
     stream = Events(lambda then: commits.settle(then, is_alone=False))
     mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)
     events.use(stream)
     mqtt.use(mqtt_broker)
-    server = _http_server(options, commits, stream)
+    server = _http_server(options, commits, stream, workers)
     server.on_exit = (stream.close, mqtt_broker.close)
+    if disk is not None:
+        disk.on_failure = server.fail
 
     def requests() -> int:
         return len(server.server_state.tasks) - stream.count
@@ -118,17 +130,20 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         mqtt_server.close()
     for chore in chores:
         chore.cancel()
+    workers.close()
+    if disk is not None:
+        disk.close()
     _flush(lines)
-    return 0
+    return int(server.has_failed)
 
 
-def _http_server(options: EmbeddedSettings, commits: GroupCommit, stream: Events) -> _Server:
+def _http_server(options: EmbeddedSettings, commits: GroupCommit, stream: Events, workers: Workers) -> _Server:
     from app import app  # noqa: PLC0415 - after the settings are set
 
     app.api.binary_types[:] = ["application/octet-stream"]
     remember_content_types()
     config = uvicorn.Config(
-        Gateway(app, list(app.routes), commits, stream), host=options.host, port=options.http_port,
+        Gateway(app, list(app.routes), commits, stream, workers), host=options.host, port=options.http_port,
         http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
         server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
@@ -199,7 +214,8 @@ def main() -> int:
     os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
     settings.use(settings.load())
     secret.use(seed.read_secret(options.data_dir))
-    sqlite = SqliteStore(options.data_dir / "decant.db", synchronous=options.synchronous)
+    is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
+    sqlite = SqliteStore(options.data_dir / "decant.db", synchronous="NORMAL" if is_slow else options.synchronous)
     store.use(sqlite)
     sqlite.grouped = True
     try:
@@ -211,7 +227,7 @@ def main() -> int:
         return 1
     dead_letters.use(_keep_dead_letter)
     listeners.raise_file_limit()
-    status = uvloop.run(_serve(sqlite, options, tokens))
+    status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
     sqlite.close()
     lock_file.close()
     return status

@@ -1,13 +1,29 @@
-"""Group commit: all writes of one turn of the event loop share one SQLite transaction."""
+"""Group commit: all writes of one turn of the event loop share one SQLite transaction.
+
+On a disk that syncs fast, COMMIT waits for the disk. On a slow disk this would keep all other requests waiting. There
+COMMIT only writes, a thread syncs the write-ahead log, and the next group forms meanwhile. In both cases no answer
+leaves before everything that its request wrote, or read, is safe.
+"""
 
 import asyncio
-from collections.abc import Callable
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from chalicelib import errors
+from chalicelib.store import names
 from chalicelib.store.sqlite import SqliteStore
 
 MAX_WAIT_S = 0.005
 """The longest that a commit waits while each turn of the loop writes more."""
+SLOW_S = 0.001
+"""A disk that takes longer than this to sync is synced in a thread. Below, the way to the thread costs more."""
+CHECKPOINT_WRITES = 1_000
+"""After how many writes the write-ahead log is merged into the database, if a thread syncs."""
+Settled = Callable[[bool], None]
 
 
 class GroupCommit:
@@ -16,64 +32,203 @@ class GroupCommit:
     Args:
         store: the store whose writes are committed.
         is_alone: returns whether no other client waits for an answer. If so, the commit does not wait for more writes.
+        disk: syncs in a thread; None: COMMIT itself makes the writes safe.
     """
 
-    def __init__(self, store: SqliteStore, is_alone: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, store: SqliteStore, is_alone: Callable[[], bool] = lambda: False, disk: "Disk | None" = None
+    ) -> None:
         self._store = store
         self._is_alone = is_alone
-        self._done: asyncio.Future[bool] | None = None
+        self._disk = disk
+        self._is_syncing = False
+        self._open: asyncio.Future[bool] | None = None
+        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        """By its number, each transaction that is not safe yet: the one that syncs, and the open one."""
         self._latest_s = 0.0
+        self._checkpointed = 0
+        store.touched.clear()
         store.grouped = True
         store.on_begin = self._begin
 
     def _begin(self) -> None:
-        if self._done is None:
+        if self._open is None:
             loop = asyncio.get_running_loop()
-            self._done = loop.create_future()
+            self._open = loop.create_future()
             self._latest_s = loop.time() + MAX_WAIT_S
-            loop.call_soon(loop.call_soon, self._look, loop, self._done, self._store.writes)
+            loop.call_soon(loop.call_soon, self._look, loop, self._open, self._store.writes)
+        self._waiting[self._store.group] = self._open  # a second number, if SQLite undid the first by itself
 
-    def _look(self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[bool]", writes: int) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop, group: "asyncio.Future[bool]", writes: int) -> None:
         """Commit if the last turn of the loop wrote nothing, else look again after the next turn."""
-        if self._done is not done:
+        if self._open is not group:
             return
         if self._store.writes != writes and loop.time() < self._latest_s:
-            loop.call_soon(self._look, loop, done, self._store.writes)
+            loop.call_soon(self._look, loop, group, self._store.writes)
         else:
             self._commit()
 
     def _commit(self) -> None:
-        done, self._done = self._done, None
-        if done is None:
+        """Commit the open transaction. While a thread syncs, nothing is committed: the end of the sync does it."""
+        if self._open is None or self._is_syncing:
             return
+        self._open, number = None, self._store.group
         try:
             self._store.commit()
-            is_kept = True
         except errors.Unavailable:
-            is_kept = False
-        done.set_result(is_kept)
-
-    def settle(self, then: Callable[[bool], None], *, is_alone: bool) -> None:
-        """Call ``then`` with True once everything written so far is committed, or with False once it was undone.
-
-        If nothing is waiting to be committed, ``then`` is called at once.
-        """
-        done = self._done
-        if done is None:
-            then(True)
+            self._settle(number, is_kept=False)
             return
+        if self._disk is None:
+            self._settle(number, is_kept=True)
+            return
+        self._is_syncing = True
+        self._disk.sync(lambda is_kept: self._synced(number, is_kept))
+
+    def _synced(self, number: int, is_kept: bool) -> None:
+        self._settle(number, is_kept=is_kept)
+        assert self._disk is not None  # noqa: S101 - it has called this
+        if is_kept and self._store.writes - self._checkpointed > CHECKPOINT_WRITES:
+            self._checkpointed = self._store.writes
+            self._disk.checkpoint(self._resume)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        self._is_syncing = False
+        self._commit()
+
+    def _settle(self, number: int, *, is_kept: bool) -> None:
+        """Tell those who wait for a transaction whether it was kept."""
+        touched = self._store.touched
+        for owner in [owner for owner, newest in touched.items() if newest <= number]:
+            del touched[owner]
+        for over in [over for over in self._waiting if over <= number]:
+            group = self._waiting.pop(over)
+            if not group.done():
+                group.set_result(is_kept)
+
+    def settle(self, then: Settled, *, is_alone: bool) -> None:
+        """Call ``then`` with True once everything written so far is safe, or with False once it was undone.
+
+        If nothing is waiting to be safe, ``then`` is called at once.
+        """
         if is_alone:
             self._commit()
-        if done.done():
-            then(done.result())
-        else:
-            done.add_done_callback(lambda future: then(future.result()))
+        self._after(next(reversed(self._waiting.values()), None), then)
 
-    async def wait(self) -> bool:
-        """Wait until everything written so far is committed; return False if it was undone instead."""
-        if self._done is None:
+    @staticmethod
+    def _after(group: "asyncio.Future[bool] | None", then: Settled) -> None:
+        if group is None:
+            then(True)
+        elif group.done():
+            then(group.result())
+        else:
+            group.add_done_callback(lambda future: then(future.result()))
+
+    def watch(self) -> int:
+        """Note what is read from now on. Return a mark for ``needed``."""
+        self._store.read_of = 0
+        return self._store.writes
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest transaction."""
+        return self._store.group
+
+    def needed(self, mark: int, facts: Mapping[str, str]) -> int:
+        """Return the number of the transaction that must be safe before an answer leaves; 0: none.
+
+        Args:
+            mark: from ``watch``. Since then, only the request of this answer has used the store.
+            facts: the ``profile`` and ``device`` whose cached documents the request may have used.
+        """
+        if self._store.writes != mark:
+            return self._store.group
+        if self._waiting:
+            self._store.note_read(names.profile(facts.get("profile", "")))
+            self._store.note_read(names.device(facts.get("device", "")))
+        return self._store.read_of
+
+    async def wait(self, number: int) -> bool:
+        """Wait until a transaction from ``needed`` is safe; return False if it was undone instead."""
+        group = self._waiting.get(number)
+        if group is None:
             return True
+        if self._is_alone():
+            self._commit()
         # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.settle(lambda is_kept: None if waiter.done() else waiter.set_result(is_kept), is_alone=self._is_alone())
+        self._after(group, lambda is_kept: None if waiter.done() else waiter.set_result(is_kept))
         return await waiter
+
+
+class Disk:
+    """Syncs the write-ahead log of a store in a thread, and merges it into the database.
+
+    The store must have ``synchronous=NORMAL``. It does not commit while a call of this class runs.
+
+    Args:
+        store: the store.
+    """
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store, self._executor = store, ThreadPoolExecutor(1, "disk")
+        self._has_failed = False
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called once if a sync fails. What the system reports as written afterwards cannot be trusted, so the process
+        must end. At the next start the database holds what was safe."""
+        store.leave_checkpoints()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown()
+
+    def sync(self, then: Settled) -> None:
+        """Call ``then`` when everything that was committed is on the disk, with True, or with False if that failed."""
+
+        def done(future: "asyncio.Future[None]") -> None:
+            if future.exception() is not None and not self._has_failed:
+                self._has_failed = True
+                self.on_failure()
+            then(not self._has_failed)
+
+        self._run(self._sync).add_done_callback(done)
+
+    def _sync(self) -> None:
+        """Sync the log, whichever file has its name now."""
+        sync(Path(f"{self._store.path}-wal"))
+
+    def checkpoint(self, then: Callable[[], None]) -> None:
+        """Merge the log into the database as far as no reader needs it, then call ``then``. A failure does no harm."""
+
+        def done(future: "asyncio.Future[None]") -> None:
+            future.exception()
+            then()
+
+        self._run(self._store.checkpoint).add_done_callback(done)
+
+    def _run(self, work: Callable[[], None]) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has all of a file. Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+
+
+def sync_time_s(directory: Path) -> float:
+    """Measure how long the disk under a directory takes to sync a page; return the median of five, in seconds."""
+    probe, times_s = directory / "sync.probe", []
+    try:
+        for _ in range(5):
+            probe.write_bytes(os.urandom(4_096))
+            began_s = time.perf_counter()
+            sync(probe)
+            times_s.append(time.perf_counter() - began_s)
+    finally:
+        probe.unlink(missing_ok=True)
+    return statistics.median(times_s)

@@ -1,9 +1,11 @@
 """Replaces API Gateway: an ASGI application that turns a request into a proxy event and calls the Chalice app.
 
 The app runs in the event loop's thread only. Chalice keeps the current request in one attribute, so in threads one
-tenant would see another's request. An answer is sent only after the writes of its request are committed.
+tenant would see another's request. Long reads go on in threads, after the app has given them up. An answer is sent only
+after everything that its request wrote or read is safe.
 """
 
+import asyncio
 import base64
 import os
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,18 +15,21 @@ from urllib.parse import parse_qsl
 
 import chalice.app
 
-from chalicelib import settings
+from chalicelib import errors, settings
 from chalicelib.host import events
 from chalicelib.http import answers
+from chalicelib.http.answers import Postponed
 from embedded.commits import GroupCommit
 from embedded.events import Events
 from embedded.router import Router
+from embedded.workers import Workers
 
 MAX_HEADER_BYTES = 10_240
 MAX_URL_BYTES = 8_192
 _MAX_FIELDS = 1_001
 _SHOWN_CHARS = 1_000
 """How many characters of a body the inspector shows."""
+_NO_FACTS: dict[str, Any] = {}
 _PREFLIGHT = '{"status":true,"result":null}'
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -53,15 +58,22 @@ class Gateway:
         resources: its routes, such as ``/device/{device_id}``.
         commits: the group commit; an answer waits for it.
         events: the event stream of GET /events; None: there is none.
+        workers: threads for long reads; None: the loop does them.
     """
 
     def __init__(
-        self, app: Handler, resources: Iterable[str], commits: GroupCommit, events: Events | None = None
+        self,
+        app: Handler,
+        resources: Iterable[str],
+        commits: GroupCommit,
+        events: Events | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self._app = app
         self._router = Router(resources)
         self._commits = commits
         self._events = events
+        self._workers = workers
         self._prefix = os.urandom(6).hex()
         self._count = 0
 
@@ -69,48 +81,86 @@ class Gateway:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        answer = None
+        answer, group = None, 0
         if self._events is not None and scope["path"] == "/events" and scope["method"] == "GET":
             answer = await self._events.listen(scope["query_string"], receive, send)
             if answer is None:
                 return
         try:
-            answer = answer or await self._answer(scope, receive)
+            if answer is None:
+                answer, group = await self._answer(scope, receive)
         except _Gone:
             return
-        if not await self._commits.wait():
-            answer = _failed("The store could not keep this, try again", 503, {"Retry-After": "1"})
+        if not await self._commits.wait(group):
+            answer = _not_kept()
         content = answer["body"].encode()
         raw = [*_encode(tuple(answer["headers"].items())), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> dict[str, Any]:
-        """Return the answer. Raises _Gone: the client went away before it had sent all of its body."""
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[dict[str, Any], int]:
+        """Return the answer, and the transaction that must be safe before it is sent; 0: none.
+
+        Raises:
+            _Gone: the client went away before it had sent all of its body, or while a long read was running.
+        """
         refusal = _refuse_length(scope)
         if refusal is not None:
-            return refusal
+            return refusal, 0
         route = self._router.find(scope["raw_path"].decode("latin-1"))
         if route is None:
-            return _failed("Route Not Found", 404)
+            return _failed("Route Not Found", 404), 0
         if scope["method"] == "OPTIONS":
             preflight: dict[str, Any] = answers.respond(_PREFLIGHT, more=answers.PREFLIGHT).to_dict()
-            return preflight
+            return preflight, 0
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = await _read(headers, receive)
         if body is None:
-            return _failed(f"The body is over {settings.MAX_BODY_BYTES} bytes", 413, {"Connection": "close"})
+            return _failed(f"The body is over {settings.MAX_BODY_BYTES} bytes", 413, {"Connection": "close"}), 0
         try:
             query = _query(scope["query_string"])
         except ValueError:
-            return _failed("Error on Query String parameters: too many", 400)
+            return _failed("Error on Query String parameters: too many", 400), 0
         event = self._event(scope, route, headers, query, body)
+        mark = self._commits.watch()
         answer = self._app(event, None)
-        device = event["requestContext"].get("decant", {}).get("device")
+        facts = event["requestContext"].get("decant", _NO_FACTS)
+        group = self._commits.needed(mark, facts)
+        if "postponed" in answer:
+            answer, group = await self._finish(answer["postponed"], group, facts, receive)
+        device = facts.get("device")
         if device is not None:
             content = f"{answer['statusCode']} {(event['body'] or '')[:_SHOWN_CHARS]}"
             events.current().seen(device, f"[HTTP] {scope['method']} {scope['path']}", content)
-        return answer
+        return answer, group
+
+    async def _finish(
+        self, postponed: Postponed | None, group: int, facts: dict[str, Any], receive: Receive
+    ) -> tuple[dict[str, Any], int]:
+        """Finish a request that takes long, while others are answered."""
+        answer: dict[str, Any] = {}
+        while postponed is not None:
+            if not await self._commits.wait(group):
+                return _not_kept(), 0
+            try:
+                await self._work(postponed, receive)
+            except errors.Unavailable as error:
+                return answers.refused(error).to_dict(), 0
+            mark = self._commits.watch()
+            answer = postponed.finish().to_dict()
+            # What a thread has read may be newer than the last transaction that is safe.
+            group = self._commits.newest if postponed.work else self._commits.needed(mark, facts)
+            postponed = answer.get("postponed")
+        return answer, group
+
+    async def _work(self, postponed: Postponed, receive: Receive) -> None:
+        """Do the work of an answer in a thread, or give others a turn. Raises errors.Unavailable, _Gone."""
+        if postponed.work is None:
+            await asyncio.sleep(0)
+        elif self._workers is None:
+            postponed.work()
+        elif not await self._workers.run(postponed.profile, postponed.work, postponed.limits, _until_gone(receive)):
+            raise _Gone
 
     def _event(
         self,
@@ -155,6 +205,15 @@ def _failed(message: str, status: int, headers: dict[str, str] | None = None) ->
     return answer
 
 
+def _not_kept() -> dict[str, Any]:
+    return _failed("The store could not keep this, try again", 503, {"Retry-After": "1"})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def _refuse_length(scope: Scope) -> dict[str, Any] | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
         return _failed("The URL is too long", 414)
@@ -164,7 +223,7 @@ def _refuse_length(scope: Scope) -> dict[str, Any] | None:
 
 
 class _Gone(Exception):
-    """The client went away before it had sent all of its body."""
+    """The client went away before its request was handled."""
 
 
 async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:

@@ -1,37 +1,117 @@
-"""How long the current work may take: at most its own limit, and not past the end of the Lambda function."""
+"""How long the current work may take.
 
+A request ends at its own limit, and before the end of the Lambda function. In the embedded mode, a part of a request
+has only a share of the event loop's time. When the share is used up, the part is given up and goes on elsewhere.
+"""
+
+import contextlib
 import math
+import threading
+from collections.abc import Iterator
 from typing import Any
 
+from chalicelib import errors
 from chalicelib.host import clock
-from chalicelib.host.slot import Slot
 
 SPARE_S = 3.0
 """Time that is kept for writing the answer: a function that Lambda cuts off sends none."""
 
 
-def _never() -> float:
-    return math.inf
+class Limits:
+    """Times of ``clock.monotonic_s``. Another thread may move ``end_s`` to end the work."""
+
+    __slots__ = ("end_s", "share_end_s")
+
+    def __init__(self, end_s: float = math.inf) -> None:
+        self.end_s = end_s
+        self.share_end_s = math.inf
 
 
-_end_s = Slot(_never)
+class TooLong(Exception):
+    """A part of a request has used up its share of the event loop's time. It can be done again, or resumed."""
 
 
-def begin(context: Any) -> None:
-    """Note when the function that handles a request ends.
+class _Here(threading.local):
+    limits = Limits()
+    share_s = math.inf
+
+
+_here = _Here()
+
+
+def begin(context: Any, limit_s: float = math.inf) -> None:
+    """Note when the work of this thread must end.
 
     Args:
         context: Lambda's context object; None if nothing cuts the work off.
+        limit_s: how long the work may take from now.
     """
-    remaining_s = None if context is None else context.get_remaining_time_in_millis() / 1000
-    _end_s.use(None if remaining_s is None else clock.monotonic_s() + remaining_s - SPARE_S)
+    remaining_s = math.inf if context is None else context.get_remaining_time_in_millis() / 1000 - SPARE_S
+    _here.limits = Limits(clock.monotonic_s() + min(limit_s, remaining_s))
 
 
-def within(limit_s: float) -> float:
-    """Return when work that may take ``limit_s`` from now must stop, as a time of ``clock.monotonic_s``."""
-    return min(clock.monotonic_s() + limit_s, _end_s.current())
+def end() -> None:
+    """Forget the limits of this thread's work."""
+    _here.limits = _Here.limits
+
+
+def current() -> Limits:
+    """Return the limits of this thread's work."""
+    return _here.limits
+
+
+@contextlib.contextmanager
+def using(limits: Limits) -> Iterator[None]:
+    """Work under these limits, which another thread or an earlier part of the request has begun."""
+    before, _here.limits = _here.limits, limits
+    try:
+        yield
+    finally:
+        _here.limits = before
+
+
+def set_share(seconds: float) -> None:
+    """Set the share of a part that runs in this thread, in seconds. By default there is no limit."""
+    _here.share_s = seconds
+
+
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """Limit a part of a request to its share: after it, ``check`` raises TooLong."""
+    limits = _here.limits
+    limits.share_end_s = clock.monotonic_s() + _here.share_s
+    try:
+        check()
+        yield
+    finally:
+        limits.share_end_s = math.inf
+
+
+def check() -> None:
+    """Return if there is time left. Work that may take long calls this from time to time.
+
+    Raises:
+        TooLong: the share is used up.
+        errors.Unavailable: the request has reached its end.
+    """
+    limits, now_s = _here.limits, clock.monotonic_s()
+    if now_s >= limits.share_end_s:
+        raise TooLong
+    if now_s >= limits.end_s:
+        raise errors.Unavailable("The request takes too long: ask for less, or narrow start_date and end_date")
+
+
+def is_over() -> bool:
+    """Return whether ``check`` would raise."""
+    now_s = clock.monotonic_s()
+    return now_s >= _here.limits.share_end_s or now_s >= _here.limits.end_s
 
 
 def has_passed() -> bool:
     """Return whether the remaining time is only enough to answer."""
-    return clock.monotonic_s() >= _end_s.current()
+    return clock.monotonic_s() >= _here.limits.end_s
+
+
+def within(limit_s: float) -> float:
+    """Return when work that may take ``limit_s`` from now must stop, as a time of ``clock.monotonic_s``."""
+    return min(clock.monotonic_s() + limit_s, _here.limits.end_s)

@@ -1,11 +1,13 @@
 """Writes answers. Every answer, even of a failure, has the same envelope and CORS headers."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from chalice.app import Response
 
 from chalicelib import errors, settings
 from chalicelib.codec import jsontext
+from chalicelib.host.deadline import Limits
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET,POST,PUT,DELETE,OPTIONS",
@@ -34,6 +36,27 @@ class _TextResponse(Response):
             "statusCode": self.status_code,
             "body": self.body,
         }
+
+
+class Postponed(Response):
+    """Stands for an answer that takes too long for the event loop. It exists only in the embedded mode.
+
+    Args:
+        profile: the profile of the request.
+        work: what must run in a thread first; None if the rest must only wait for other requests.
+        finish: returns the answer afterwards, or stands for it again. It must run in the event loop.
+        limits: the limits of the request.
+    """
+
+    def __init__(
+        self, profile: str, work: Callable[[], None] | None, finish: Callable[[], Response], limits: Limits
+    ) -> None:
+        super().__init__(body="", headers={"Access-Control-Allow-Origin": "*"})
+        self.profile, self.work, self.finish, self.limits = profile, work, finish, limits
+
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
+        """Return this object for the embedded gateway, which calls ``finish``."""
+        return {"postponed": self}
 
 
 class Json(NamedTuple):

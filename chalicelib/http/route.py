@@ -4,23 +4,28 @@
 docs/compatibility.md and the tests are made from them too.
 """
 
+import functools
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib import errors
+from chalicelib import errors, settings
 from chalicelib.codec import tokens
 from chalicelib.codec.querystring import Tree
 from chalicelib.host import deadline, log
+from chalicelib.host.deadline import Limits
 from chalicelib.http import answers, requests
 from chalicelib.services.access import callers, reach
 from chalicelib.services.access.callers import Caller
 from chalicelib.store import Doc
 
+R = TypeVar("R")
 DEVICE, PROFILE = "device", "profile"
 """Kinds of caller."""
+_logger = logging.getLogger(__name__)
 Need = Literal["read", "write", "full"]
 _MESSAGES = {404: "Route Not Found", 405: "Method Not Allowed"}
 _BROKEN = "Internal error; the log holds the details under this request's id"
@@ -34,7 +39,7 @@ class Call:
         path: the parameters of the path.
     """
 
-    __slots__ = ("_device", "_facts", "body", "caller", "path", "request")
+    __slots__ = ("_device", "_found", "_work", "body", "caller", "facts", "path", "request")
     caller: Caller
     """The caller. Not set on a route that needs no token."""
     body: Any
@@ -43,7 +48,41 @@ class Call:
     def __init__(self, request: Request, path: Mapping[str, str]) -> None:
         self.request, self.path = request, path
         self._device: Doc | None = None
-        self._facts = log.facts(request)
+        self.facts = log.facts(request)
+        """What the request's line in the log says besides, such as the profile."""
+        self._found: list[Any] = []
+        self._work: Callable[[], Any] | None = None
+
+    def read(self, work: Callable[[], R]) -> R:
+        """Return the result of ``work``, which reads much and writes nothing. It is called at most once for an answer.
+
+        In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
+        and then the route's function is called again and gets the result here.
+        """
+        if self._found:
+            result, error = self._found[0]
+            if error is not None:
+                raise error
+            return result  # type: ignore[no-any-return]
+        self._work = work
+        with deadline.sharing():
+            result = work()
+        self._work = None
+        return result
+
+    def take_work(self) -> Callable[[], None] | None:
+        """Return what must run in a thread, after ``read`` has taken too long; None after other work has."""
+        work, self._work = self._work, None
+        if work is None:
+            return None
+
+        def find() -> None:
+            try:
+                self._found.append((work(), None))
+            except Exception as error:
+                self._found.append((None, error))
+
+        return find
 
     @property
     def profile(self) -> str:
@@ -68,7 +107,7 @@ class Call:
 
     def note(self, **facts: Any) -> None:
         """Add facts, such as the number of points, to the request's line in the log."""
-        self._facts.update(facts)
+        self.facts.update(facts)
 
     def admit(self, who: tuple[str, ...], need: Need) -> None:
         """Identify the caller, and check that the caller may use the route.
@@ -81,9 +120,9 @@ class Call:
         if caller is None or caller.kind not in who or not caller.may(need):
             raise errors.Denied
         self.caller = caller
-        self._facts["profile"] = caller.profile
+        self.facts["profile"] = caller.profile
         if caller.kind == DEVICE:
-            self._facts["device"] = caller.device
+            self.facts["device"] = caller.device
             self._device = reach.own_device_or_raise(caller)
 
 
@@ -120,19 +159,27 @@ def _view(app: Chalice, row: Route) -> Callable[..., Response]:
     def view(**path: str) -> Response:
         request = app.current_request
         assert request is not None  # noqa: S101 - Chalice sets it before it calls a view
-        call = Call(request, path)
-        try:
-            if row.who:
-                call.admit(row.who, row.need)
-            if row.body is not None:
-                call.body = row.body(requests.json_body(call.request))
-            return answers.ok(row.handle(call))
-        except errors.ApiError as error:
-            if error.__cause__ is not None:
-                call.note(cause=_name_cause(error.__cause__))
-            return answers.refused(error)
+        return _answer(row, Call(request, path), is_new=True)
 
     return view
+
+
+def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
+    try:
+        if row.who and is_new:
+            call.admit(row.who, row.need)
+        if row.body is not None and is_new:
+            call.body = row.body(requests.json_body(call.request))
+        if row.method == "GET":
+            return call.read(lambda: answers.ok(row.handle(call)))
+        return answers.ok(row.handle(call))
+    except deadline.TooLong:
+        finish = functools.partial(_answer, row, call, is_new=False)
+        return answers.Postponed(call.facts.get("profile", ""), call.take_work(), finish, deadline.current())
+    except errors.ApiError as error:
+        if error.__cause__ is not None:
+            call.note(cause=_name_cause(error.__cause__))
+        return answers.refused(error)
 
 
 def _caller(request: Request) -> Caller | None:
@@ -147,14 +194,35 @@ def _caller(request: Request) -> Caller | None:
 def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
     """Chalice middleware. It replaces the answers that Chalice itself writes, and logs the request."""
     started_s = time.perf_counter()
-    deadline.begin(event.lambda_context)
-    response = get_response(event)
+    deadline.begin(event.lambda_context, settings.REQUEST_LIMIT_S)
+    try:
+        return _close(event, get_response(event), started_s)
+    finally:
+        deadline.end()
+
+
+def _close(event: Request, response: Response, started_s: float) -> Response:
+    """Complete an answer, and log the request unless its answer is postponed."""
+    if isinstance(response, answers.Postponed):
+        response.finish = functools.partial(_resume, event, response.finish, response.limits, started_s)
+        return response
     if not answers.is_ours(response):
         status = response.status_code
         allow = {name: str(value) for name, value in response.headers.items() if name == "Allow"}
         response = answers.failed(_MESSAGES.get(status, _BROKEN), status, allow)
     log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
     return response
+
+
+def _resume(event: Request, finish: Callable[[], Response], limits: Limits, started_s: float) -> Response:
+    """Go on with a request whose answer was postponed."""
+    with deadline.using(limits):
+        try:
+            response = finish()
+        except Exception:
+            _logger.exception("The route failed")
+            response = answers.failed(_BROKEN, 500)
+        return _close(event, response, started_s)
 
 
 def _name_cause(cause: BaseException) -> str:

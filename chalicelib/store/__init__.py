@@ -1,5 +1,7 @@
 """The store: one small Protocol, which ``dynamodb.py`` and ``sqlite.py`` implement alike."""
 
+import contextlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -143,5 +145,25 @@ def _on_dynamodb() -> Store:
     return DynamoStore()
 
 
+class _Here(threading.local):
+    store: Store | None = None
+
+
+_here = _Here()
 _slot = Slot(_on_dynamodb)
-current, use = _slot.current, _slot.use
+use = _slot.use
+
+
+def current() -> Store:
+    """Return the store of this thread, else that of the process."""
+    return _here.store or _slot.current()
+
+
+@contextlib.contextmanager
+def using(store: Store) -> Iterator[None]:
+    """Use another store in this thread."""
+    _here.store = store
+    try:
+        yield
+    finally:
+        _here.store = None

@@ -4,17 +4,16 @@ With ``grouped`` off, each call is a transaction. With it on, the first write op
 ``on_begin``. The group commit that set this callback commits later, and answers no request before.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from chalicelib import errors
 from chalicelib.codec.segments import Item
-from chalicelib.host import cache, clock
+from chalicelib.host import cache, deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters
+from chalicelib.store.sqlite_reads import ALIVE, CACHE_KB, COLUMNS, Reads, now_s, row_of
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -24,16 +23,15 @@ CREATE TABLE IF NOT EXISTS entities (
     owner TEXT NOT NULL, name TEXT NOT NULL, doc TEXT NOT NULL, version INTEGER NOT NULL,
     expires_at INTEGER, PRIMARY KEY (owner, name)) WITHOUT ROWID;
 """
-_COLUMNS = "device, key, body, digest, points, version, expires_at"
-_INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+_INSERT = f"INSERT INTO segments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _UPSERT = (
     "INSERT INTO entities (owner, name, doc, version, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
     "SET doc = excluded.doc, version = excluded.version, expires_at = excluded.expires_at"
 )
 _FIRST_PAGE = 2
 _PAGE = 128
-_MAX_CODE_POINT = "\U0010ffff"
+_SLICE = 256
+"""How many segments are removed between two looks at the clock."""
 
 
 class _Write:
@@ -44,6 +42,12 @@ class _Write:
 
     def __init__(self, store: "SqliteStore", db: sqlite3.Connection) -> None:
         self._store, self._db = store, db
+        self._owner = ""
+
+    def to(self, owner: str) -> "_Write":
+        """Return this object, for a call that changes what belongs to ``owner``."""
+        self._owner = owner
+        return self
 
     def __enter__(self) -> sqlite3.Connection:
         store = self._store
@@ -55,8 +59,11 @@ class _Write:
             except sqlite3.Error as error:
                 raise errors.Unavailable from error
             store.has_begun = True
+            store.group += 1
             if store.grouped:
                 store.on_begin()
+        if store.grouped:
+            store.touched[self._owner] = store.group
         return self._db
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -70,7 +77,7 @@ class _Write:
             raise errors.Unavailable from error
 
 
-class SqliteStore:
+class SqliteStore(Reads):
     """Implements Store on the file ``path``.
 
     Args:
@@ -87,15 +94,38 @@ class SqliteStore:
         self.on_begin: Callable[[], None] = lambda: None
         self.has_begun = False
         """Whether this object has begun a transaction and neither committed nor undone it."""
+        self.group = 0
+        """The number of the newest transaction, open or not."""
+        self.touched: dict[str, int] = {}
+        """With grouping: each owner whose documents or points were changed, and the newest transaction that did so. The
+        group commit removes owners as soon as their changes are safe."""
+        self.read_of = 0
+        """The newest transaction of ``touched`` whose changes a call may have read. A request sets it to 0 before."""
         self._is_lost = False
-        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-        self._db.execute("PRAGMA page_size=8192")
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
-        self._db.execute("PRAGMA cache_size=-16000")
-        self._db.executescript(SCHEMA + sqlite_counters.SCHEMA)
-        self._counters = sqlite_counters.PendingCounters(self._db)
+        self.path = Path(path)
+        db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+        super().__init__(db)
+        db.execute("PRAGMA page_size=8192")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
+        db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+        db.executescript(SCHEMA + sqlite_counters.SCHEMA)
+        self._counters = sqlite_counters.PendingCounters()
         self._write = _Write(self, self._db)
+
+    def leave_checkpoints(self) -> None:
+        """Let the caller merge the write-ahead log into the database. The log is written only at a commit then."""
+        self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute("PRAGMA cache_spill=OFF")
+
+    def checkpoint(self) -> None:
+        """Merge the write-ahead log into the database, from any thread. Nothing may be committed meanwhile.
+
+        Raises:
+            sqlite3.Error: it failed; nothing is lost.
+        """
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @property
     def in_transaction(self) -> bool:
@@ -112,7 +142,7 @@ class SqliteStore:
             self.note_loss()
             if self._is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
-            self._counters.flush()
+            self._counters.flush(self._db)
             self._db.execute("COMMIT")
             self.has_begun = False
         except sqlite3.Error as error:
@@ -141,17 +171,15 @@ class SqliteStore:
             self.commit()
         self._db.close()
 
-    def _rows(self, sql: str, *parameters: object) -> list[Any]:
-        try:
-            return self._db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise errors.Unavailable from error
+    def note_read(self, owner: str) -> None:
+        """Note in ``read_of`` if what belongs to ``owner`` is not safe yet."""
+        self.read_of = max(self.read_of, self.touched.get(owner, 0))
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. If an error occurs, no item is put."""
         conflicts: dict[int, Item] = {}
         stored = 0
-        with self._write as db:
+        with self._write.to(names.device(items[0].device)) as db:
             if len(items) > 1:
                 db.execute("SAVEPOINT request")
             try:
@@ -173,25 +201,19 @@ class SqliteStore:
     def _existing(self, item: Item) -> Item | None:
         """Return the item that has this key already, expired or not: the key is taken either way."""
         row = self._db.execute(
-            f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
+            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
         ).fetchone()
         return Item(*row) if row else None
 
-    def get_segment(self, device: str, key: str) -> Item | None:
-        """See Store."""
-        rows = self._rows(
-            f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key = ? AND {_ALIVE}", device, key, _now_s()
-        )
-        return Item(*rows[0]) if rows else None
-
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
         """See Store. Each page is a statement of its own, so writes in between do no harm. The first page is small."""
+        self.note_read(names.device(device))
         order, size = ("DESC" if newest_first else "ASC"), min(first_page, _FIRST_PAGE)
         while True:
             rows = self._rows(
-                f"SELECT {_COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {_ALIVE} "
+                f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE} "
                 f"ORDER BY key {order} LIMIT ?",
-                device, low, high, _now_s(), size,
+                device, low, high, now_s(), size,
             )  # fmt: skip
             for row in rows:
                 yield Item(*row)
@@ -201,18 +223,9 @@ class SqliteStore:
             low, high = (low, _before(last)) if newest_first else (last + "0", high)
             size = min(size * 4, _PAGE)
 
-    def count_points(self, device: str, low: str, high: str) -> int:
-        """See Store."""
-        rows = self._rows(
-            f"SELECT COALESCE(SUM(points), 0) FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {_ALIVE}",
-            device, low, high, _now_s(),
-        )  # fmt: skip
-        points: int = rows[0][0]
-        return points
-
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
-        with self._write as db:
+        with self._write.to(names.device(item.device)) as db:
             old = db.execute(
                 "SELECT points FROM segments WHERE device = ? AND key = ? AND version = ?",
                 (item.device, item.key, item.version - 1),
@@ -229,7 +242,7 @@ class SqliteStore:
 
     def delete_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
-        with self._write as db:
+        with self._write.to(names.device(item.device)) as db:
             row = db.execute(
                 "DELETE FROM segments WHERE device = ? AND key = ? AND version = ? RETURNING points",
                 (item.device, item.key, item.version),
@@ -240,92 +253,76 @@ class SqliteStore:
         return True
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
-        """See Store. One statement."""
-        with self._write as db:
-            where = "WHERE device = ? AND key >= ? AND key <= ?"
-            points: int = db.execute(
-                f"SELECT COALESCE(SUM(points), 0) FROM segments {where}", (device, low, high)
-            ).fetchone()[0]
-            db.execute(f"DELETE FROM segments {where}", (device, low, high))
-            self._counters.add(device, profile, 0, -points)
-        return points
+        """See Store.
 
-    def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
-        """See Store. Every read is consistent."""
-        rows = self._rows(
-            f"SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ? AND {_ALIVE}",
-            owner, name, _now_s(),
-        )  # fmt: skip
-        return _entity(rows[0]) if rows else None
+        Raises:
+            deadline.TooLong: some are gone; a retry resumes.
+        """
+        dropped = 0
+        while True:
+            with self._write.to(names.device(device)) as db:
+                rows = db.execute(
+                    f"SELECT key, points FROM segments WHERE device = ? AND key >= ? AND key <= ? LIMIT {_SLICE}",
+                    (device, low, high),
+                ).fetchall()
+                if rows:
+                    db.execute(
+                        "DELETE FROM segments WHERE device = ? AND key >= ? AND key <= ?", (device, low, rows[-1][0])
+                    )
+                    points = sum(row[1] for row in rows)
+                    dropped += points
+                    self._counters.add(device, profile, 0, -points)
+            if len(rows) < _SLICE:
+                return dropped
+            deadline.check()
 
     def put(self, entity: Entity) -> None:
         """See Store."""
-        with self._write as db:
-            db.execute(_UPSERT, _row(entity))
+        with self._write.to(entity.owner) as db:
+            db.execute(_UPSERT, row_of(entity))
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """See Store."""
-        with self._write as db:
+        with self._write.to(entity.owner) as db:
             existing = self.get(entity.owner, entity.name)
             if version != (existing.version if existing else ABSENT):
                 return None if existing == entity else Conflict(existing)
-            db.execute(_UPSERT, _row(entity))
+            db.execute(_UPSERT, row_of(entity))
         return None
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
         """See Store."""
-        with self._write as db:
+        with self._write.to(owner) as db:
             for name in names:
                 db.execute("DELETE FROM entities WHERE owner = ? AND name = ?", (owner, name))
 
-    def list(self, owner: str, prefix: str) -> list[Entity]:
-        """See Store."""
-        rows = self._rows(
-            "SELECT owner, name, doc, version, expires_at FROM entities "
-            f"WHERE owner = ? AND name >= ? AND name < ? AND {_ALIVE} ORDER BY name",
-            owner, prefix, prefix + _MAX_CODE_POINT, _now_s(),
-        )  # fmt: skip
-        return [_entity(row) for row in rows]
-
     def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store. Exact: the counters are written in the same transaction as the points."""
-        try:
-            return self._counters.read(names.profile(profile) if device is None else names.device(device))
-        except sqlite3.Error as error:
-            raise errors.Unavailable from error
+        owner = names.profile(profile) if device is None else names.device(device)
+        self.read_of = max(self.read_of, max(self.touched.values(), default=0) if device is None else 0)
+        self.note_read(owner)
+        return self._counters.added(owner, self.read_counters(owner))
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store."""
-        with self._write:
+        with self._write.to(names.device(device)):
             self._counters.add(device, profile, 0, 0, now_ms)
 
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
-        with self._write:
-            self._counters.forget(names.device(device))
+        with self._write.to(names.device(device)) as db:
+            self._counters.forget(db, names.device(device))
 
     def purge(self) -> int:
         """Remove expired segments and entities; return how many segments. The embedded mode calls it daily."""
-        with self._write as db:
+        with self._write.to("") as db:
             expired = db.execute(
-                "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (_now_s(),)
+                "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (now_s(),)
             ).fetchall()
             for device, points in expired:
                 self._counters.add_to(names.device(device), 0, -points, 0)
-            db.execute("DELETE FROM entities WHERE expires_at <= ?", (_now_s(),))
+            db.execute("DELETE FROM entities WHERE expires_at <= ?", (now_s(),))
         return len(expired)
-
-
-def _row(entity: Entity) -> tuple[object, ...]:
-    return (entity.owner, entity.name, orjson.dumps(entity.doc).decode(), entity.version, entity.expires_at)
-
-
-def _entity(row: Any) -> Entity:
-    return Entity(row[0], row[1], orjson.loads(row[2]), row[3], row[4])
-
-
-def _now_s() -> int:
-    return clock.now_ms() // 1000
 
 
 def _before(key: str) -> str:

@@ -16,14 +16,9 @@ _ADD = (
 
 
 class PendingCounters:
-    """What the current transaction adds to counters. One statement writes it for all requests of the transaction.
+    """What the current transaction adds to counters. One statement writes it for all requests of the transaction."""
 
-    Args:
-        db: the store's connection.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self) -> None:
         self._sums: dict[str, list[int]] = {}
 
     def add(self, device: str, profile: str, points_in: int, records: int, now_ms: int = 0) -> None:
@@ -41,24 +36,21 @@ class PendingCounters:
             sums[1] += records
             sums[2] = max(sums[2], now_ms)
 
-    def read(self, owner: str) -> Counters:
-        """Return an owner's counters, pending additions included. Raises sqlite3.Error."""
-        row = self._db.execute(
-            "SELECT input, records, last_input_ms FROM counters WHERE owner = ?", (owner,)
-        ).fetchone()
-        points_in, records, last_ms = row or (0, 0, None)
+    def added(self, owner: str, stored: tuple[int, int, int | None]) -> Counters:
+        """Return an owner's counters: those that are stored, and the pending additions."""
+        points_in, records, last_ms = stored
         sums = self._sums.get(owner, (0, 0, 0))
         return Counters(points_in + sums[0], records + sums[1], max(last_ms or 0, sums[2]) or None)
 
-    def forget(self, owner: str) -> None:
+    def forget(self, db: sqlite3.Connection, owner: str) -> None:
         """Delete an owner's counters. Raises sqlite3.Error."""
         self._sums.pop(owner, None)
-        self._db.execute("DELETE FROM counters WHERE owner = ?", (owner,))
+        db.execute("DELETE FROM counters WHERE owner = ?", (owner,))
 
-    def flush(self) -> None:
+    def flush(self, db: sqlite3.Connection) -> None:
         """Write the pending additions. Raises sqlite3.Error."""
         if self._sums:
-            self._db.executemany(_ADD, [(owner, *sums) for owner, sums in self._sums.items()])
+            db.executemany(_ADD, [(owner, *sums) for owner, sums in self._sums.items()])
             self._sums.clear()
 
     def clear(self) -> None:

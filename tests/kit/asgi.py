@@ -1,5 +1,7 @@
 """Calls an ASGI application with one request."""
 
+import asyncio
+
 from tests.kit.api import Answer
 
 
@@ -13,7 +15,7 @@ async def asgi(gateway, method, path, headers=None, body=b"", state="open", quer
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 
     async def receive():
-        return messages.pop(0)
+        return messages.pop(0) if messages else await asyncio.get_running_loop().create_future()
 
     async def send(message):
         if state == "closed":

@@ -6,10 +6,10 @@ time, if it is newer than the next segment's key; on a walk forward, if it is ol
 
 from collections.abc import Iterator, Sequence
 
-from chalicelib import errors, settings, store
+from chalicelib import store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Item, Segment
-from chalicelib.host import clock, deadline
+from chalicelib.host import deadline
 from chalicelib.services.points.filters import Filter
 
 Run = tuple[Segment, Sequence[int]]
@@ -47,16 +47,14 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
 
 
 def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Item]:
-    """Yield the stored segments that may hold wanted points, in order of key. Raises errors.Unavailable: too slow."""
+    """Yield the stored segments that may hold wanted points, in order of key. Raises as ``deadline.check``."""
     if wanted.end_ms < wanted.start_ms:
         return
-    deadline_s = deadline.within(settings.SCAN_DEADLINE_S)
     low, high = keys.key_bounds(wanted.start_ms, wanted.end_ms)
     stored = store.current().scan_segments(device, low, high, newest_first=not is_ascending, first_page=first_page)
     for item in stored:
         yield item
-        if clock.monotonic_s() > deadline_s:
-            raise errors.Unavailable("The query takes too long: narrow start_date and end_date")
+        deadline.check()
 
 
 def _with_boundary(stored: Iterator[Item], is_ascending: bool) -> Iterator[tuple[Item, int | None]]:

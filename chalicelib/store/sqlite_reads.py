@@ -1,0 +1,170 @@
+"""The reading half of the SQLite store, on any connection, and read-only snapshots for other threads."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from chalicelib import errors
+from chalicelib.codec.segments import Item
+from chalicelib.host import clock, deadline
+from chalicelib.store import Counters, Entity, names
+
+COLUMNS = "device, key, body, digest, points, version, expires_at"
+ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+CACHE_KB = 16_000
+_MAX_CODE_POINT = "\U0010ffff"
+_STEPS = 4_000
+"""How many steps of SQLite's machine lie between two looks at the clock: about 0.2 ms."""
+_ROWS = 64
+"""How many rows lie between two looks at the clock."""
+
+
+class Reads:
+    """Implements the reading calls of Store.
+
+    Args:
+        db: a connection. A long statement on it is interrupted when ``deadline`` is over.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._may_interrupt = False
+        db.set_progress_handler(lambda: self._may_interrupt and deadline.is_over(), _STEPS)
+
+    def note_read(self, owner: str) -> None:
+        """Note that a call reads what belongs to ``owner``."""
+
+    def _rows(self, sql: str, *parameters: object) -> list[Any]:
+        try:
+            return self._db.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise errors.Unavailable from error
+
+    def _long_rows(self, sql: str, *parameters: object) -> Iterator[Any]:
+        """Yield the rows of a statement that may take long. Raises as ``deadline.check``."""
+        self._may_interrupt = True
+        cursor = self._db.cursor()
+        try:
+            for number, row in enumerate(cursor.execute(sql, parameters), 1):
+                yield row
+                if number % _ROWS == 0:
+                    deadline.check()
+        except sqlite3.Error as error:
+            deadline.check()
+            raise errors.Unavailable from error
+        finally:
+            self._may_interrupt = False
+            with contextlib.suppress(sqlite3.Error):  # it reports an interruption again
+                cursor.close()
+
+    def get_segment(self, device: str, key: str) -> Item | None:
+        """See Store."""
+        self.note_read(names.device(device))
+        rows = self._rows(
+            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ? AND {ALIVE}", device, key, now_s()
+        )
+        return Item(*rows[0]) if rows else None
+
+    def count_points(self, device: str, low: str, high: str) -> int:
+        """See Store."""
+        self.note_read(names.device(device))
+        rows = self._long_rows(
+            f"SELECT COALESCE(SUM(points), 0) FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE}",
+            device, low, high, now_s(),
+        )  # fmt: skip
+        ((points,),) = rows
+        return int(points)
+
+    def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
+        """See Store. Every read is consistent."""
+        self.note_read(owner)
+        rows = self._rows(
+            f"SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ? AND {ALIVE}",
+            owner, name, now_s(),
+        )  # fmt: skip
+        return _entity(rows[0]) if rows else None
+
+    def list(self, owner: str, prefix: str) -> list[Entity]:
+        """See Store."""
+        self.note_read(owner)
+        rows = self._long_rows(
+            "SELECT owner, name, doc, version, expires_at FROM entities "
+            f"WHERE owner = ? AND name >= ? AND name < ? AND {ALIVE} ORDER BY name",
+            owner, prefix, prefix + _MAX_CODE_POINT, now_s(),
+        )  # fmt: skip
+        return [_entity(row) for row in rows]
+
+    def read_counters(self, owner: str) -> tuple[int, int, int | None]:
+        """Return the committed counters of an owner: points sent, points that exist, last input in milliseconds."""
+        rows = self._rows("SELECT input, records, last_input_ms FROM counters WHERE owner = ?", owner)
+        return rows[0] if rows else (0, 0, None)
+
+
+class Snapshot(Reads):
+    """Implements the reading calls of Store on a connection of its own that cannot write.
+
+    Within ``opened``, all calls see the same state of the database: what was committed before the first of them.
+
+    Args:
+        path: the database file, which must exist.
+
+    Raises:
+        errors.Unavailable: the file cannot be read.
+    """
+
+    is_exclusive = False
+
+    def __init__(self, path: Path) -> None:
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA query_only=ON")
+        except sqlite3.Error as error:
+            raise errors.Unavailable from error
+        super().__init__(db)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold one state of the database."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
+        """See Store. One statement, whose rows are read as they are needed."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self._long_rows(
+            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE} "
+            f"ORDER BY key {order}",
+            device, low, high, now_s(),
+        )  # fmt: skip
+        for row in rows:
+            yield Item(*row)
+
+    def counters(self, profile: str, device: str | None = None) -> Counters:
+        """See Store."""
+        return Counters(*self.read_counters(names.profile(profile) if device is None else names.device(device)))
+
+
+def row_of(entity: Entity) -> Sequence[object]:
+    """Return an entity as a row of its table."""
+    return (entity.owner, entity.name, orjson.dumps(entity.doc).decode(), entity.version, entity.expires_at)
+
+
+def _entity(row: Any) -> Entity:
+    return Entity(row[0], row[1], orjson.loads(row[2]), row[3], row[4])
+
+
+def now_s() -> int:
+    """Return seconds since 1970."""
+    return clock.now_ms() // 1000

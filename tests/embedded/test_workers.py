@@ -1,0 +1,248 @@
+"""Long reads run in threads: with the same answers, in fair order, and without keeping anybody else waiting."""
+
+import asyncio
+import contextlib
+import json
+import math
+import sqlite3
+import threading
+
+import pytest
+
+from app import app
+from chalicelib.host import deadline
+from chalicelib.store.sqlite_reads import Snapshot
+from embedded.commits import GroupCommit
+from embedded.gateway import Gateway
+from embedded.workers import THREADS, Workers
+from tests.kit.asgi import asgi
+from tests.kit.world import World, point, values
+
+QUERIES = (
+    "", "qty=3&skip=2", "ordination=asc", "variables=a&variables=b&qty=2", "values=3", "groups=g", "query=last_value",
+    "query=first_item&variables=a", "query=last_location", "query=last_insert", "query=min", "query=max", "query=count",
+    "query=count&variables=a", "query=avg&start_date=1%20day", "query=sum&start_date=1%20day",
+    "query=aggregate&interval=hour&function=avg", "query=conditional&function=gt&value=2&start_date=1%20day", "qty=x",
+    "query=unknown",
+)  # fmt: skip
+
+
+@pytest.fixture
+def serve(sqlite):
+    """Return a function that runs a scenario on a gateway whose loop has no time for reads: all move to threads."""
+
+    def do(scenario):
+        async def run():
+            workers = Workers(sqlite.path)
+            deadline.set_share(0)
+            try:
+                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite), workers=workers))
+            finally:
+                deadline.set_share(math.inf)
+                workers.close()
+
+        try:
+            return asyncio.run(run())
+        finally:
+            sqlite.grouped, sqlite.on_begin = False, lambda: None
+
+    return do
+
+
+def get(gateway, token, path="/data", query=""):
+    return asgi(gateway, "GET", path, {"token": token}, query=query.encode())
+
+
+def post(gateway, token, *points):
+    return asgi(gateway, "POST", "/data", {"token": token}, json.dumps(points).encode())
+
+
+class Gate:
+    """Stops every walk of a snapshot until it is opened."""
+
+    def __init__(self, monkeypatch):
+        self.arrived, self.open = [], threading.Event()
+        walk = Snapshot.scan_segments
+
+        def stopped(snapshot, device, *args, **kwargs):
+            self.arrived.append(device)
+            assert self.open.wait(20)
+            return walk(snapshot, device, *args, **kwargs)
+
+        monkeypatch.setattr(Snapshot, "scan_segments", stopped)
+
+    async def until(self, count):
+        while len(self.arrived) < count:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    return Gate(monkeypatch)
+
+
+@pytest.fixture
+def world(sqlite):
+    return World()
+
+
+def test_every_query_has_the_same_answer_in_a_thread(serve, world, sqlite):
+    world.send(*[point("ab"[number % 2], number, group="g" if number % 3 else "h") for number in range(9)])
+    world.send({"variable": "place", "location": {"lat": 1, "lng": 2}})
+
+    async def scenario(gateway):
+        return [await get(gateway, world.token, query=query) for query in QUERIES]
+
+    in_threads = serve(scenario)
+    for query, answer in zip(QUERIES, in_threads, strict=True):
+        direct = world.api.get(f"/data?{query}")
+        assert (answer.status, answer.text) == (direct.status, direct.text), query
+
+
+@pytest.mark.parametrize("path", ["/device", "/device/{device}", "/device/{device}/data_amount", "/device/token/{device}",
+                                  "/device/{device}/params", "/action", "/info", "/device/{device}/chunk"])  # fmt: skip
+def test_every_list_has_the_same_answer_in_a_thread(serve, world, path):
+    path = path.format(device=world.device)
+    answer = serve(lambda gateway: get(gateway, world.profile_token, path))
+    assert answer.text == world.admin.get(path).text and answer.status == 200
+
+
+def test_other_profiles_are_answered_while_a_read_is_long(serve, world, gate):
+    other = World()
+
+    async def scenario(gateway):
+        heavy = asyncio.ensure_future(get(gateway, world.token))
+        await gate.until(1)
+        assert (await post(gateway, other.token, point("a", 5))).status == 200
+        assert (await asgi(gateway, "GET", "/status")).status == 200
+        assert not heavy.done()
+        gate.open.set()
+        return await heavy
+
+    assert serve(scenario).result == []
+
+
+def test_one_read_a_profile_in_order_of_arrival_and_four_at_once(serve, world, gate):
+    others = [World() for _ in range(THREADS)]
+
+    async def scenario(gateway):
+        own = [asyncio.ensure_future(get(gateway, world.token, query=f"qty={qty}")) for qty in (1, 2, 3)]
+        await gate.until(1)
+        more = [asyncio.ensure_future(get(gateway, other.token)) for other in others]
+        await gate.until(THREADS)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert gate.arrived == [world.device, *(other.device for other in others[:-1])]
+        order = []
+        for number, task in enumerate(own):
+            task.add_done_callback(lambda _, number=number: order.append(number))
+        gate.open.set()
+        await asyncio.gather(*own, *more)
+        return order
+
+    assert serve(scenario) == [0, 1, 2]
+
+
+def test_a_client_that_goes_away_ends_its_read(serve, world, gate, monkeypatch):
+    world.send(*[point("a", number, time=f"2026-01-{number + 1:02}") for number in range(9)])
+    seen = []
+    check = deadline.check
+    monkeypatch.setattr(deadline, "check", lambda: (seen.append(threading.current_thread().name), check()))
+
+    async def scenario(gateway):
+        gone = asyncio.Event()
+        body = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive():
+            if body:
+                return body.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            raise AssertionError("an answer for nobody")
+
+        scope = {"type": "http", "method": "GET", "path": "/data", "raw_path": b"/data", "query_string": b"",
+                 "headers": [(b"token", world.token.encode())]}  # fmt: skip
+        heavy = asyncio.ensure_future(gateway(scope, receive, send))
+        await gate.until(1)
+        gone.set()
+        await heavy
+        gate.open.set()
+        await get(gateway, world.token)  # the profile's next turn comes only after the read has ended
+
+    serve(scenario)
+    in_threads = [name for name in seen if name.startswith("read")]
+    assert len(in_threads) == 10, "the first read ends at its first look, the second looks once a segment"
+
+
+def test_the_limit_counts_from_the_arrival_of_the_request(serve, world, gate, clock):
+    world.send(point("a", 1))
+
+    async def scenario(gateway):
+        heavy = asyncio.ensure_future(get(gateway, world.token, query="query=max"))
+        waiting = asyncio.ensure_future(get(gateway, world.token, query="query=max"))
+        await gate.until(1)
+        clock.advance(21)
+        gate.open.set()
+        return await heavy, await waiting
+
+    for answer in serve(scenario):
+        assert answer.status == 503 and answer.headers["retry-after"] == "1" and "narrow" in answer.message
+
+
+def test_a_read_sees_one_state_and_leaves_no_old_state_behind(serve, world, gate):
+    world.send(point("a", 1))
+
+    async def scenario(gateway):
+        heavy = asyncio.ensure_future(get(gateway, world.token, query="query=last_value"))
+        await gate.until(1)
+        assert (await post(gateway, world.token, point("b", 2))).status == 200
+        gate.open.set()
+        before = await heavy
+        deadline.set_share(math.inf)
+        return before, await get(gateway, world.token, query="query=last_value")
+
+    before, after = serve(scenario)
+    assert values(before.result) == [1] and values(after.result) == [1, 2]
+
+
+def test_a_bug_in_a_thread_is_500_in_the_envelope(serve, world, monkeypatch, caplog):
+    def broken(*_args, **_kwargs):
+        raise KeyError("secret")
+
+    monkeypatch.setattr(Snapshot, "scan_segments", broken)
+    answer = serve(lambda gateway: get(gateway, world.token))
+    assert answer.status == 500 and "secret" not in answer.text
+    assert "KeyError" in caplog.text
+
+
+def test_a_database_that_cannot_be_opened_is_503(serve, world, monkeypatch, tmp_path):
+    path = tmp_path / "elsewhere" / "decant.db"
+
+    async def scenario(gateway):
+        gateway._workers._path = path
+        return await get(gateway, world.token)
+
+    assert serve(scenario).status == 503
+
+
+def test_a_snapshot_cannot_write(sqlite):
+    with contextlib.closing(Snapshot(sqlite.path)) as snapshot, pytest.raises(sqlite3.OperationalError):
+        snapshot._db.execute("DELETE FROM entities")
+
+
+def test_a_long_statement_is_interrupted(sqlite):
+    sqlite._db.executescript(
+        "CREATE TABLE numbers (n); INSERT INTO numbers VALUES (1), (2), (3), (4), (5), (6), (7), (8);"
+    )
+    product = "SELECT COUNT(*) FROM " + ", ".join(f"numbers AS t{number}" for number in range(12))
+    deadline.begin(None)
+    deadline.set_share(0.001)
+    try:
+        with deadline.sharing(), pytest.raises(deadline.TooLong):
+            list(sqlite._long_rows(product))
+    finally:
+        deadline.set_share(math.inf)
+        deadline.end()
+    assert list(sqlite._long_rows("SELECT 1")) == [(1,)]
