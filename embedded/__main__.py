@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from chalicelib import errors, settings, store
-from chalicelib.host import clock, dead_letters, events, log, mqtt, secret
+from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, secret
 from chalicelib.services.devices import erasures
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
@@ -28,11 +28,13 @@ from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mqtt.broker import Broker
 from embedded.settings import EmbeddedSettings, load
-from embedded.workers import Workers
+from embedded.workers import SHARE_S, Workers
 
 _DAY_S = 86_400
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Requests leave few reference cycles, so the collector runs after this many new objects, not after Python's 700."""
+_ERASE_S = 1.0
+"""How often erasures that were interrupted are looked for."""
 _FLUSH_S = 0.2
 """How often log lines are written. A system call for each line would be a twentieth of a request's cost."""
 
@@ -123,7 +125,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     _collect_seldom()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_flush_often(lines), _purge_daily(sqlite), listeners.sweep_often(mqtt_broker))
+        for chore in (_flush_often(lines), _purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker))
     ]
     await serving
     for mqtt_server in mqtt_servers:
@@ -197,8 +199,20 @@ async def _purge_daily(sqlite: SqliteStore) -> None:
     while True:
         with contextlib.suppress(errors.Unavailable):
             sqlite.purge()
-            erasures.resume()
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
+
+
+async def _erase_soon() -> None:
+    """Go on with erasures that are too long for one turn of the loop, a share of time after the other."""
+    while True:
+        pause_s = _ERASE_S
+        try:
+            erasures.resume()
+        except deadline.TooLong:
+            pause_s = 2 * SHARE_S
+        except errors.Unavailable:
+            pass
+        await asyncio.sleep(pause_s)
 
 
 def main() -> int:

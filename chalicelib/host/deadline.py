@@ -81,10 +81,14 @@ def sharing() -> Iterator[None]:
     limits = _here.limits
     limits.share_end_s = clock.monotonic_s() + _here.share_s
     try:
-        check()
         yield
     finally:
         limits.share_end_s = math.inf
+
+
+def would_exceed(seconds: float) -> bool:
+    """Return whether work that takes so long would exceed the share of this thread."""
+    return seconds >= _here.share_s
 
 
 def check() -> None:

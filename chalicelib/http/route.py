@@ -53,25 +53,30 @@ class Call:
         self._found: list[Any] = []
         self._work: Callable[[], Any] | None = None
 
-    def read(self, work: Callable[[], R]) -> R:
-        """Return the result of ``work``, which reads much and writes nothing. It is called at most once for an answer.
+    def compute(self, work: Callable[[], R], *, estimate_s: float = 0.0) -> R:
+        """Return the result of ``work``, which writes nothing.
 
         In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
-        and then the route's function is called again and gets the result here.
+        and then the route's function is called again and gets the result here. A route calls this once.
+
+        Args:
+            work: reads much or computes much.
+            estimate_s: how long it takes at least. If that is long, it is not tried in the loop.
         """
-        if self._found:
-            result, error = self._found[0]
-            if error is not None:
-                raise error
-            return result  # type: ignore[no-any-return]
-        self._work = work
-        with deadline.sharing():
-            result = work()
-        self._work = None
-        return result
+        if not self._found:
+            self._work = work
+            if deadline.would_exceed(estimate_s):
+                raise deadline.TooLong
+            with deadline.sharing():
+                self._found.append((work(), None))
+            self._work = None
+        result, error = self._found[0]
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
 
     def take_work(self) -> Callable[[], None] | None:
-        """Return what must run in a thread, after ``read`` has taken too long; None after other work has."""
+        """Return what must run in a thread, after ``compute`` took too long; None after another part did."""
         work, self._work = self._work, None
         if work is None:
             return None
@@ -171,7 +176,7 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
         if row.body is not None and is_new:
             call.body = row.body(requests.json_body(call.request))
         if row.method == "GET":
-            return call.read(lambda: answers.ok(row.handle(call)))
+            return call.compute(lambda: answers.ok(row.handle(call)))
         return answers.ok(row.handle(call))
     except deadline.TooLong:
         finish = functools.partial(_answer, row, call, is_new=False)

@@ -42,7 +42,8 @@ def edit(call: Call) -> Any:
 def delete(call: Call) -> Any:
     """Remove points."""
     query = read_deletion(requests.parameters(call.request), requests.body(call.request), clock.now_ms())
-    removed = rewrite.delete(device=call.device, query=query)
+    removal = call.compute(lambda: rewrite.find(device=call.device, query=query))
+    removed = rewrite.remove(device=call.device, removal=removal)
     call.note(points=removed)
     return f"{removed} Data Removed"
 

@@ -11,6 +11,7 @@ import pytest
 
 from app import app
 from chalicelib.host import deadline
+from chalicelib.services.devices import erasures
 from chalicelib.store.sqlite_reads import Snapshot
 from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
@@ -132,7 +133,7 @@ def test_one_read_a_profile_in_order_of_arrival_and_four_at_once(serve, world, g
         await gate.until(THREADS)
         for _ in range(50):
             await asyncio.sleep(0)
-        assert gate.arrived == [world.device, *(other.device for other in others[:-1])]
+        assert gate.arrived[0] == world.device and {*gate.arrived[1:]} == {other.device for other in others[:-1]}
         order = []
         for number, task in enumerate(own):
             task.add_done_callback(lambda _, number=number: order.append(number))
@@ -246,3 +247,54 @@ def test_a_long_statement_is_interrupted(sqlite):
         deadline.set_share(math.inf)
         deadline.end()
     assert list(sqlite._long_rows("SELECT 1")) == [(1,)]
+
+
+HOUR_MS = 3_600_000
+DELETIONS = {
+    "DELETE values": ("DELETE", "/device/{device}/data", b"values=7&qty=10000", "9 Data Removed"),
+    "DELETE all": ("DELETE", "/device/{device}/data", b"qty=10000", "700 Data Removed"),
+    "empty": ("POST", "/device/{device}/empty", b"", "Data Successfully Removed"),
+}
+
+
+@pytest.mark.parametrize("deletion", DELETIONS)
+def test_a_long_deletion_takes_turns_with_others(serve, world, deletion):
+    now_ms = 1_700_000_000_000
+    world.send(*[point("a", 7 if hour < 9 else 1, time=now_ms - hour * HOUR_MS) for hour in range(700)])
+    other = World()
+    method, path, query, result = DELETIONS[deletion]
+
+    async def scenario(gateway):
+        path_now = path.format(device=world.device)
+        deleting = asyncio.ensure_future(asgi(gateway, method, path_now, {"token": world.profile_token}, query=query))
+        turns = 0
+        while not deleting.done():
+            await post(gateway, other.token, point("a", turns))
+            turns += 1
+        return (await deleting).result, turns
+
+    answered, turns = serve(scenario)
+    assert answered == result and turns > 2
+    assert world.read(query="count") == {"DELETE values": 691}.get(deletion, 0)
+    assert world.admin.get(f"/device/{world.device}/data_amount").result == world.read(query="count")
+    assert other.read(query="count") == turns
+
+
+def test_a_device_that_is_too_large_to_be_erased_at_once_is_gone_at_once(serve, world, sqlite):
+    world.send(*[point("a", 1, time=hour * HOUR_MS) for hour in range(700)])
+
+    async def scenario(gateway):
+        headers = {"token": world.profile_token}
+        answer = await asgi(gateway, "DELETE", f"/device/{world.device}", headers)
+        return answer.status, (await get(gateway, world.token)).status, sqlite.count_points(world.device, "0", "g")
+
+    status, after, left = serve(scenario)
+    assert (status, after) == (200, 401) and 0 < left < 700
+    slices = 0
+    deadline.set_share(0)
+    while sqlite.count_points(world.device, "0", "g"):
+        slices += 1
+        with contextlib.suppress(deadline.TooLong):
+            erasures.resume()
+    deadline.set_share(math.inf)
+    assert slices > 1

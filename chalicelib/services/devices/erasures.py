@@ -8,7 +8,7 @@ import contextlib
 
 from chalicelib import errors, store
 from chalicelib.codec import keys
-from chalicelib.host import clock
+from chalicelib.host import clock, deadline
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.points import fullness
@@ -28,7 +28,7 @@ def begin(*, device: Doc) -> None:
     marker = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
     store.current().put(Entity(names.ERASURES, names.device(device["id"]), marker))
     _hide(marker)
-    with contextlib.suppress(errors.Unavailable):
+    with contextlib.suppress(errors.Unavailable, deadline.TooLong):
         _clear(marker)
 
 
@@ -36,7 +36,7 @@ def resume() -> int:
     """Resume every erasure that has begun; return how many were finished. It must be called from time to time.
 
     Raises:
-        errors.Unavailable: the deadline passed; the next call resumes.
+        errors.Unavailable, deadline.TooLong: there was too little time; the next call resumes.
     """
     finished = 0
     for marker in store.current().list(names.ERASURES, names.DEVICES):
@@ -57,7 +57,8 @@ def _clear(marker: Doc) -> bool:
     """Remove the device's data; return whether the erasure is finished, as no late write can arrive any more."""
     device, profile = marker["device"], marker["profile"]
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
-    store.current().drop_segments(device, low, high, profile=profile)
+    with deadline.sharing():
+        store.current().drop_segments(device, low, high, profile=profile)
     fullness.forget(device)
     owner = names.device(device)
     store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])

@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, periods, times
-from chalicelib.host import clock
+from chalicelib.host import clock, deadline
 from chalicelib.services.points import scan
 from chalicelib.services.points.filters import Filter
 from chalicelib.store import Doc
@@ -40,6 +40,7 @@ def delete(*, device: Doc, chunk: str) -> None:
 
     Raises:
         errors.NotFound: the device has no chunk with this id.
+        deadline.TooLong: some are left; the next call goes on.
     """
     first, _, last = chunk.partition("_")
     period = device["chunk_period"]
@@ -54,4 +55,5 @@ def delete(*, device: Doc, chunk: str) -> None:
     if not is_whole:
         raise errors.NotFound("Chunk not found")
     low, high = keys.key_bounds(first_ms, last_ms)
-    store.current().drop_segments(device["id"], low, high, profile=device["profile"])
+    with deadline.sharing():
+        store.current().drop_segments(device["id"], low, high, profile=device["profile"])

@@ -7,11 +7,12 @@ from typing import Any
 from chalicelib import errors, store
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segments import Draft, Moved, Segment
-from chalicelib.host import clock
+from chalicelib.host import clock, deadline
 from chalicelib.schemas.points import EditIn
 from chalicelib.schemas.queries import PointQuery
 from chalicelib.services.points import by_id, directory, fullness, read, rules
 from chalicelib.services.points.directory import Span
+from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
 
 _ATTEMPTS = 10
@@ -128,28 +129,55 @@ def _home(segment: Segment, point_id: str) -> Segment | None:
     return segments.decode(item) if item else None
 
 
-def delete(*, device: Doc, query: PointQuery) -> int:
-    """Remove the points that a query names.
+class Removal:
+    """Points that are being removed.
 
-    Returns:
-        How many points were removed.
+    Args:
+        runs: the points, from ``read.select``.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.left: dict[str, list[int]] = {}
+        """By the key of its segment, the indices of the points that are still to be removed."""
+        self.removed = 0
+        for segment, indices in runs:
+            self.left.setdefault(segment.key, []).extend(indices)
+
+
+def find(*, device: Doc, query: PointQuery) -> Removal:
+    """Find the points that a query names, to remove them.
 
     Raises:
         errors.BadRequest: the device is immutable, or the query names no points.
-        errors.Conflict: others kept changing the same points.
 
-    Cost: that of the query, and one read and one write a segment.
+    Cost: that of the query.
     """
     if device["type"] == "immutable":
         raise errors.BadRequest("Data in immutable devices cannot be deleted")
-    wanted: dict[str, list[int]] = {}
-    for segment, indices in read.select(device=device, query=query):
-        wanted.setdefault(segment.key, []).extend(indices)
-    removed = 0
-    for key, indices in wanted.items():
-        removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
-    fullness.forget(device["id"])
-    return removed
+    return Removal(read.select(device=device, query=query))
+
+
+def remove(*, device: Doc, removal: Removal) -> int:
+    """Remove the points that ``find`` has found.
+
+    Returns:
+        How many points were removed, in all calls.
+
+    Raises:
+        deadline.TooLong: some are left; the next call goes on.
+        errors.Conflict: others kept changing the same points.
+
+    Cost: one read and one write a segment.
+    """
+    try:
+        with deadline.sharing():
+            while removal.left:
+                key, indices = removal.left.popitem()
+                removal.removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
+                deadline.check()
+    finally:
+        fullness.forget(device["id"])
+    return removal.removed
 
 
 def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
@@ -184,8 +212,14 @@ def _retry(attempt: Callable[[], int | None]) -> int:
 def empty(*, device: Doc) -> None:
     """Remove all points of a device, in batches. A retry resumes.
 
+    Raises:
+        deadline.TooLong: some are left; the next call goes on.
+
     Cost: one read a page, and one batch write for 25 segments.
     """
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
-    store.current().drop_segments(device["id"], low, high, profile=device["profile"])
-    fullness.forget(device["id"])
+    try:
+        with deadline.sharing():
+            store.current().drop_segments(device["id"], low, high, profile=device["profile"])
+    finally:
+        fullness.forget(device["id"])
