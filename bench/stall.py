@@ -9,8 +9,10 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -54,6 +56,7 @@ LOADS: dict[str, tuple[str, str, bytes]] = {
     "a value no device has": ("GET", "/device?filter[name]=*x*y*", b""),
     "POST of 200 kB, 6,250 points": ("POST", "/data", big_body()),
     "POST of [1,1,1,...], 200 kB": ("POST", "/data", b"[" + b"1," * 99_998 + b"1]"),
+    "POST of 1 point": ("POST", "/data", b'{"variable":"a","value":1}'),
     "DELETE values=x": ("DELETE", "/device/{wide}/data?values=x", b""),
 }
 
@@ -158,17 +161,36 @@ def stall(url: str, facts: dict[str, str], name: str, seconds: float) -> tuple[l
     return times_ms, counted.value
 
 
+def slow_disk(directory: Path, milliseconds: float) -> str:
+    """Build a library that makes every sync take longer, for LD_PRELOAD. It needs a C compiler."""
+    source = directory / "slow.c"
+    source.write_text(
+        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <unistd.h>\n"
+        + "".join(
+            f"int {name}(int file) {{ usleep({int(milliseconds * 1000)});"
+            f' return ((int (*)(int))dlsym(RTLD_NEXT, "{name}"))(file); }}\n'
+            for name in ("fsync", "fdatasync")
+        )
+    )
+    library = directory / "slow.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.stall", description=__doc__)
     parser.add_argument("--against", type=Path, help="another checkout of Decant, measured too")
     parser.add_argument("--only", default="", help="run only loads with this text in their name")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each load is kept up")
+    parser.add_argument("--sync-ms", type=float, default=0.0, help="let each sync of the disk take so much longer")
     options = parser.parse_args()
     checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
     print(describe())
     print("| load | checkout | p50 ms | p99 ms | max ms | heavy answers/s |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         facts = fill(Path(folder) / "filled")
+        if options.sync_ms:
+            os.environ["LD_PRELOAD"] = slow_disk(Path(folder), options.sync_ms)
         for name in [name for name in LOADS if options.only in name]:
             for checkout in checkouts:
                 directory = Path(folder) / "server"
@@ -177,7 +199,7 @@ def main() -> None:
                 with started("decant", directory / "decant", checkout) as server:
                     times_ms, heavy = stall(server.url, facts, name, options.seconds)
                 shutil.rmtree(directory)
-                cuts = statistics.quantiles(times_ms, n=100)
+                cuts = statistics.quantiles([*times_ms, times_ms[-1]], n=100)
                 print(
                     f"| {name} | {checkout.name} | {cuts[49]:.1f} | {cuts[98]:.1f} | {max(times_ms):.1f} | "
                     f"{heavy / options.seconds:.1f} |",
