@@ -117,7 +117,7 @@ def policy(function: str, stage: str) -> dict[str, Any]:
     by_function: dict[str, list[tuple[str | list[str], str]]] = {
         "http": [
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
-            (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
+            (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
             ("iot:Publish", "arn:aws:iot:*:*:topic/device/*"),
             END_SESSION,

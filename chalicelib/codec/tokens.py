@@ -10,7 +10,10 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
+from typing import Literal
 
+Permission = Literal["full", "write", "read"]
+"""What a token may do."""
 HEADERS = (
     "account-token",
     "profile-token",

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib import errors, settings
+from chalicelib import errors, settings, store
 from chalicelib.codec import tokens
 from chalicelib.codec.querystring import Tree
 from chalicelib.host import deadline, log
@@ -173,11 +173,12 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
     try:
         if row.who and is_new:
             call.admit(row.who, row.need)
-        if row.body is not None and is_new:
-            call.body = row.body(requests.json_body(call.request))
         if row.method == "GET":
             return call.compute(lambda: answers.ok(row.handle(call)))
-        return answers.ok(row.handle(call))
+        if row.body is not None and is_new:
+            call.body = row.body(requests.json_body(call.request))
+        with store.current().unit():  # a refused request leaves no writes
+            return answers.ok(row.handle(call))
     except deadline.TooLong:
         finish = functools.partial(_answer, row, call, is_new=False)
         return answers.Postponed(call.facts.get("profile", ""), call.take_work(), finish, deadline.current())

@@ -12,14 +12,15 @@ from chalicelib.services.access import reach, tokens
 def create(call: Call) -> Any:
     """Create a token of a device."""
     device = reach.device_or_raise(profile=call.profile, device=call.body["device"])
-    return tokens.create(kind="device", profile=call.profile, device=device["id"], sent=call.body)
+    giver = call.caller.permission
+    return tokens.create(kind="device", profile=call.profile, device=device["id"], sent=call.body, giver=giver)
 
 
 def list_tokens(call: Call) -> Any:
     """List the tokens of a device."""
     query = read_list(call.query, schema.LIST, clock.now_ms())
     device = reach.device_or_raise(profile=call.profile, device=call.path["device_id_or_token"])
-    return tokens.list_page(device=device["id"], query=query)
+    return tokens.list_page(device=device["id"], query=query, reader=call.caller.permission)
 
 
 def delete(call: Call) -> Any:

@@ -1,10 +1,11 @@
 """Tokens as clients request them, and the parameters of the list of a device's tokens."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import Field, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
+from chalicelib.codec.tokens import Permission
 from chalicelib.schemas.bodies import Body
 from chalicelib.schemas.fields import Serial
 from chalicelib.schemas.lists import ListShape
@@ -29,7 +30,7 @@ class TokenIn(TypedDict):
     """The properties of a new token."""
 
     name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
-    permission: Literal["full", "write", "read"]
+    permission: Permission
     expire_time: NotRequired[StrictStr | None]
     serie_number: NotRequired[Serial | None]
 

@@ -177,7 +177,7 @@ def page(rows: Iterable[Row], query: ListQuery, complete: Callable[[Row], Row] |
         complete: adds fields that are costly to look up. It is called only for the rows of the page.
     """
     kept = [row for row in rows if _passes(row, query)]
-    kept.sort(key=lambda row: row.get("id") or row["token"])
+    kept.sort(key=lambda row: row.get("id") or row["token"] or "")
     kept.sort(key=lambda row: _rank(row[query.order]), reverse=not query.is_ascending)
     shown = kept[(query.page - 1) * query.amount :][: query.amount]
     if complete is not None:
@@ -200,7 +200,7 @@ def _passes(row: Row, query: ListQuery) -> bool:
         elif isinstance(wanted, int):
             if value is None or times.parse_time(value) < wanted:
                 return False
-        elif wanted is not None and not patterns.matches(wanted, str(value)):
+        elif wanted is not None and not patterns.matches(wanted, "" if value is None else str(value)):
             return False
     return not query.tags or has_tags(row["tags"], query.tags)
 

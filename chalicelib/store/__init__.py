@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from chalicelib.codec.segments import Item
@@ -69,6 +70,13 @@ class Store(Protocol):
     is_exclusive: bool
     """Whether no other process writes to the store."""
 
+    def unit(self) -> AbstractContextManager[object]:
+        """Make the writes of a block one unit: if the block raises, the store undoes them and no other writes.
+
+        SQLite does. DynamoDB cannot: services use ``write_all`` there, or an order of writes in which a part of them
+        does no harm.
+        """
+
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """Put each item whose key is free. Cost: one conditional write an item, no read.
 
@@ -121,6 +129,19 @@ class Store(Protocol):
 
         Returns:
             The conflict if the entity was not put.
+        """
+
+    def write_all(self, puts: Sequence[Entity], deletes: Sequence[tuple[str, str]] = ()) -> bool:
+        """Put and delete entities, all of them or none. At most 100, each another one, and at least one.
+
+        Cost: on DynamoDB one transaction, which bills each write twice; a lone put is billed once.
+
+        Args:
+            puts: each replaces the one of the version before, so 1 means that none may exist.
+            deletes: owners and names. It is no error if one does not exist.
+
+        Returns:
+            Whether they were written. False: an entity has another version, or another process is changing it.
         """
 
     def delete(self, owner: str, names: Sequence[str]) -> None:

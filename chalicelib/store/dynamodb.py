@@ -5,6 +5,7 @@ Conditions and keys are fixed expressions with placeholders. An expression never
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,6 +18,9 @@ from chalicelib.store.calls import call, get, is_expired, now_s, query, refused,
 from chalicelib.store.models import EntityModel, SegmentModel
 
 _FIRST = "attribute_not_exists(#hash)"
+_NO_UNIT: AbstractContextManager[object] = nullcontext()
+_LOST = {"None", "ConditionalCheckFailed", "TransactionConflict"}
+"""The reasons of a cancelled transaction that mean a lost race."""
 
 
 class DynamoStore:
@@ -30,6 +34,10 @@ class DynamoStore:
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
+
+    def unit(self) -> AbstractContextManager[object]:
+        """See Store. Nothing can be undone."""
+        return _NO_UNIT
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. One PutItem an item, on the condition that its key is free.
@@ -121,27 +129,34 @@ class DynamoStore:
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """See Store."""
-        item = EntityModel(**entity._asdict()).serialize()
-        condition: dict[str, Any] = {"ConditionExpression": "#version = :version"}
-        condition["ExpressionAttributeNames"] = {"#version": "version"}
-        condition["ExpressionAttributeValues"] = {":version": {"N": str(version)}}
-        if version == ABSENT:
-            condition["ConditionExpression"] = f"{_FIRST} OR #expires <= :now"
-            condition["ExpressionAttributeNames"] = {"#hash": "owner", "#expires": "expires_at"}
-            condition["ExpressionAttributeValues"] = {":now": {"N": str(now_s())}}
         try:
             call(
                 "PutItem",
-                TableName=EntityModel.Meta.table_name,
-                Item=item,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **condition,
+                **_put(entity, version),
             )
         except ClientError as error:
             refusal = refused(error)
             existing = _entity(refusal) if refusal else None
             return None if existing == entity else Conflict(existing)
         return None
+
+    def write_all(self, puts: Sequence[Entity], deletes: Sequence[tuple[str, str]] = ()) -> bool:
+        """See Store."""
+        if len(puts) == 1 and not deletes:
+            return self.put_if(puts[0], version=puts[0].version - 1) is None
+        parts: list[dict[str, Any]] = [{"Put": _put(entity, entity.version - 1)} for entity in puts]
+        for owner, name in deletes:
+            key = {"owner": {"S": owner}, "name": {"S": name}}
+            parts.append({"Delete": {"TableName": EntityModel.Meta.table_name, "Key": key}})
+        try:
+            call("TransactWriteItems", TransactItems=parts)
+        except ClientError as error:
+            reasons: Any = error.response.get("CancellationReasons", [{}])
+            if {reason.get("Code") for reason in reasons} <= _LOST:
+                return False
+            raise errors.Unavailable from error
+        return True
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
         """See Store."""
@@ -170,6 +185,22 @@ class DynamoStore:
 
 def _segment(item: Item, profile: str) -> SegmentModel:
     return SegmentModel(**item._asdict(), profile=profile)
+
+
+def _put(entity: Entity, version: int) -> dict[str, Any]:
+    """Return a conditional put of an entity; see ``Store.put_if``."""
+    put: dict[str, Any] = {
+        "TableName": EntityModel.Meta.table_name,
+        "Item": EntityModel(**entity._asdict()).serialize(),
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": {"N": str(version)}},
+    }
+    if version == ABSENT:
+        put["ConditionExpression"] = f"{_FIRST} OR #expires <= :now"
+        put["ExpressionAttributeNames"] = {"#hash": "owner", "#expires": "expires_at"}
+        put["ExpressionAttributeValues"] = {":now": {"N": str(now_s())}}
+    return put
 
 
 def item_of(raw: dict[str, Any]) -> Item:

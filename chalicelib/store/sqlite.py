@@ -7,6 +7,7 @@ With ``grouped`` off, each call is a transaction. With it on, the first write op
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from chalicelib import errors
@@ -14,6 +15,7 @@ from chalicelib.codec.segments import Item
 from chalicelib.host import cache, deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters
 from chalicelib.store.sqlite_reads import ALIVE, CACHE_KB, COLUMNS, Reads, now_s, row_of
+from chalicelib.store.sqlite_units import Unit, Write
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -32,49 +34,6 @@ _FIRST_PAGE = 2
 _PAGE = 128
 _SLICE = 256
 """How many segments are removed between two looks at the clock."""
-
-
-class _Write:
-    """Wraps a call that writes. It opens a transaction if none is open. A failure undoes only this call.
-
-    Without grouping, each call is a transaction: it is committed at the end, or undone if the call fails.
-    """
-
-    def __init__(self, store: "SqliteStore", db: sqlite3.Connection) -> None:
-        self._store, self._db = store, db
-        self._owner = ""
-
-    def to(self, owner: str) -> "_Write":
-        """Return this object, for a call that changes what belongs to ``owner``."""
-        self._owner = owner
-        return self
-
-    def __enter__(self) -> sqlite3.Connection:
-        store = self._store
-        store.writes += 1
-        if not self._db.in_transaction:
-            store.note_loss()
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
-                raise errors.Unavailable from error
-            store.has_begun = True
-            store.group += 1
-            if store.grouped:
-                store.on_begin()
-        if store.grouped:
-            store.touched[self._owner] = store.group
-        return self._db
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            if not self._store.grouped:
-                self._store.commit()
-            return
-        if not self._store.grouped:
-            self._store.rollback()
-        if isinstance(error, sqlite3.Error):
-            raise errors.Unavailable from error
 
 
 class SqliteStore(Reads):
@@ -101,7 +60,8 @@ class SqliteStore(Reads):
         group commit removes owners as soon as their changes are safe."""
         self.read_of = 0
         """The newest transaction of ``touched`` whose changes a call may have read. A request sets it to 0 before."""
-        self._is_lost = False
+        self.is_lost = False
+        """Whether the open transaction cannot be kept any more."""
         self.path = Path(path)
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         super().__init__(db)
@@ -111,7 +71,8 @@ class SqliteStore(Reads):
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         db.executescript(SCHEMA + sqlite_counters.SCHEMA)
         self._counters = sqlite_counters.PendingCounters()
-        self._write = _Write(self, self._db)
+        self._write, self._insert = Write(self, db), Write(self, db, is_marked=False)
+        self.own_unit = Unit(self, db, self._counters)
 
     def leave_checkpoints(self) -> None:
         """Let the caller merge the write-ahead log into the database. The log is written only at a commit then."""
@@ -132,6 +93,10 @@ class SqliteStore(Reads):
         """Whether there are writes that are not committed yet."""
         return self._db.in_transaction
 
+    def unit(self) -> AbstractContextManager[object]:
+        """See Store. A unit within another is part of it. Cost: below 1 µs, and a savepoint if more is written."""
+        return nullcontext() if self.own_unit.is_open else self.own_unit
+
     def commit(self) -> None:
         """Commit all writes since ``on_begin``.
 
@@ -140,7 +105,7 @@ class SqliteStore(Reads):
         """
         try:
             self.note_loss()
-            if self._is_lost:
+            if self.is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
             self._counters.flush(self._db)
             self._db.execute("COMMIT")
@@ -155,12 +120,12 @@ class SqliteStore(Reads):
         SQLite does so in any statement, even in one that only reads, if the disk is full or fails.
         """
         if self.has_begun and not self._db.in_transaction:
-            self._is_lost = True
+            self.is_lost = True
 
     def rollback(self) -> None:
         """Undo all writes since ``on_begin``."""
         self._counters.clear()
-        self.has_begun = self._is_lost = False
+        self.has_begun = self.is_lost = False
         cache.clear_all()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -171,31 +136,38 @@ class SqliteStore(Reads):
             self.commit()
         self._db.close()
 
+    def note_write(self, owner: str) -> None:
+        """Note in ``touched`` that the open transaction changes what belongs to ``owner``."""
+        if self.grouped:
+            self.touched[owner] = self.group
+
     def note_read(self, owner: str) -> None:
         """Note in ``read_of`` if what belongs to ``owner`` is not safe yet."""
         self.read_of = max(self.read_of, self.touched.get(owner, 0))
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. If an error occurs, no item is put."""
+        if len(items) > 1:
+            with self.unit(), self._write.to(names.device(items[0].device)) as db:
+                return self._put_segments(db, items, profile, now_ms)
+        is_first = self.own_unit.is_fresh
+        with (self._insert if is_first else self._write).to(names.device(items[0].device)) as db:
+            conflicts = self._put_segments(db, items, profile, now_ms)
+            if is_first and not conflicts:
+                self.own_unit.inserted = items[0]
+        return conflicts
+
+    def _put_segments(
+        self, db: sqlite3.Connection, items: Sequence[Item], profile: str, now_ms: int
+    ) -> Mapping[int, Item]:
         conflicts: dict[int, Item] = {}
         stored = 0
-        with self._write.to(names.device(items[0].device)) as db:
-            if len(items) > 1:
-                db.execute("SAVEPOINT request")
-            try:
-                for index, item in enumerate(items):
-                    if db.execute(_INSERT, item).rowcount:
-                        stored += item.points
-                    else:
-                        conflicts[index] = self._existing(item) or item
-            except BaseException:
-                if len(items) > 1:
-                    db.execute("ROLLBACK TO request")
-                raise
-            finally:
-                if len(items) > 1:
-                    db.execute("RELEASE request")
-            self._counters.add(items[0].device, profile, stored, stored, now_ms)
+        for index, item in enumerate(items):
+            if db.execute(_INSERT, item).rowcount:
+                stored += item.points
+            else:
+                conflicts[index] = self._existing(item) or item
+        self._counters.add(items[0].device, profile, stored, stored, now_ms)
         return conflicts
 
     def _existing(self, item: Item) -> Item | None:
@@ -289,6 +261,19 @@ class SqliteStore(Reads):
                 return None if existing == entity else Conflict(existing)
             db.execute(_UPSERT, row_of(entity))
         return None
+
+    def write_all(self, puts: Sequence[Entity], deletes: Sequence[tuple[str, str]] = ()) -> bool:
+        """See Store."""
+        with self.unit(), self._write.to("") as db:
+            for owner in {entity.owner for entity in puts} | {owner for owner, _ in deletes}:
+                self.note_write(owner)
+            for entity in puts:
+                existing = self.get(entity.owner, entity.name)
+                if entity.version != (existing.version if existing else ABSENT) + 1:
+                    return False
+            db.executemany(_UPSERT, map(row_of, puts))
+            db.executemany("DELETE FROM entities WHERE owner = ? AND name = ?", deletes)
+        return True
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
         """See Store."""

@@ -20,6 +20,20 @@ class PendingCounters:
 
     def __init__(self) -> None:
         self._sums: dict[str, list[int]] = {}
+        self._before: dict[str, list[int] | None] = {}
+        """What the owners that the current request touched had before it."""
+
+    def remember(self) -> None:
+        """Note that a request begins, whose additions ``undo`` can drop."""
+        self._before = {}
+
+    def undo(self) -> None:
+        """Drop the additions of the current request only."""
+        for owner, sums in self._before.items():
+            if sums is None:
+                self._sums.pop(owner, None)
+            else:
+                self._sums[owner] = sums
 
     def add(self, device: str, profile: str, points_in: int, records: int, now_ms: int = 0) -> None:
         """Add sent points and existing points (``records``) to a device and its profile. Time 0: nothing was sent."""
@@ -29,6 +43,8 @@ class PendingCounters:
     def add_to(self, owner: str, points_in: int, records: int, now_ms: int) -> None:
         """Add to the counters of one owner; see ``add``."""
         sums = self._sums.get(owner)
+        if owner not in self._before:
+            self._before[owner] = None if sums is None else [*sums]
         if sums is None:
             self._sums[owner] = [points_in, records, now_ms]
         else:
@@ -44,15 +60,16 @@ class PendingCounters:
 
     def forget(self, db: sqlite3.Connection, owner: str) -> None:
         """Delete an owner's counters. Raises sqlite3.Error."""
-        self._sums.pop(owner, None)
+        self._before.setdefault(owner, self._sums.pop(owner, None))
         db.execute("DELETE FROM counters WHERE owner = ?", (owner,))
 
     def flush(self, db: sqlite3.Connection) -> None:
         """Write the pending additions. Raises sqlite3.Error."""
         if self._sums:
             db.executemany(_ADD, [(owner, *sums) for owner, sums in self._sums.items()])
-            self._sums.clear()
+            self.clear()
 
     def clear(self) -> None:
-        """Drop the pending additions, as their transaction is undone."""
+        """Forget the pending additions: they were written, or their transaction was undone."""
         self._sums.clear()
+        self._before.clear()

@@ -162,15 +162,16 @@ def test_parameter_that_is_deleted_while_it_is_changed_stays_deleted(world, riva
     path = f"/device/{world.device}/params"
     world.admin.post(path, {"key": "a", "value": "b"})
     (param,) = world.admin.get(path).result
-    rival("put_if", 1, lambda: world.admin.delete(f"{path}/{param['id']}"))
+    rival("write_all", 1, lambda: world.admin.delete(f"{path}/{param['id']}"))
     assert world.api.put(f"/device/params/{param['id']}").status == 404
-    assert world.admin.get(path).result == []
+    if not store.current().is_exclusive:  # on SQLite the rival is part of the request that was undone
+        assert world.admin.get(path).result == []
 
 
 def test_parameter_that_two_change_at_once_keeps_both_changes(world, rival):
     path = f"/device/{world.device}/params"
     world.admin.post(path, {"key": "a", "value": "b"})
     (param,) = world.admin.get(path).result
-    rival("put_if", 1, lambda: world.api.put(f"/device/params/{param['id']}", {"sent": True}))
+    rival("write_all", 1, lambda: world.api.put(f"/device/params/{param['id']}", {"sent": True}))
     assert world.admin.post(path, {"id": param["id"], "value": "c"}).status == 200
     assert world.admin.get(path).result == [param | {"value": "c", "sent": True}]

@@ -10,7 +10,7 @@ from chalicelib.schemas.points import Sent
 from chalicelib.services.devices import devices, erasures
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests.kit.clock import NOW_MS
-from tests.kit.faults import Killed, client, killed_after, unprocessed
+from tests.kit.faults import Killed, client, killed_after, throttled
 from tests.kit.policies import running
 from tests.kit.world import SCHEDULED, World, count_stream, point
 
@@ -62,7 +62,7 @@ def test_what_the_stream_counted_stays_with_the_profile(clock, dynamo):
     assert dynamo.counters(world.profile).points_in == 7 and world.device not in rows(dynamo)
 
 
-@pytest.mark.parametrize("operation", ["PutItem", "BatchWriteItem", "Query", "GetItem"])
+@pytest.mark.parametrize("operation", ["PutItem", "BatchWriteItem", "TransactWriteItems", "Query", "GetItem"])
 @pytest.mark.parametrize("calls", range(4))
 def test_killed_anywhere_is_finished_by_the_next_run(clock, dynamo, operation, calls):
     world = World()
@@ -85,7 +85,7 @@ def test_store_that_fails_half_way_hides_the_device_and_the_next_run_resumes(clo
     dynamo._sleep = clock.advance
     world = World()
     fill(world)
-    with unprocessed(10**9, keep=0), pytest.raises(errors.Unavailable):
+    with throttled("BatchWriteItem"), pytest.raises(errors.Unavailable):
         devices.delete(profile=world.profile, device=world.device)
     assert world.admin.delete(f"/device/{world.device}").result == "Successfully Removed"
     assert world.api.get("/data").status == 401 and world.admin.get("/device").result == []

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from chalicelib import store
 from chalicelib.services.access import callers, client_ids, reach
 
 
@@ -21,6 +22,8 @@ class Admission(NamedTuple):
 def admit(*, token: str, client_id: str, keep_s: int | None) -> Admission | None:
     """Admit a client of a device and bind its client id to the device.
 
+    Token and device are read now: no cache may admit a client again whose session was just ended.
+
     Args:
         token: the client's password.
         client_id: the id by which the broker knows the client.
@@ -32,14 +35,17 @@ def admit(*, token: str, client_id: str, keep_s: int | None) -> Admission | None
     Raises:
         errors.ApiError: the device does not exist, or the store is down.
 
-    Cost: that of ``client_ids.bind``. If the token was not used within the last minute, one and a half reads more.
+    Cost: two reads, and that of ``client_ids.bind``.
     """
-    caller = callers.resolve(text=token)
+    caller = callers.resolve(text=token, is_fresh=True)
     if caller is None or caller.kind != "device":
         return None
-    device = reach.device_or_raise(profile=caller.profile, device=caller.device)
-    if not device["active"] or not client_ids.bind(client_id=client_id, caller=caller, keep_s=keep_s):
+    device = reach.device_or_raise(profile=caller.profile, device=caller.device, is_fresh=True)
+    if not device["active"]:
         return None
+    with store.current().unit():
+        if not client_ids.bind(client_id=client_id, caller=caller, keep_s=keep_s):
+            return None
     return Admission(
         caller.device, caller.profile, client_id, caller.may("write"), caller.may("read"), caller.expires_ms
     )

@@ -4,10 +4,16 @@ from typing import Any, NamedTuple
 
 from chalicelib import store
 from chalicelib.codec import tokens
+from chalicelib.codec.tokens import Permission
 from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.settings import CACHE_S
 from chalicelib.store import names
+
+
+def includes(permission: str, need: str) -> bool:
+    """Return whether a permission includes another one: read, write or full. Full includes the others."""
+    return permission in ("full", need)
 
 
 class Caller(NamedTuple):
@@ -18,7 +24,7 @@ class Caller(NamedTuple):
     profile: str
     device: str
     """Empty for a profile token."""
-    permission: str
+    permission: Permission
     """full, write or read."""
     expires_ms: int | None
     """When the token stops working; None: never."""
@@ -27,23 +33,29 @@ class Caller(NamedTuple):
 
     def may(self, need: str) -> bool:
         """Return whether the token has a permission: read, write or full. Full includes the others."""
-        return self.permission in ("full", need)
+        return includes(self.permission, need)
 
 
 _callers: Cache[Caller] = Cache(ttl_s=CACHE_S)
 
 
-def resolve(*, text: str) -> Caller | None:
+def resolve(*, text: str, is_fresh: bool = False) -> Caller | None:
     """Return the caller behind a token, or None if the text is no token, or the token is unknown or expired.
 
-    Cost: one read. None if the token was read within the last minute, or if the text does not have a token's shape.
+    Args:
+        text: what the client sent.
+        is_fresh: whether the token must be read now. If not, it may be a minute old.
+
+    Cost: one read. None if the text does not have a token's shape or, if not fresh, if the token was read within the
+        last minute.
     """
     bare = tokens.bare(text) if len(text) < 64 else None
     if bare is None:
         return None
     fingerprint = tokens.fingerprint(bare)
-    caller = _callers.get(fingerprint)
+    caller = None if is_fresh else _callers.get(fingerprint)
     if caller is None:
+        _callers.drop(fingerprint)
         entity = store.current().get(names.token(fingerprint), names.TOKEN)
         if entity is None:
             return None

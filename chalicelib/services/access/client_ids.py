@@ -41,12 +41,14 @@ def bind(*, client_id: str, caller: Caller, keep_s: int | None) -> bool:
         if binding.doc == doc and _lasts(binding.expires_at, expires_at):
             return True
     version = binding.version if binding else ABSENT
+    # Listed first: a binding that no device lists could not be ended. An entry too many ends with its time.
     listed = {"fingerprint": caller.fingerprint}
     store.current().put(Entity(names.device(caller.device), owner, listed, 1, expires_at))
     conflict = store.current().put_if(Entity(owner, names.BINDING, doc, version + 1, expires_at), version=version)
-    if conflict is None:
+    if conflict is None or (conflict.existing is not None and conflict.existing.doc["device"] == caller.device):
         return True
-    return conflict.existing is not None and conflict.existing.doc["device"] == caller.device
+    store.current().put(Entity(names.device(caller.device), owner, listed, 1, clock.now_ms() // 1000))
+    return False
 
 
 def _lasts(expires_at: int | None, wanted_expires_at: int | None) -> bool:

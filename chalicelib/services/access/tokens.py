@@ -4,23 +4,71 @@ Two entities describe a token. One holds the caller, under the token's fingerpri
 under the token's device or profile.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.codec import times, tokens
+from chalicelib.codec.tokens import Permission
 from chalicelib.host import clock, secret
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
 from chalicelib.services.access import callers, client_ids
-from chalicelib.services.access.callers import Caller
-from chalicelib.store import ABSENT, Doc, Entity, names
+from chalicelib.services.access.callers import Caller, includes
+from chalicelib.store import Doc, Entity, names
 
 NEVER = "never"
 
 
-def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None) -> dict[str, Any]:
-    """Create a token.
+class NewToken(NamedTuple):
+    """A token that is not stored yet."""
+
+    entities: list[Entity]
+    """What to store: all of it, or nothing."""
+    shown: dict[str, Any]
+    """``token``, ``permission``, ``expire_time`` and ``expire_date``."""
+
+
+def create(
+    *, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None, giver: Permission = "full"
+) -> dict[str, Any]:
+    """Create a token; return ``token``, ``permission``, ``expire_time`` and ``expire_date``.
+
+    Args:
+        kind: as in ``new``.
+        profile: as in ``new``.
+        device: as in ``new``.
+        sent: as in ``new``.
+        chosen: as in ``new``.
+        giver: the permission of the token that asks for the new one. A token can give only what it has.
+
+    Raises:
+        errors.BadRequest: the permission is more than the giver's, or as in ``new``.
+        errors.Conflict: a token with the text ``chosen`` exists already.
+
+    Cost: one transaction of two entities; three with a serial number.
+    """
+    if not includes(giver, sent["permission"]):
+        reason = f"permission must be {giver}, as a token can give only what it has: ask with a token that has full"
+        raise errors.BadRequest.field("permission", reason)
+    token = new(kind=kind, profile=profile, device=device, sent=sent, chosen=chosen)
+    store_all(token.entities)
+    return token.shown
+
+
+def store_all(entities: Sequence[Entity]) -> None:
+    """Store what belongs to new tokens, all of it or nothing.
+
+    Raises:
+        errors.Conflict: a token with the same text exists already.
+    """
+    if not store.current().write_all(entities):
+        raise errors.Conflict("This token exists already")
+
+
+def new(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None) -> NewToken:
+    """Make a token, without storing it.
 
     Args:
         kind: device or profile.
@@ -29,12 +77,8 @@ def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str |
         sent: name, permission, expiry and serial number.
         chosen: the text of the token. None: it is derived.
 
-    Returns:
-        ``token``, ``permission``, ``expire_time`` and ``expire_date``.
-
     Raises:
         errors.BadRequest: the expiry is not a time, or ``chosen`` does not have the shape of a token.
-        errors.Conflict: a token with the text ``chosen`` exists already.
     """
     now_ms = clock.now_ms()
     expires_ms = _expiry_ms(sent.get("expire_time"), now_ms)
@@ -55,18 +99,19 @@ def create(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str |
         "serie_number": sent.get("serie_number"),
         "created_ms": now_ms,
     }
-    store.current().put(Entity(_owner(caller), names.token(fingerprint), listed))
+    entities = [
+        Entity(names.token(fingerprint), names.TOKEN, caller._asdict()),
+        Entity(_owner_of(listed), names.token(fingerprint), listed),
+    ]
     if listed["serie_number"]:
-        store.current().put(Entity(names.profile(profile), _serial(listed), {"device": device}))
-    token = Entity(names.token(fingerprint), names.TOKEN, caller._asdict())
-    if store.current().put_if(token, version=ABSENT) is not None:
-        raise errors.Conflict("This token exists already")
-    shown = _show_expiry(expires_ms)
-    return {"token": text, "permission": caller.permission, "expire_time": shown, "expire_date": shown}
+        entities.append(Entity(names.profile(profile), _serial(listed), {"device": device}))
+    expiry = _show_expiry(expires_ms)
+    shown = {"token": text, "permission": caller.permission, "expire_time": expiry, "expire_date": expiry}
+    return NewToken(entities, shown)
 
 
-def _owner(caller: Caller) -> str:
-    return names.device(caller.device) if caller.device else names.profile(caller.profile)
+def _owner_of(listed: Mapping[str, Any]) -> str:
+    return names.device(listed["device"]) if listed["device"] else names.profile(listed["profile"])
 
 
 def _serial(listed: Doc) -> str:
@@ -96,14 +141,21 @@ def list_all(*, owner: str) -> list[dict[str, Any]]:
     return [_show(entity.doc) for entity in store.current().list(owner, names.TOKENS)]
 
 
-def list_page(*, device: str, query: ListQuery) -> list[dict[str, Any]]:
-    """Return a page of a device's tokens, with the fields that the client asked for."""
-    return entities.page(list_all(owner=names.device(device)), query)
+def list_page(*, device: str, query: ListQuery, reader: Permission) -> list[dict[str, Any]]:
+    """Return a page of a device's tokens, with the fields that the client asked for.
+
+    Args:
+        device: the id of the device.
+        query: page, fields, order and filters.
+        reader: the permission of the token that asks. A text that would give it more is None, also to filters.
+    """
+    rows = list_all(owner=names.device(device))
+    return entities.page([row if includes(reader, row["permission"]) else row | {"token": None} for row in rows], query)
 
 
 def describe(*, caller: Caller) -> dict[str, Any]:
     """Return the caller's profile token, without its text."""
-    entity = store.current().get(_owner(caller), names.token(caller.fingerprint))
+    entity = store.current().get(_owner_of(caller._asdict()), names.token(caller.fingerprint))
     shown = _show(entity.doc) if entity else {}
     unset = {"verification_code": None, "ref_id": caller.profile, "created_by": None}
     hidden = ("token", "device_id", "network_id")
@@ -136,25 +188,26 @@ def delete(*, profile: str, text: str) -> None:
     entity = store.current().get(names.token(fingerprint), names.TOKEN) if bare else None
     if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != "device":
         raise errors.NotFound("Token not found")
-    _delete(entity.doc["device"], fingerprint)
+    listed = store.current().get(_owner_of(entity.doc), names.token(fingerprint))
+    _delete(listed.doc if listed else {**entity.doc, "serie_number": None})
 
 
 def delete_all(*, device: str) -> None:
     """Delete every token of a device."""
     for entity in store.current().list(names.device(device), names.TOKENS):
-        _delete(device, entity.doc["fingerprint"])
+        _delete(entity.doc)
 
 
-def _delete(device: str, fingerprint: str) -> None:
-    owner, listed_name = names.device(device), names.token(fingerprint)
-    store.current().delete(names.token(fingerprint), [names.TOKEN])
+def _delete(listed: Doc) -> None:
+    """Delete what belongs to a token, then end its sessions. All goes at once: a part could not be deleted again."""
+    fingerprint = listed["fingerprint"]
+    deletes = [(names.token(fingerprint), names.TOKEN), (_owner_of(listed), names.token(fingerprint))]
+    if listed["serie_number"]:
+        deletes.append((names.profile(listed["profile"]), _serial(listed)))
+    if not store.current().write_all((), deletes):
+        raise errors.Conflict("The token is being changed by others, try again")
     callers.forget(fingerprint=fingerprint)
-    client_ids.end_sessions(device=device, fingerprint=fingerprint)
-    listed = store.current().get(owner, listed_name)
-    if listed is not None:
-        if listed.doc["serie_number"]:
-            store.current().delete(names.profile(listed.doc["profile"]), [_serial(listed.doc)])
-        store.current().delete(owner, [listed_name])
+    client_ids.end_sessions(device=listed["device"], fingerprint=fingerprint)
 
 
 def devices_with_serial(*, profile: str, serial: str) -> set[str]:

@@ -6,7 +6,7 @@ from chalicelib.host import clock
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.usage import plans
-from chalicelib.store import ABSENT, Doc, Entity, names
+from chalicelib.store import Doc, Entity, names
 
 
 def create(*, name: str, token: str | None = None) -> tuple[str, str]:
@@ -18,14 +18,18 @@ def create(*, name: str, token: str | None = None) -> tuple[str, str]:
 
     Returns:
         The profile's id and the token.
+
+    Raises:
+        errors.BadRequest: ``token`` does not have the shape of a token; nothing was stored.
+        errors.Conflict: a token with the text ``token`` exists already; nothing was stored.
     """
     profile = keys.new_id()
     doc = {"id": profile, "name": name, "plan": plans.DEFAULT, "created_ms": clock.now_ms()}
-    store.current().put(Entity(names.PROFILES, names.profile(profile), {}))
-    store.current().put_if(Entity(names.profile(profile), names.PROFILE, doc), version=ABSENT)
     first: TokenIn = {"name": "Default", "permission": "full"}
-    created = tokens.create(kind="profile", profile=profile, device="", sent=first, chosen=token)
-    text: str = created["token"]
+    created = tokens.new(kind="profile", profile=profile, device="", sent=first, chosen=token)
+    listed = Entity(names.PROFILES, names.profile(profile), {})
+    tokens.store_all([listed, Entity(names.profile(profile), names.PROFILE, doc), *created.entities])
+    text: str = created.shown["token"]
     return profile, text
 
 

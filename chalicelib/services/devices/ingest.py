@@ -6,6 +6,7 @@ The broker has authenticated the device that sent a message. The payload does no
 from typing import NamedTuple
 
 from chalicelib import errors
+from chalicelib import store as stores
 from chalicelib.schemas import messages
 from chalicelib.services.access import reach
 from chalicelib.services.devices import actions, params
@@ -28,6 +29,8 @@ class Message(NamedTuple):
 
 def store(message: Message) -> int:
     """Store a message if its topic is one of those that are stored; return how many points were stored.
+
+    A message is one unit: if it is refused, it leaves no writes.
 
     Raises:
         errors.BadRequest: the message can never be stored; the text says why.
@@ -52,4 +55,5 @@ def store(message: Message) -> int:
         message.payload, topic, is_hex=lambda: params.value_of(device=device_id, key="payload_type") == "hex"
     )
     arrival = Arrival(message.arrived_ms, f"{message.client_id} {topic} {message.unique}")
-    return send.store_points(device=device, sent=sent, arrival=arrival)
+    with stores.current().unit():
+        return send.store_points(device=device, sent=sent, arrival=arrival)

@@ -1,7 +1,6 @@
 """Lists, changes and deletes the configuration parameters of a device."""
 
-from collections.abc import Collection, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib import errors, store
@@ -9,8 +8,9 @@ from chalicelib.codec import jsontext, keys
 from chalicelib.schemas.params import MAX_PARAMS, ParamIn
 from chalicelib.services import entities
 from chalicelib.services.entities import Kind
-from chalicelib.store import Doc, names
+from chalicelib.store import ABSENT, Doc, Entity, names
 
+_ATTEMPTS = 10
 PARAM = Kind("Configuration parameter", names.PARAMS)
 
 
@@ -33,48 +33,53 @@ def merge(*, device: str, sent: Sequence[ParamIn]) -> None:
     Raises:
         errors.NotFound: the device has no parameter with a given id; nothing was changed.
         errors.BadRequest: a new parameter lacks key or value, or there would be more than 60; nothing was changed.
-        errors.Conflict: others kept changing the same parameter.
+        errors.Conflict: others kept changing the same parameter; nothing was changed.
 
-    Cost: one query, and one conditional write a parameter.
+    Cost: one query, and one transaction.
     """
-    owner = names.device(device)
-    known = {entity.doc["id"]: entity for entity in store.current().list(owner, PARAM.prefix)}
-    check(known, sent)
-    place = max((entity.doc["place"] for entity in known.values()), default=0)
-    for param in sent:
-        entity = known.get(param.get("id") or "")
-        if entity is None:
-            place += 1
-            new: Doc = {"id": keys.new_id(), "sent": False, "place": place}
-            entities.create(PARAM, owner=owner, doc=_merged(new, param))
-        else:
-            revise = partial(_merged, sent=param)
-            entities.change(PARAM, owner=owner, doc_id=entity.doc["id"], revise=revise, entity=entity)
+    for _ in range(_ATTEMPTS):
+        known = {entity.doc["id"]: entity for entity in store.current().list(names.device(device), PARAM.prefix)}
+        changed = revised(device=device, known=known, sent=sent)
+        if not changed or store.current().write_all(changed):
+            return
+    raise errors.Conflict("The configuration parameters are being changed by others, try again")
 
 
-def check(known: Collection[str], sent: Sequence[ParamIn]) -> None:
-    """Check parameters before the first of them is stored.
+def revised(*, device: str, known: Mapping[str, Entity], sent: Sequence[ParamIn]) -> list[Entity]:
+    """Return the parameters that a client adds or changes, without storing them.
 
     Args:
-        known: the ids of the device's parameters.
+        device: the id of the device.
+        known: its parameters by id.
         sent: what the client sent.
 
     Raises:
         errors.NotFound: the device has no parameter with this id.
         errors.BadRequest: a new one lacks key or value, or there would be more than 60.
     """
-    count = len(known)
+    docs: dict[str, Doc] = {}
+    place = max((entity.doc["place"] for entity in known.values()), default=0)
     for param in sent:
+        param_id = param.get("id") or keys.new_id()
         if param.get("id"):
-            if param["id"] not in known:
+            if param_id not in known:
                 raise errors.NotFound("Configuration parameter not found")
-            continue
-        count += 1
-        for name in ("key", "value"):
-            if name not in param:
-                raise errors.BadRequest.field(name, f"{name} is required")
+            old = docs.get(param_id) or known[param_id].doc
+        else:
+            place += 1
+            old = {"id": param_id, "sent": False, "place": place}
+            for name in ("key", "value"):
+                if name not in param:
+                    raise errors.BadRequest.field(name, f"{name} is required")
+        docs[param_id] = _merged(old, param)
+    count = len(known.keys() | docs.keys())
     if count > MAX_PARAMS:
         raise errors.BadRequest(f"A device may have at most {MAX_PARAMS} configuration parameters, not {count}")
+    versions = {param_id: entity.version for param_id, entity in known.items()}
+    return [
+        Entity(names.device(device), PARAM.prefix + param_id, doc, versions.get(param_id, ABSENT) + 1)
+        for param_id, doc in docs.items()
+    ]
 
 
 def _merged(doc: Doc, sent: ParamIn) -> Doc:

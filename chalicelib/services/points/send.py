@@ -77,19 +77,20 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
         digest = sent.digest(device=device["id"], origin=origin)
     group = keys.new_id() if digest is None else digest.hex()[:24]
     points = rules.draft_all(items=sent.items, now_ms=now_ms, group=group)
-    if idempotency_key is not None and digest is not None:  # only now: a refused request does not use up its key
-        first_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
-        if first_ms != now_ms:
-            now_ms, points = first_ms, rules.draft_all(items=sent.items, now_ms=first_ms, group=group)
-    if is_deduplicated and len(points) > 1:
-        points = [*{point.line: point for point in points}.values()]
     if device["type"] == "immutable":
         _check_window(device, points, now_ms)
     else:
         fullness.check(device)
-    _store(_Request(device, digest, now_ms, now_us), points)
-    fullness.add(device["id"], len(points))
-    return len(points)
+    items = _widened(_Request(device, digest, now_ms, now_us), points, is_deduplicated)
+    if idempotency_key is not None and digest is not None:  # only now: a refused request does not use up its key
+        first_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
+        if first_ms != now_ms:
+            now_ms, points = first_ms, rules.draft_all(items=sent.items, now_ms=first_ms, group=group)
+            items = _widened(_Request(device, digest, now_ms, now_us), points, is_deduplicated)
+    _put(device, items, now_ms)
+    count = sum(item.points for item in items)
+    fullness.add(device["id"], count)
+    return count
 
 
 def _first_seen_ms(device_id: str, key: str, digest: str, now_ms: int) -> int:
@@ -115,9 +116,11 @@ def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
         raise errors.BadRequest(f"Time must be between {first} and {last}")
 
 
-def _store(request: _Request, points: Sequence[Draft]) -> None:
-    """Put a segment for each hour. If another request has a segment's key, the segment takes the next suffix."""
+def _widened(request: _Request, points: Sequence[Draft], is_deduplicated: bool) -> list[Item]:
+    """Return a segment for each hour, after the directory was made to cover them."""
     device = request.device
+    if is_deduplicated and len(points) > 1:
+        points = [*{point.line: point for point in points}.values()]
     spans: dict[str, Span] = {}
     items = []
     for hour_points in segments.hours(points):
@@ -127,12 +130,18 @@ def _store(request: _Request, points: Sequence[Draft]) -> None:
             spans[variable] = Span(hour, hour) if old is None else Span(old.first, hour)
         items.append(_item(request, hour_points, hour))
     directory.widen(device=device["id"], spans=spans)
+    return items
+
+
+def _put(device: Doc, items: Sequence[Item], now_ms: int) -> None:
+    """Put segments. If another request has a segment's key, the segment takes the next suffix."""
+    stored: list[Item] = []
     for _ in range(_MAX_STEPS):
-        existing = store.current().put_segments(items, profile=device["profile"], now_ms=request.now_ms)
-        stored = [item for index, item in enumerate(items) if index not in existing] if existing else items
-        events.current().stored(device["id"], stored)
+        existing = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
+        stored += [item for index, item in enumerate(items) if index not in existing] if existing else items
         items = [_step(items[index]) for index, item in existing.items() if item.digest != items[index].digest]
         if not items:
+            events.current().stored(device["id"], stored)
             return
     raise errors.Conflict("Too many requests of this device at once, try again")
 
