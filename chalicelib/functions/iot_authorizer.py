@@ -7,7 +7,7 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib import errors, settings
-from chalicelib.host import log
+from chalicelib.host import clock, log
 from chalicelib.schemas.messages import STORED_TOPICS
 from chalicelib.services.access import admission
 from chalicelib.services.access.admission import Admission
@@ -15,8 +15,10 @@ from chalicelib.services.access.admission import Admission
 bp = Blueprint(__name__)
 
 DISCONNECT_S = 86_400
+SHORTEST_S = 300
+"""The shortest time that IoT Core takes."""
 REFRESH_S = 900
-"""How often the broker asks again. A session whose token was deleted ends within this time. Each time costs a call."""
+"""How often the broker asks again. A session that could not be ended ends within this time. Each time costs a call."""
 _BINDING_S = DISCONNECT_S + 7_200
 
 
@@ -40,10 +42,17 @@ def _answer(event: dict[str, Any], arn: str) -> dict[str, Any] | None:
     return {
         "isAuthenticated": True,
         "principalId": admitted.device,
-        "disconnectAfterInSeconds": DISCONNECT_S,
+        "disconnectAfterInSeconds": _lasts_s(admitted.expires_ms),
         "refreshAfterInSeconds": REFRESH_S,
         "policyDocuments": [json.dumps(_policy(arn, admitted), separators=(",", ":"))],
     }
+
+
+def _lasts_s(expires_ms: int | None) -> int:
+    """Return how long a session may last: not past the token's expiry, as far as IoT Core allows."""
+    if expires_ms is None:
+        return DISCONNECT_S
+    return min(DISCONNECT_S, max(SHORTEST_S, (expires_ms - clock.now_ms()) // 1000))
 
 
 def _policy(arn: str, admitted: Admission) -> dict[str, Any]:

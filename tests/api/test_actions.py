@@ -7,6 +7,7 @@ from moto.iotdata.models import iotdata_backends
 from chalicelib import errors
 from chalicelib.host import log, mqtt
 from chalicelib.services.access import client_ids
+from chalicelib.services.devices import actions
 from tests.iot.test_iot import connect, publish
 from tests.kit.world import World, point
 
@@ -59,6 +60,20 @@ def test_bad_action_is_refused_by_field(world, change, word):
     assert world.admin.get("/action").result == []
 
 
+def test_trigger_names_only_devices_of_the_profile(world):
+    other, good = World(), {"device": world.device, "topic": "a"}
+    made = world.admin.post("/action", ACTION | {"trigger": [good]}).result["action"]
+    for device in (other.device, "0" * 24):
+        sent = {"trigger": [good, {"device": device, "topic": "a"}]}
+        for answer in (world.admin.post("/action", ACTION | sent), world.admin.put(f"/action/{made}", sent)):
+            assert answer.status == 400 and answer.body["field_errors"].keys() == {"trigger"}
+            assert "trigger 1" in answer.message and device in answer.message
+    assert [one["id"] for one in world.admin.get("/action").result] == [made]
+    assert world.admin.get(f"/action/{made}").result["trigger"] == [good]
+    world.admin.delete(f"/device/{world.device}")
+    assert world.admin.put(f"/action/{made}", {"name": "Renamed"}).status == 200, "what is not sent is not checked"
+
+
 def test_action_of_another_profile_does_not_exist(world):
     made = world.admin.post("/action", ACTION).result["action"]
     other = World()
@@ -84,8 +99,8 @@ def test_action_stores_what_the_rule_passes_on(world):
         assert publish(point("a"), topic) == {"added": 1}
     assert publish(point("a"), "other") == {"added": 0}
     other = World()
-    made = other.admin.post("/action", ACTION | {"trigger": [{"device": world.device, "topic": "#"}]})
-    assert made.status == 200 and publish(point("a"), "other") == {"added": 0}, "of another profile"
+    actions.create(profile=other.profile, sent=ACTION | {"trigger": [{"tag_key": "kind", "topic": "#"}]})
+    assert publish(point("a"), "other") == {"added": 0}, "of another profile"
 
 
 def test_publish_takes_the_shapes_of_both_clients(world, recorder):

@@ -9,8 +9,10 @@ import boto3
 import pytest
 
 from chalicelib import errors, store
+from chalicelib.codec import tokens
 from chalicelib.functions import iot_authorizer, iot_ingest
-from chalicelib.host import cache, dead_letters
+from chalicelib.host import cache, dead_letters, mqtt
+from chalicelib.store import names
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import throttled
@@ -160,6 +162,48 @@ def test_deactivated_device_and_store_that_is_down_are_refused(world, monkeypatc
     monkeypatch.setattr(store.current(), "get", fail)
     cache.clear_all()
     assert connect(world.token) == {"isAuthenticated": False}
+
+
+def test_client_is_admitted_by_what_is_stored_now_and_not_by_a_cache(clock, each_store):
+    """Another process deleted the token, the device, or turned the device off: this one still has both in its cache."""
+    for act in ("token", "device", "off"):
+        world = World()
+        assert connect(world.token, act)["isAuthenticated"] and world.api.get("/data").status == 200
+        fingerprint = tokens.fingerprint(world.token)
+        owner, name = names.profile(world.profile), names.device(world.device)
+        if act == "token":
+            store.current().delete(names.token(fingerprint), [names.TOKEN])
+        elif act == "device":
+            store.current().delete(owner, [name])
+        else:
+            device = store.current().get(owner, name)
+            store.current().put(device._replace(doc=device.doc | {"active": False}, version=device.version + 1))
+        assert connect(world.token, act) == {"isAuthenticated": False}, act
+        assert world.api.get("/data").status in (400, 401), "the refusal holds for HTTP in this process too"
+
+
+def test_session_lasts_no_longer_than_its_token_as_far_as_iot_core_allows(clock, world):
+    for span, lasts_s in (("2 hours", 7_200), ("1 minute", 300), ("1 month", 86_400), ("never", 86_400)):
+        sent = {"device": world.device, "name": "t", "permission": "full", "expire_time": span}
+        answer = connect(world.admin.post("/device/token", sent).result["token"])
+        assert answer["disconnectAfterInSeconds"] == lasts_s, span
+
+
+def test_client_id_lost_to_another_device_is_not_listed(clock, each_store, monkeypatch):
+    """Else the end of the loser's token would end the winner's session."""
+    loser, winner = World(), World()
+    current, original = store.current(), store.current().put_if
+
+    def late(entity, *, version):
+        monkeypatch.setattr(current, "put_if", original)
+        assert connect(winner.token, "same")["isAuthenticated"]
+        return original(entity, version=version)
+
+    monkeypatch.setattr(current, "put_if", late)
+    assert connect(loser.token, "same") == {"isAuthenticated": False}
+    assert store.current().list(names.device(loser.device), names.CLIENTS) == []
+    loser.admin.delete(f"/device/token/{loser.token}")
+    assert mqtt.current().ended == []
 
 
 def test_message_of_points_is_stored_like_a_post(connected):

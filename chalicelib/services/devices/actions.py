@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from chalicelib import errors
 from chalicelib.codec import keys, times, topics
 from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.schemas.actions import ActionEditIn, ActionIn
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.services import entities
+from chalicelib.services.access import reach
 from chalicelib.services.entities import Kind
 from chalicelib.settings import CACHE_S
 from chalicelib.store import Doc, names
@@ -18,7 +20,14 @@ _active: Cache[list[Doc]] = Cache(ttl_s=CACHE_S)
 
 
 def create(*, profile: str, sent: ActionIn) -> str:
-    """Create an action; return its id."""
+    """Create an action; return its id.
+
+    Raises:
+        errors.BadRequest: a trigger names a device that the profile does not have; nothing was stored.
+
+    Cost: one conditional write, and half a read for each device that a trigger names.
+    """
+    _check_devices(profile, sent)
     now_ms, action_id = clock.now_ms(), keys.new_id()
     defaults = {"active": True, "tags": [], "description": None, "lock": False, "trigger_when_unlock": False}
     doc: Doc = {**defaults, **sent, "id": action_id, "profile": profile, "created_ms": now_ms, "updated_ms": now_ms}
@@ -47,11 +56,26 @@ def edit(*, profile: str, action: str, sent: ActionEditIn) -> None:
 
     Raises:
         errors.NotFound: the profile has no such action.
+        errors.BadRequest: a trigger names a device that the profile does not have; nothing was changed.
         errors.Conflict: others kept changing it.
+
+    Cost: one read and one conditional write, and half a read for each device that a trigger names.
     """
+    _check_devices(profile, sent)
     changes = {**sent, "updated_ms": clock.now_ms()}
     entities.change(ACTION, owner=names.profile(profile), doc_id=action, revise=lambda _: changes)
     _active.drop(profile)
+
+
+def _check_devices(profile: str, sent: ActionIn | ActionEditIn) -> None:
+    for index, trigger in enumerate(sent.get("trigger", ())):
+        device = trigger.get("device")
+        if device:
+            try:
+                reach.device_or_raise(profile=profile, device=device)
+            except errors.NotFound:
+                reason = f"trigger {index} names a device that this profile does not have: {device}"
+                raise errors.BadRequest.field("trigger", reason) from None
 
 
 def delete(*, profile: str, action: str) -> None:
