@@ -42,6 +42,15 @@ def from_headers(headers: Mapping[str, str]) -> str | None:
     return None
 
 
+def masked(text: str) -> str:
+    """Return a text for the log, without the tokens in it.
+
+    >>> masked("my p-00000000-0000-4000-8000-000000000000")
+    'my (a token)'
+    """
+    return _SHAPE.sub("(a token)", text)
+
+
 def bare(text: str) -> str | None:
     """Return a token without its prefix, in lower case, or None if the text does not have the shape of a token.
 

@@ -15,7 +15,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import errors, settings, store
 from chalicelib.codec import tokens
 from chalicelib.codec.querystring import Tree
-from chalicelib.host import deadline, log
+from chalicelib.host import deadline, events, log
 from chalicelib.host.deadline import Limits
 from chalicelib.http import answers, requests
 from chalicelib.services.access import callers, reach
@@ -114,6 +114,19 @@ class Call:
         """Add facts, such as the number of points, to the request's line in the log."""
         self.facts.update(facts)
 
+    def note_ignored(self, names: tuple[str, ...]) -> None:
+        """Note which names of the request nothing reads. ``tell_ignored`` tells the client's developer."""
+        if names:
+            self.note(ignored=names)
+
+    def tell_ignored(self) -> None:
+        """Show in the inspector which names of the request nothing reads. Called in the event loop."""
+        names = self.facts.get("ignored")
+        if names:
+            path = self.request.to_original_event().get("path", self.request.path)
+            title = f"[HTTP] {self.request.method} {path}"
+            events.current().seen(self.device["id"], title, f"ignored: {', '.join(names)}")
+
     def admit(self, who: tuple[str, ...], need: Need) -> None:
         """Identify the caller, and check that the caller may use the route.
 
@@ -174,11 +187,15 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
         if row.who and is_new:
             call.admit(row.who, row.need)
         if row.method == "GET":
-            return call.compute(lambda: answers.ok(row.handle(call)))
+            answer = call.compute(lambda: answers.ok(row.handle(call)))
+            call.tell_ignored()
+            return answer
         if row.body is not None and is_new:
             call.body = row.body(requests.json_body(call.request))
         with store.current().unit():  # a refused request leaves no writes
-            return answers.ok(row.handle(call))
+            answer = answers.ok(row.handle(call))
+        call.tell_ignored()
+        return answer
     except deadline.TooLong:
         finish = functools.partial(_answer, row, call, is_new=False)
         return answers.Postponed(call.facts.get("profile", ""), call.take_work(), finish, deadline.current())

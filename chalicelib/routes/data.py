@@ -7,6 +7,7 @@ from chalicelib.host import clock
 from chalicelib.http import requests
 from chalicelib.http.answers import Json
 from chalicelib.http.route import DEVICE, PROFILE, Call, Route
+from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
@@ -19,6 +20,7 @@ def store(call: Call) -> Any:
         raise errors.Denied
     sent = schema.read_points(requests.body(call.request), is_form=requests.is_form(call.request))
     key = requests.headers(call.request).get("idempotency-key")
+    call.note_ignored(sent.ignored)
     added = send.store_points(device=device, sent=sent, idempotency_key=key)
     call.note(points=added)
     return f"{added} Data Added"
@@ -27,6 +29,7 @@ def store(call: Call) -> Any:
 def get(call: Call) -> Any:
     """Read points."""
     query = read_query(requests.parameters(call.request), clock.now_ms())
+    call.note_ignored(query.ignored)
     answer = read.answer(device=call.device, query=query)
     call.note(points=answer.points)
     return Json(answer.text)
@@ -34,6 +37,7 @@ def get(call: Call) -> Any:
 
 def edit(call: Call) -> Any:
     """Change points."""
+    call.note_ignored(ignored.fields(requests.body(call.request), call.body, schema.EDIT_FIELDS))
     changed = rewrite.edit(device=call.device, items=call.body)
     call.note(points=changed)
     return f"{changed} item(s) updated"

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec import numbers, querystring
+from chalicelib.schemas import ignored
 from chalicelib.schemas.bodies import read_json
 
 MAX_VARIABLE_CHARS = 100
@@ -48,6 +49,8 @@ class EditIn(PointIn, total=False):
     id: StrictStr
 
 
+_FIELDS = frozenset(PointIn.__annotations__)
+EDIT_FIELDS = frozenset(EditIn.__annotations__)
 _points = TypeAdapter(list[PointIn])
 _point = TypeAdapter(PointIn)
 _edits = TypeAdapter(list[EditIn])
@@ -60,6 +63,8 @@ class Sent(NamedTuple):
     items: list[PointIn]
     raw: bytes
     """The body as received. Services use only its digest."""
+    ignored: tuple[str, ...] = ()
+    """Names in the first point that nothing reads; see ``ignored.fields``."""
 
     def digest(self, *, device: str, origin: str) -> bytes:
         """Return 32 bytes that are equal for equal requests and differ for all others.
@@ -79,14 +84,15 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
     """
     start = raw.lstrip()[:1]
     if is_form and start not in (b"[", b"{"):  # curl -d calls every body a form, JSON too
-        return Sent([_from_form(raw)], raw)
+        item = _from_form(raw)
+        return Sent([item], raw, ignored.fields(b"", [item], _FIELDS))
     if start == b"[":
         items = read_json(_points, raw)
     elif start == b"{":
         items = [read_json(_point, raw)]
     else:
         raise _no_points(raw)
-    return Sent(_with_exact_values(items, raw), raw)
+    return Sent(_with_exact_values(items, raw), raw, ignored.fields(raw, items, _FIELDS))
 
 
 def read_edits(raw: bytes) -> list[EditIn]:

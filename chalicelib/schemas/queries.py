@@ -13,6 +13,7 @@ from chalicelib.codec import numbers, times
 from chalicelib.codec.keys import LATEST_MS
 from chalicelib.codec.periods import INTERVALS
 from chalicelib.codec.querystring import Tree
+from chalicelib.schemas import ignored
 from chalicelib.schemas.parameters import bound, choice, flag, many, one, parse, required, whole
 
 MAX_QTY = 10_000
@@ -55,6 +56,8 @@ class PointQuery:
     interval: str = ""
     function: str = ""
     threshold: int | float | Decimal = 0
+    ignored: tuple[str, ...] = ()
+    """Parameters that nothing reads; see ``ignored.parameters``."""
 
 
 def read_query(parameters: Mapping[str, Sequence[str]], now_ms: int) -> PointQuery:
@@ -130,6 +133,7 @@ def _read(tree: Tree, now_ms: int) -> PointQuery:
         start_ms=bound(tree, "start_date", now_ms=now_ms, zone=zone),
         end_ms=bound(tree, "end_date", now_ms=now_ms, zone=zone),
         details=bool(flag(tree, "details") or flag(tree, "detail")),
+        ignored=ignored.parameters(tree, PARAMETERS),
         **own,
     )
     _check_range(query, now_ms)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from chalicelib import errors
 from chalicelib import store as stores
+from chalicelib.host import events, log
 from chalicelib.schemas import messages
 from chalicelib.services.access import reach
 from chalicelib.services.devices import actions, params
@@ -54,6 +55,9 @@ def store(message: Message) -> int:
     sent = messages.read_message(
         message.payload, topic, is_hex=lambda: params.value_of(device=device_id, key="payload_type") == "hex"
     )
+    if sent.ignored:
+        log.line(function="mqtt", profile=profile, device=device_id, ignored=sent.ignored)
+        events.current().seen(device_id, "[MQTT] Publish", f"ignored: {', '.join(sent.ignored)}")
     arrival = Arrival(message.arrived_ms, f"{message.client_id} {topic} {message.unique}")
     with stores.current().unit():
         return send.store_points(device=device, sent=sent, arrival=arrival)
