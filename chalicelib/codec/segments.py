@@ -253,6 +253,7 @@ def decode(item: Item) -> Segment:
 
 _SHARED_BYTES = 8_192
 _SHARED_POINTS = 512
+_SHARED_CHARS = 65_536
 
 
 def decode_shared(item: Item) -> Segment:
@@ -261,10 +262,15 @@ def decode_shared(item: Item) -> Segment:
     Dashboards read the newest points again and again. At most 64 small segments stay decoded, which take 1 to 16 MB.
     """
     is_small = len(item.body) <= _SHARED_BYTES and item.points <= _SHARED_POINTS
-    return _decode_shared(item) if is_small else decode(item)
+    shared = _decode_shared(item) if is_small else None
+    return decode(item) if shared is None else shared
 
 
-_decode_shared = lru_cache(maxsize=64)(decode)
+@lru_cache(maxsize=64)
+def _decode_shared(item: Item) -> Segment | None:
+    """Return None if the lines are too long to be kept: a small body may be deflated to a thousandth."""
+    segment = decode(item)
+    return segment if sum(map(len, segment.lines)) <= _SHARED_CHARS else None
 
 
 def decode_header(item: Item) -> Segment:

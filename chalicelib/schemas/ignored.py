@@ -23,13 +23,12 @@ _FIELDS = {
 }
 _PARAMETERS = {
     "qty": "limit amount count size quantity max",
-    "skip": "offset page",
+    "skip": "offset",
     "ordination": "order orderby order_by sort sortby direction",
     "start_date": "start from since begin after",
     "end_date": "end to until before",
     "variables": "name names key keys variabels",
     "timezone": "tz time_zone",
-    "ids": "point points",
 }
 _MEANT_FIELD = {name: field for field, names in _FIELDS.items() for name in names.split()}
 _MEANT_PARAMETER = {name: parameter for parameter, names in _PARAMETERS.items() for name in names.split()}

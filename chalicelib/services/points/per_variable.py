@@ -1,7 +1,9 @@
 """Takes the newest or oldest points of each variable in one walk over a device's segments."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from chalicelib import errors
 from chalicelib.codec import keys
 from chalicelib.codec.segments import Segment
 from chalicelib.services.points import scan
@@ -11,6 +13,25 @@ from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
 
 Taken = tuple[Segment, list[int]]
+TOO_LARGE = "The answer is over 5 MB: ask for less with qty, or narrow start_date and end_date"
+
+
+class _Kept:
+    """The points of several variables that wait for their place in the answer."""
+
+    def __init__(self, taken: dict[str, list[Taken]], count: int, room: float) -> None:
+        self.taken, self.count, self._room = taken, count, room
+
+    def add(self, name: str, segment: Segment, index: int) -> None:
+        """Keep a point. Raises errors.TooLarge: there is no room for its line."""
+        self._room -= len(segment.lines[index])
+        if self._room < 0:
+            raise errors.TooLarge(TOO_LARGE)
+        runs = self.taken[name]
+        if runs and runs[-1][0] is segment:
+            runs[-1][1].append(index)
+        else:
+            runs.append((segment, [index]))
 
 
 def first_page(count: int) -> int:
@@ -18,20 +39,18 @@ def first_page(count: int) -> int:
     return min(max(count + 1, 4), 100)
 
 
-def take(runs: Iterable[Run], skip: int, qty: int) -> list[Run]:
-    """Return ``qty`` points after the first ``skip``."""
-    taken: list[Run] = []
+def take(runs: Iterable[Run], skip: int, qty: int) -> Iterator[Run]:
+    """Yield ``qty`` points after the first ``skip``, one run after the other, so that none need be kept."""
     for segment, indices in runs:
         if skip >= len(indices):
             skip -= len(indices)
             continue
         part = indices[skip : skip + qty]
         skip = 0
-        taken.append((segment, part))
+        yield segment, part
         qty -= len(part)
         if qty == 0:
             break
-    return taken
 
 
 def take_each(
@@ -42,8 +61,10 @@ def take_each(
     count: int,
     *,
     is_ascending: bool,
-) -> Mapping[str, Sequence[Run]]:
-    """Take ``count`` points of each variable in one walk.
+    skip: int = 0,
+    room: float = math.inf,
+) -> Mapping[str, Iterable[Run]]:
+    """Take ``count`` points after the first ``skip`` of each variable in one walk.
 
     The directory bounds the walk. The walk covers only the hours of variables that still lack points, from the newest
     hour to the oldest or the other way round, and skips hours that hold none of them.
@@ -55,11 +76,17 @@ def take_each(
         bounds: the filter for the points of all variables.
         count: how many points of each variable.
         is_ascending: whether to take the oldest points.
+        skip: how many points of each variable to leave out.
+        room: how many characters of lines may be kept. The points of one variable are not kept.
+
+    Raises:
+        errors.TooLarge: the points of several variables do not fit into ``room``.
     """
     if len(names) == 1:
-        return {names[0]: _take_one(device, names[0], known, bounds, count, is_ascending=is_ascending)}
-    taken: dict[str, list[Taken]] = {name: [] for name in names}
-    missing = {name: count for name in names if name in known}
+        runs = _walk_one(device, names[0], known, bounds, skip + count, is_ascending=is_ascending)
+        return {names[0]: take(runs, skip, count)}
+    kept = _Kept({name: [] for name in names}, count, room)
+    missing = {name: skip + count for name in names if name in known}
     start_ms, end_ms = bounds.start_ms, bounds.end_ms
     while missing:
         first_hour = min([known[name].first for name in missing])
@@ -69,9 +96,9 @@ def take_each(
         if low > high:
             break
         wanted = Filter(low, high, frozenset(missing), bounds.kinds, bounds.accepts)
-        page = first_page(count * len(missing))
+        page = first_page((skip + count) * len(missing))
         runs = scan.walk(device["id"], wanted, is_ascending=is_ascending, first_page=page)
-        reached_ms = _fill(runs, taken, missing, known, is_ascending)
+        reached_ms = _fill(runs, kept, missing, known, is_ascending)
         if reached_ms is None:
             break
         if is_ascending:
@@ -80,26 +107,25 @@ def take_each(
         else:
             end_ms = reached_ms
             missing = {name: left for name, left in missing.items() if known[name].first * keys.HOUR_MS <= end_ms}
-    return taken
+    return kept.taken
 
 
-def _take_one(
+def _walk_one(
     device: Doc, name: str, known: Mapping[str, Span], bounds: Filter, count: int, *, is_ascending: bool
-) -> list[Run]:
-    """Take ``count`` points of one variable, which the walk yields in order."""
+) -> Iterator[Run]:
+    """Walk over the points of one variable, of which ``count`` will be needed."""
     span = known.get(name)
     if span is None:
-        return []
+        return iter(())
     low = max(bounds.start_ms, span.first * keys.HOUR_MS)
     high = min(bounds.end_ms, (span.newest + 1) * keys.HOUR_MS - 1)
     wanted = Filter(low, high, frozenset((name,)), bounds.kinds, bounds.accepts)
-    runs = scan.walk(device["id"], wanted, is_ascending=is_ascending, first_page=first_page(count))
-    return take(runs, 0, count)
+    return scan.walk(device["id"], wanted, is_ascending=is_ascending, first_page=first_page(count))
 
 
 def _fill(
     runs: Iterator[Run],
-    taken: dict[str, list[Taken]],
+    kept: _Kept,
     missing: dict[str, int],
     known: Mapping[str, Span],
     is_ascending: bool,
@@ -121,11 +147,8 @@ def _fill(
             missing_count = missing.get(name)
             if missing_count is None:
                 continue
-            runs_taken = taken[name]
-            if runs_taken and runs_taken[-1][0] is segment:
-                runs_taken[-1][1].append(index)
-            else:
-                runs_taken.append((segment, [index]))
+            if missing_count <= kept.count:
+                kept.add(name, segment, index)
             if missing_count > 1:
                 missing[name] = missing_count - 1
                 continue

@@ -1,6 +1,7 @@
 """Answers queries: points as JSON text, or numbers. Two tables here say which function answers each kind of query."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from chalicelib import errors, settings
@@ -35,23 +36,28 @@ def answer(*, device: Doc, query: PointQuery) -> Answer:
     compute = _NUMBERS.get(query.kind)
     if compute is not None:
         return Answer(jsontext.dumps(compute(device=device, query=query)), 0)
-    runs = select(device=device, query=query)
-    return Answer(_splice(runs, details=query.details), sum(len(indices) for _, indices in runs))
+    return _splice(select(device=device, query=query, room=settings.MAX_ANSWER_BYTES), details=query.details)
 
 
-def select(*, device: Doc, query: PointQuery) -> list[Run]:
-    """Return the points that a query names, in the order of the answer.
+def select(*, device: Doc, query: PointQuery, room: float = math.inf) -> Iterable[Run]:
+    """Return the points that a query names, in the order of the answer, as far as possible one run after the other.
+
+    Args:
+        device: the device.
+        query: the query.
+        room: how many characters of lines may be kept at once.
 
     Raises:
         errors.BadRequest: the query names ids of an immutable device, or is of a kind that names no points.
+        errors.TooLarge: the points need more room.
     """
     take = _POINTS.get(query.kind)
     if take is None:
         raise errors.BadRequest("Invalid query")
-    return by_id.select(device, query) if query.ids else take(device=device, query=query)
+    return by_id.select(device, query) if query.ids else take(device=device, query=query, room=room)
 
 
-def _ordered(*, device: Doc, query: PointQuery) -> list[Run]:
+def _ordered(*, device: Doc, query: PointQuery, room: float) -> Iterable[Run]:
     """Take ``qty`` points after the first ``skip``, of each variable or, if none is named, of all together."""
     wanted, count = filters.of(device, query), query.skip + query.qty
     if not query.variables:
@@ -59,21 +65,24 @@ def _ordered(*, device: Doc, query: PointQuery) -> list[Run]:
         runs = scan.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
         return per_variable.take(runs, query.skip, query.qty)
     known = directory.read(device=device["id"])
-    taken = per_variable.take_each(device, query.variables, known, wanted, count, is_ascending=query.is_ascending)
-    return [run for name in query.variables for run in per_variable.take(taken[name], query.skip, query.qty)]
+    taken = per_variable.take_each(
+        device, query.variables, known, wanted, query.qty,
+        is_ascending=query.is_ascending, skip=query.skip, room=room,
+    )  # fmt: skip
+    return (run for name in query.variables for run in taken[name])
 
 
-def _edge(*, device: Doc, query: PointQuery) -> list[Run]:
+def _edge(*, device: Doc, query: PointQuery, room: float) -> Iterable[Run]:
     """Take each variable's last or first point, value or location."""
     edge, _, what = query.kind.partition("_")
     known = directory.read(device=device["id"])
     names = query.variables or sorted(known)
     wanted = filters.of(device, query, filters.KINDS[what])
-    taken = per_variable.take_each(device, names, known, wanted, 1, is_ascending=edge == "first")
-    return [run for name in names for run in taken[name]]
+    taken = per_variable.take_each(device, names, known, wanted, 1, is_ascending=edge == "first", room=room)
+    return (run for name in names for run in taken[name])
 
 
-def _by_creation(*, device: Doc, query: PointQuery) -> list[Run]:
+def _by_creation(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run]:
     """Take the first or last stored point of each variable. Reads every header in range: no key sorts by creation."""
     is_first = query.kind == "first_insert"
     best: dict[str, tuple[tuple[int, str], Item, int]] = {}
@@ -87,7 +96,11 @@ def _by_creation(*, device: Doc, query: PointQuery) -> list[Run]:
             if name not in best or (rank < best[name][0] if is_first else rank > best[name][0]):
                 best[name] = (rank, item, index)
     order = query.variables or sorted(best)
-    return [(segments.decode(best[name][1]), [best[name][2]]) for name in order if name in best]
+    return ((segments.decode(best[name][1]), [best[name][2]]) for name in order if name in best)
+
+
+def _extremes(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run]:
+    return totals.extremes(device=device, query=query)
 
 
 def _scalar(compute: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,13 +115,13 @@ def _scalar(compute: Callable[..., Any]) -> Callable[..., Any]:
     return value
 
 
-_POINTS: dict[str, Callable[..., list[Run]]] = {
+_POINTS: dict[str, Callable[..., Iterable[Run]]] = {
     "default": _ordered,
     "conditional": _ordered,
     **{f"{edge}_{what}": _edge for edge in ("last", "first") for what in ("item", "value", "location")},
     **{f"{edge}_insert": _by_creation for edge in ("last", "first")},
-    "min": totals.extremes,
-    "max": totals.extremes,
+    "min": _extremes,
+    "max": _extremes,
 }
 """The function of each kind of query that names points."""
 _NUMBERS: dict[str, Callable[..., Any]] = {
@@ -120,16 +133,19 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
 """The function of each kind of query that computes numbers."""
 
 
-def _splice(runs: list[Run], *, details: bool) -> str:
-    """Join points into the text of a JSON array.
+def _splice(runs: Iterable[Run], *, details: bool) -> Answer:
+    """Join points into the text of a JSON array. Nothing more is read once the text is too large.
 
     Raises:
         errors.TooLarge: the text would be over 5 MB.
     """
     parts: list[str] = []
+    points, size_bytes = 0, 1
     for segment, indices in runs:
-        parts.extend(segments.splice(segment, indices, details=details))
-    text = "[" + ",".join(parts) + "]"
-    if len(text) > settings.MAX_ANSWER_BYTES or len(text) * 4 > settings.MAX_ANSWER_BYTES < len(text.encode()):
-        raise errors.TooLarge("The answer is over 5 MB: ask for less with qty, or narrow start_date and end_date")
-    return text
+        part = ",".join(segments.splice(segment, indices, details=details))
+        parts.append(part)
+        points += len(indices)
+        size_bytes += 1 + (len(part) if part.isascii() else len(part.encode()))
+        if size_bytes > settings.MAX_ANSWER_BYTES:
+            raise errors.TooLarge(per_variable.TOO_LARGE)
+    return Answer("[" + ",".join(parts) + "]", points)
