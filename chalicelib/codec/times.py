@@ -14,8 +14,15 @@ SECONDS_BELOW = 100_000_000_000
 """A bare number below this counts seconds since 1970, any other milliseconds. As milliseconds, it is 1973-03-03."""
 
 _NUMBER = re.compile(r"-?\d{9,17}(\.\d+)?")
+TIME_FORMS = "send 2026-01-31T12:00:00Z, 2026-01-31, or seconds or milliseconds since 1970"
+"""The forms of a time, for error messages."""
+BOUND_FORMS = f"{TIME_FORMS}, or a span such as 1 day"
+"""The forms of ``start_date`` and ``end_date``, for error messages."""
+
 _BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
 _SPAN = re.compile(r"(\d{1,9})\s*([A-Za-z]+)")
+_END_OF_DAY = re.compile(r"(?<=[T ])24(?=:?00(?::?00(?:[.,]0+)?)?(?:Z|[+-]|$))")
+_LEAP_SECOND = re.compile(r"(?:(?<=[T ]\d\d:\d\d:)|(?<=[T ]\d{4}))60(?:[.,]\d+)?")
 _CALENDAR_MONTHS = {"M": 1, "MM": 1, "month": 1, "quarter": 3, "y": 12, "yy": 12, "year": 12}
 _FIXED_MS = {
     **dict.fromkeys(("S", "SS", "ms", "millisecond"), 1),
@@ -71,6 +78,7 @@ def parse_time(value: str | int | float, zone: tzinfo = UTC) -> int:
     ISO 8601 with or without offset, ``YYYY-MM-DD HH:mm:ss``, ``YYYY-MM-DD``, or a number since 1970: seconds below
     10**11, else milliseconds, as a number or as text of at least nine digits. Digits past the millisecond are cut.
 
+    ``24:00`` is the next midnight, a leap second the start of the next minute. ``T`` and ``Z`` may be lower case.
     Args:
         value: what the client sent; ``bool`` is refused.
         zone: the time zone of a text that names none.
@@ -106,13 +114,18 @@ def _from_number(value: int | float) -> int:
 
 def _from_text(text: str, zone: tzinfo) -> int:
     try:
-        moment = datetime.fromisoformat(_BLANK_OFFSET.sub(r"\1+\2", text))
+    plain, midnights = _END_OF_DAY.subn("00", _BLANK_OFFSET.sub(r"\1+\2", text.upper()))
+    plain, leaps = _LEAP_SECOND.subn("59", plain)
+        moment = datetime.fromisoformat(plain) + timedelta(days=midnights, seconds=leaps)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=zone)
-        return (moment - EPOCH) // _MILLISECOND
+        time_ms = (moment - EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise ValueError("is not a date") from None
 
+    if leaps and time_ms % DAY_MS:
+        raise ValueError("has the second 60, which only 23:59:60 UTC can have")
+    return time_ms
 
 def _in_range(time_ms: int) -> int:
     if not EARLIEST_MS <= time_ms <= LATEST_MS:

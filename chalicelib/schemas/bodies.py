@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chalicelib import errors
 
+from chalicelib.codec import times
 T = TypeVar("T")
 
 _BY_TYPE = {
@@ -99,3 +100,5 @@ def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
     if isinstance(place[0], int):
         return field, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
     return field, f"{field} {reason}"
+    if field == "time":
+        return f"is not a time: {times.TIME_FORMS}"

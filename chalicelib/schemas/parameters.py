@@ -129,4 +129,5 @@ def bound(tree: Tree, name: str, *, now_ms: int, zone: tzinfo = UTC) -> int | No
         return times.parse_bound(text, now_ms=now_ms, is_end=is_end, zone=zone)
     except ValueError as error:
         edge = "end" if is_end else "start"
-        raise errors.BadRequest.field(name, f"Invalid {edge} date: {text[:50]!r} {error}") from None
+        reason = f"Invalid {edge} date: {text[:50]!r} {error}: {times.BOUND_FORMS}"
+        raise errors.BadRequest.field(name, reason) from None

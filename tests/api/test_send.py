@@ -288,6 +288,8 @@ def test_send_one_bad_item_of_many_stores_none(world):
 def test_send_group_is_shared_and_serie_is_its_alias(world):
     world.send(point("a"), point("b"), point("c", serie=7), point("d", group="g", serie="s"))
     groups = {one["variable"]: one["group"] for one in world.read()}
+        ("time", "2026-01-01T24:00:01Z"), ("time", "2026-01-01T23:59:61Z"), ("time", "2026-01-01T25:00:00Z"),
+        ("time", "2026-01-01T23:59:60+01:00"), ("time", "2026-01-01 10:00:00 24:00"), ("time", "9999-12-31T24:00:00Z"),
     assert groups["a"] == groups["b"] and len(groups["a"]) == 24
     assert groups["c"] == "7" and groups["d"] == "g"
     world.send(point("a"))
@@ -338,6 +340,15 @@ def test_send_late_point_does_not_change_the_last_value(world):
     world.send(point("a", "new", time="2026-05-05T05:05:05Z"))
     world.send(point("a", "late", time="2026-05-05T04:05:05Z"), point("a", "later", time="2026-05-05T05:00:00Z"))
     assert values(world.read(query="last_value")) == ["new"]
+    ("2026-01-02t03:04:05z", "2026-01-02T03:04:05.000Z"),
+    ("2026-01-02T03:04:05.678z", "2026-01-02T03:04:05.678Z"),
+    ("2026-12-31T24:00:00Z", "2027-01-01T00:00:00.000Z"),
+    ("2026-12-31T24:00:00.000Z", "2027-01-01T00:00:00.000Z"),
+    ("2026-02-28 24:00", "2026-03-01T00:00:00.000Z"),
+    ("20260228T240000+0200", "2026-02-28T22:00:00.000Z"),
+    ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
+    ("2016-12-31t23:59:60.999z", "2017-01-01T00:00:00.000Z"),
+    ("2017-01-01T05:29:60+05:30", "2017-01-01T00:00:00.000Z"),
     assert values(world.read()) == ["new", "later", "late"]
 
 
@@ -347,6 +358,13 @@ def test_send_clock_stepping_back_keeps_ids_apart(clock, world):
     clock.advance(-0.002)
     world.send(point("a"))
     assert len({one["id"] for one in world.read()}) == 4
+@pytest.mark.parametrize("time", ["yesterday", "2026-02-30", True, {}, [1], 10**18, "01/31/2026"])
+def test_send_bad_time_is_refused_with_the_accepted_forms(world, time):
+    answer = world.api.post("/data", [{"variable": "a"}, {"variable": "a", "time": time}])
+    assert answer.status == 400 and answer.message.startswith("Item 1: time ")
+    assert "2026-01-31T12:00:00Z" in answer.message and "milliseconds" in answer.message
+
+
 
 
 BATCH = [point("a", 1, time="2026-01-01T00:00:00Z"), point("a", 2, time="2026-01-01T00:59:59Z")]

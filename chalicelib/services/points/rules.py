@@ -132,5 +132,5 @@ def _read_time(time: str | int | float) -> tuple[int, str]:
     try:
         time_ms = times.parse_time(time)
     except ValueError as error:
-        raise ValueError(f"time {error}") from None
+        raise ValueError(f"time {error}: {times.TIME_FORMS}") from None
     return time_ms, times.to_iso(time_ms)
