@@ -1,6 +1,7 @@
 """Numbers of JSON: kept exactly up to 38 digits, refused above that, never rounded silently."""
 
 import json
+import math
 import re
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ MAX_MAGNITUDE = 10.0**126
 _RUNS = bytes.maketrans(b"123456789.", b"0000000000")
 _LONG_RUN = b"0" * 16
 _LONG_NUMBER = re.compile(rb"[1-9](?:[0-9]{15}|[0-9.]{16})")
+_MAX_PENDING = 1_000
 
 
 def may_be_inexact(raw: bytes) -> bool:
@@ -70,3 +72,47 @@ def parse(text: str) -> int | float | Decimal | None:
         return int(text)
     number = _exact(text)
     return number if -MAX_MAGNITUDE < number < MAX_MAGNITUDE else None
+
+
+class Sum:
+    """The sum of numbers that are added one by one. It is exact if all are whole, else rounded once, at the end."""
+
+    __slots__ = ("_fractions", "_whole", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many numbers were added."""
+        self._whole = 0
+        self._fractions: list[float] = []
+
+    def add(self, value: int | float | Decimal) -> None:
+        """Add a number. A ``Decimal`` counts as the nearest float."""
+        self.count += 1
+        if isinstance(value, int):
+            self._whole += value
+            return
+        self._fractions.append(float(value))
+        if len(self._fractions) >= _MAX_PENDING:
+            self._fractions = _merge(self._fractions)
+
+    def total(self) -> int | float:
+        """Return the sum; 0 of nothing."""
+        if not self._fractions:
+            return self._whole
+        high = float(self._whole)
+        return math.fsum([*self._fractions, high, float(self._whole - int(high))])
+
+    def mean(self) -> int | float:
+        """Return the sum divided by the count, which must not be 0; a whole number if that is exact."""
+        total = self.total()
+        if isinstance(total, int) and total % self.count == 0:
+            return total // self.count
+        return total / self.count
+
+
+def _merge(values: list[float]) -> list[float]:
+    """Return the few floats whose exact sum is that of ``values``."""
+    parts: list[float] = []
+    while (part := math.fsum([*values, *(-known for known in parts)])) != 0:
+        parts.append(part)
+    return parts or [0.0]

@@ -5,6 +5,7 @@ from calendar import monthrange
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
+from chalicelib.codec import zones
 from chalicelib.codec.keys import EARLIEST_MS, LATEST_MS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,16 +14,16 @@ _MILLISECOND = timedelta(milliseconds=1)
 SECONDS_BELOW = 100_000_000_000
 """A bare number below this counts seconds since 1970, any other milliseconds. As milliseconds, it is 1973-03-03."""
 
-_NUMBER = re.compile(r"-?\d{9,17}(\.\d+)?")
 TIME_FORMS = "send 2026-01-31T12:00:00Z, 2026-01-31, or seconds or milliseconds since 1970"
 """The forms of a time, for error messages."""
 BOUND_FORMS = f"{TIME_FORMS}, or a span such as 1 day"
 """The forms of ``start_date`` and ``end_date``, for error messages."""
 
+_NUMBER = re.compile(r"-?\d{9,17}(\.\d+)?")
 _BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
-_SPAN = re.compile(r"(\d{1,9})\s*([A-Za-z]+)")
 _END_OF_DAY = re.compile(r"(?<=[T ])24(?=:?00(?::?00(?:[.,]0+)?)?(?:Z|[+-]|$))")
 _LEAP_SECOND = re.compile(r"(?:(?<=[T ]\d\d:\d\d:)|(?<=[T ]\d{4}))60(?:[.,]\d+)?")
+_SPAN = re.compile(r"(\d{1,9})\s*([A-Za-z]+)")
 _CALENDAR_MONTHS = {"M": 1, "MM": 1, "month": 1, "quarter": 3, "y": 12, "yy": 12, "year": 12}
 _FIXED_MS = {
     **dict.fromkeys(("S", "SS", "ms", "millisecond"), 1),
@@ -77,8 +78,8 @@ def parse_time(value: str | int | float, zone: tzinfo = UTC) -> int:
 
     ISO 8601 with or without offset, ``YYYY-MM-DD HH:mm:ss``, ``YYYY-MM-DD``, or a number since 1970: seconds below
     10**11, else milliseconds, as a number or as text of at least nine digits. Digits past the millisecond are cut.
-
     ``24:00`` is the next midnight, a leap second the start of the next minute. ``T`` and ``Z`` may be lower case.
+
     Args:
         value: what the client sent; ``bool`` is refused.
         zone: the time zone of a text that names none.
@@ -113,19 +114,19 @@ def _from_number(value: int | float) -> int:
 
 
 def _from_text(text: str, zone: tzinfo) -> int:
-    try:
     plain, midnights = _END_OF_DAY.subn("00", _BLANK_OFFSET.sub(r"\1+\2", text.upper()))
     plain, leaps = _LEAP_SECOND.subn("59", plain)
+    try:
         moment = datetime.fromisoformat(plain) + timedelta(days=midnights, seconds=leaps)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=zone)
         time_ms = (moment - EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise ValueError("is not a date") from None
-
     if leaps and time_ms % DAY_MS:
         raise ValueError("has the second 60, which only 23:59:60 UTC can have")
     return time_ms
+
 
 def _in_range(time_ms: int) -> int:
     if not EARLIEST_MS <= time_ms <= LATEST_MS:
@@ -181,8 +182,8 @@ def add_months(time_ms: int, months: int) -> int:
 def parse_bound(text: str, *, now_ms: int, is_end: bool, zone: tzinfo = UTC) -> int:
     """Read ``start_date`` or ``end_date`` of a query: an absolute time, a span back from now, or ``now``.
 
-    A date without a time of day (at most ten characters) means its first millisecond as a start, and its last
-    millisecond as an end.
+    A date without a time of day (at most ten characters) means the local day: its first millisecond as a start, and its
+    last millisecond as an end. The day has as many hours as the zone gives it.
 
     Raises:
         ValueError: it is none of these.
@@ -197,6 +198,8 @@ def parse_bound(text: str, *, now_ms: int, is_end: bool, zone: tzinfo = UTC) -> 
         return now_ms
     if _SPAN.fullmatch(text):
         return parse_span(text, now_ms)
-    time_ms = parse_time(text, zone)
-    is_whole_day = len(text) <= 10 and is_end and not _NUMBER.fullmatch(text)
-    return min(time_ms + DAY_MS - 1, LATEST_MS) if is_whole_day else time_ms
+    if len(text) > 10 or _NUMBER.fullmatch(text):
+        return parse_time(text, zone)
+    day_ms = parse_time(text)
+    bound_ms = zones.midnight_ms(day_ms + DAY_MS, zone) - 1 if is_end else zones.midnight_ms(day_ms, zone)
+    return min(max(bound_ms, EARLIEST_MS), LATEST_MS)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from chalicelib import errors
 from chalicelib.codec import numbers, times
 from chalicelib.codec.keys import LATEST_MS
-from chalicelib.codec.periods import INTERVALS
+from chalicelib.codec.periods import INTERVAL_OF_SPELLING, INTERVALS
 from chalicelib.codec.querystring import Tree
 from chalicelib.schemas import ignored
 from chalicelib.schemas.parameters import bound, choice, flag, many, one, parse, required, whole
@@ -24,7 +24,7 @@ MAX_SKIP = 36_000_000
 EDGES = tuple(f"{edge}_{what}" for edge in ("last", "first") for what in ("item", "value", "location", "insert"))
 SCALARS = ("count", "avg", "sum")
 KINDS = ("default", *EDGES, "min", "max", *SCALARS, "aggregate", "conditional")
-AGGREGATES = ("avg", "sum", "min", "max")
+AGGREGATES = ("avg", "sum", "min", "max", "count")
 COMPARISONS = ("gt", "gte", "lt", "lte", "eq", "ne")
 PARAMETERS = (
     "query", "variables", "variable", "groups", "group", "series", "serie", "ids", "id", "values", "value", "qty",
@@ -55,6 +55,8 @@ class PointQuery:
     details: bool = False
     interval: str = ""
     function: str = ""
+    zone: tzinfo = UTC
+    """The time zone of the buckets of ``aggregate``."""
     threshold: int | float | Decimal = 0
     ignored: tuple[str, ...] = ()
     """Parameters that nothing reads; see ``ignored.parameters``."""
@@ -120,7 +122,8 @@ def _read(tree: Tree, now_ms: int) -> PointQuery:
     else:
         own["values"] = many(tree, "values", "value")
     if kind == "aggregate":
-        own["interval"] = choice("interval", required(tree, "interval"), INTERVALS)
+        interval = required(tree, "interval")
+        own["interval"] = choice("interval", INTERVAL_OF_SPELLING.get(interval, interval), INTERVALS)
         own["function"] = choice("function", required(tree, "function"), AGGREGATES)
     query = PointQuery(
         kind=kind,
@@ -134,6 +137,7 @@ def _read(tree: Tree, now_ms: int) -> PointQuery:
         end_ms=bound(tree, "end_date", now_ms=now_ms, zone=zone),
         details=bool(flag(tree, "details") or flag(tree, "detail")),
         ignored=ignored.parameters(tree, PARAMETERS),
+        zone=zone,
         **own,
     )
     _check_range(query, now_ms)

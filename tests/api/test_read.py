@@ -296,7 +296,7 @@ def test_read_aggregate_of_too_many_buckets_is_refused_with_their_number(world):
         {"function": "avg"},
         {"interval": "day"},
         {"function": "median", "interval": "day"},
-        {"function": "avg", "interval": "week"},
+        {"function": "avg", "interval": "fortnight"},
     ],
 )
 def test_read_aggregate_incomplete_is_refused(world, more):

@@ -5,6 +5,7 @@ import random
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
@@ -236,8 +237,8 @@ def test_segment_header_longer_than_a_page_is_still_read():
 
 @given(
     st.lists(st.tuples(st.integers(0, 10**10), st.integers(-1000, 1000)), max_size=60),
-    st.sampled_from(periods.INTERVALS),
-    st.sampled_from(["avg", "sum", "min", "max"]),
+    st.sampled_from(["minute", "hour", "day", "month", "quarter", "year"]),
+    st.sampled_from(["avg", "sum", "min", "max", "count"]),
 )
 def test_aggregate_agrees_with_a_plain_model(points, interval, function):
     model = {}
@@ -248,11 +249,26 @@ def test_aggregate_agrees_with_a_plain_model(points, interval, function):
         if interval == "quarter":
             place[1] = (place[1] - 1) // 3 * 3 + 1
         model.setdefault(tuple((place + [1, 1])[:3] + place[3:] if parts < 3 else place), []).append(value)
-    apply = {"avg": lambda v: sum(v) / len(v), "sum": sum, "min": min, "max": max}[function]
-    expected = [
-        (times.from_datetime(datetime(*place, tzinfo=UTC)), apply(found)) for place, found in sorted(model.items())
-    ]
-    assert aggregates.fold(points, interval, function) == expected
+    apply = {"avg": lambda v: sum(v) / len(v), "sum": sum, "min": min, "max": max, "count": len}[function]
+    expected = {times.from_datetime(datetime(*place, tzinfo=UTC)): apply(found) for place, found in model.items()}
+    named = [(name, *point) for point in points for name in "ab"]
+    assert aggregates.fold(named, interval, function) == ({"a": expected, "b": expected} if points else {})
+
+
+@given(st.lists(st.integers(-(10**37), 10**37) | st.floats(-1e125, 1e125), max_size=30), st.integers(1, 100))
+@example([0.1, -0.1], 1)
+@example([1e100, 1.0, -1e100], 1)
+@example([0.1], 1_500)
+def test_sum_is_rounded_once(values, times_over):
+    added = numbers.Sum()
+    for value in values * times_over:
+        added.add(value)
+    exact = sum((Fraction(value) for value in values), Fraction(0)) * times_over
+    assert added.count == len(values) * times_over
+    if all(isinstance(value, int) for value in values):
+        assert added.total() == exact and isinstance(added.total(), int)
+    else:
+        assert added.total() == float(exact) and isinstance(added.total(), float)
 
 
 @pytest.mark.parametrize(

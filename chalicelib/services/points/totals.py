@@ -1,16 +1,15 @@
 """Computes count, sum and average of points, and finds the points with the lowest or highest value."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from chalicelib import store
-from chalicelib.codec import keys, segments
+from chalicelib.codec import keys, numbers, segments
 from chalicelib.codec.segments import HAS_VALUE, Item, Segment
 from chalicelib.schemas.queries import PointQuery
 from chalicelib.services.points import by_id, filters, scan
-from chalicelib.services.points.filters import Filter, Number
+from chalicelib.services.points.filters import Filter
 from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
 
@@ -39,6 +38,19 @@ def numeric_points(*, device: Doc, query: PointQuery) -> Iterator[tuple[Segment,
             value = segment.point(index).get("value")
             if filters.is_number(value):
                 yield segment, index, value
+
+
+def points(*, device: Doc, query: PointQuery) -> Iterator[tuple[Segment, int]]:
+    """Yield segment and index of every point that matches, in the order of the segments. The segments may lack lines.
+
+    Cost: it decodes the headers of segments, or the complete segments if the query has values or groups.
+    """
+    wanted = filters.of(device, query)
+    decode = reader(wanted)
+    for item in scan.items(device["id"], wanted, is_ascending=False, first_page=100):
+        segment = decode(item)
+        for index in wanted.select(segment):
+            yield segment, index
 
 
 def count(*, device: Doc, query: PointQuery) -> int:
@@ -70,25 +82,14 @@ def _count_walking(device: Doc, wanted: Filter) -> int:
     return sum(len(wanted.select(read(item))) for item in items)
 
 
-def total(*, device: Doc, query: PointQuery) -> Number | None:
+def total(*, device: Doc, query: PointQuery) -> int | float | None:
     """Return the average or the sum of the numbers that match, over all variables together; None if none match.
 
-    Whole numbers add up exactly, others with compensated summation.
+    Whole numbers add up exactly; with fractions among them, the sum is rounded once.
     """
-    values = [value for _, _, value in numeric_points(device=device, query=query)]
-    if not values:
+    added = numbers.Sum()
+    for _, _, value in numeric_points(device=device, query=query):
+        added.add(value)
+    if not added.count:
         return None
-    added = add(values)
-    return added if query.kind == "sum" else divide(added, len(values))
-
-
-def add(values: list[Any]) -> Number:
-    """Add numbers. The sum is exact if all are whole."""
-    return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
-
-
-def divide(added: Number, by: int) -> Number:
-    """Divide. If both are whole numbers and the remainder is 0, the quotient is a whole number."""
-    if isinstance(added, int) and added % by == 0:
-        return added // by
-    return float(added) / by
+    return added.total() if query.kind == "sum" else added.mean()
