@@ -6,7 +6,7 @@ insert_to_device hold; docs/decisions.md decides it.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictStr, TypeAdapter
+from pydantic import AfterValidator, FailFast, Field, StrictBool, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
@@ -55,7 +55,7 @@ class Insert(TypedDict):
     type: Literal["insert_to_device"]
 
 
-Triggers = Annotated[list[Trigger], Field(min_length=1, max_length=MAX_TRIGGERS)]
+Triggers = Annotated[list[Trigger], Field(min_length=1, max_length=MAX_TRIGGERS), FailFast()]
 
 
 class ActionEditIn(TypedDict, total=False):

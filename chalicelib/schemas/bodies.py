@@ -1,15 +1,19 @@
 """Reads JSON bodies with pydantic. If a body breaks a rule, one sentence says which."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from chalicelib import errors
-
 from chalicelib.codec import times
+
 T = TypeVar("T")
 
+MAX_FIELD_ERRORS = 20
+MAX_FIELD_ERROR_CHARS = 18_000
+"""Reasons are in ASCII, so ``field_errors`` has at most 20 kB."""
 _BY_TYPE = {
     "missing": "is required",
     "finite_number": "must be a finite number",
@@ -59,14 +63,53 @@ def read_json(adapter: TypeAdapter[T], raw: bytes) -> T:
     try:
         return adapter.validate_json(raw)
     except ValidationError as error:
-        raise explain(error) from None
+        raise _explain(_problems(error)) from None
 
 
-def explain(error: ValidationError) -> errors.BadRequest:
+def read_items(adapter: TypeAdapter[list[T]], raw: bytes) -> list[T]:
+    """Parse and check a JSON array in one step.
+
+    Args:
+        adapter: of a list with ``FailFast``. Without it, a wrong body of 200 kB costs a second.
+        raw: the text.
+
+    Raises:
+        errors.BadRequest: as ``read_json``, with at most 20 wrong items.
+    """
+    try:
+        return adapter.validate_json(raw)
+    except ValidationError as error:
+        problems = _problems(error)
+    index = problems[0]["loc"][0] if problems[0]["loc"] else None
+    if isinstance(index, int):
+        problems += _problems_after(index, adapter, from_json(raw))
+    raise _explain(problems)
+
+
+def _problems(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)
+
+
+def _problems_after(index: int, adapter: TypeAdapter[list[T]], items: list[Any]) -> list[ErrorDetails]:
+    """Return the problems of the next wrong items, at most 19."""
+    problems: list[ErrorDetails] = []
+    wrong = 1
+    for later, item in enumerate(items[index + 1 :], index + 1):
+        try:
+            adapter.validate_python([item])
+        except ValidationError as error:
+            problems += [{**problem, "loc": (later, *problem["loc"][1:])} for problem in _problems(error)]
+            wrong += 1
+            if wrong == MAX_FIELD_ERRORS:
+                break
+    return problems
+
+
+def _explain(problems: Sequence[ErrorDetails]) -> errors.BadRequest:
     """Turn pydantic's report into one message and ``field_errors``, with only the first problem of each field."""
     reasons: dict[str, list[str]] = {}
     seen: set[tuple[int | str, ...]] = set()
-    problems = error.errors(include_url=False, include_input=False)
+    chars = 0
     finite = {tuple(problem["loc"][:2]) for problem in problems if problem["type"] == "finite_number"}
     for problem in problems:
         location = problem["loc"]
@@ -77,6 +120,9 @@ def explain(error: ValidationError) -> errors.BadRequest:
             seen.add(place)
             reason = "must be a finite number" if place in finite else _reason(dict(problem))
             field, text = _name(place, reason)
+            chars += len(text) + 10
+            if chars > MAX_FIELD_ERROR_CHARS or (len(reasons) == MAX_FIELD_ERRORS and field not in reasons):
+                break
             reasons.setdefault(field, []).append(text)
     first, texts = next(iter(reasons.items()))
     message = f"Item {first}: {texts[0]}" if first.isdigit() else texts[0]
@@ -89,6 +135,8 @@ def _reason(problem: dict[str, Any]) -> str:
     field = next((part for part in problem["loc"] if isinstance(part, str)), "")
     if field == "value" and problem["type"] != "missing":
         return "must be a string, a number or a boolean"
+    if field == "time":
+        return f"is not a time: {times.TIME_FORMS}"
     known = _BY_TYPE.get(problem["type"])
     return known if known else problem["msg"][:1].lower() + problem["msg"][1:]
 
@@ -100,5 +148,3 @@ def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
     if isinstance(place[0], int):
         return field, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
     return field, f"{field} {reason}"
-    if field == "time":
-        return f"is not a time: {times.TIME_FORMS}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StrictStr
+from pydantic import FailFast, Field, StrictStr
 from typing_extensions import TypedDict
 
 MAX_TAGS = 30
@@ -21,4 +21,4 @@ class Tag(TypedDict):
     value: Annotated[StrictStr, Field(max_length=500)]
 
 
-Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), FailFast()]

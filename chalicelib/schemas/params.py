@@ -6,7 +6,7 @@ Source: TagoIO, "Configuration parameters", and the official clients.
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import BeforeValidator, FailFast, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib.schemas.bodies import Body
@@ -23,7 +23,7 @@ class ParamIn(TypedDict, total=False):
     sent: StrictBool
 
 
-Params = Annotated[list[ParamIn], Field(max_length=MAX_PARAMS)]
+Params = Annotated[list[ParamIn], Field(max_length=MAX_PARAMS), FailFast()]
 
 
 class SentIn(TypedDict, total=False):

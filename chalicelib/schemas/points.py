@@ -6,16 +6,16 @@ Source: TagoIO, "Sending Data" (limits) and the official clients (shapes).
 import hashlib
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
+from pydantic import ConfigDict, FailFast, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec import numbers, querystring
 from chalicelib.schemas import ignored
-from chalicelib.schemas.bodies import read_json
+from chalicelib.schemas.bodies import read_items, read_json
 
 MAX_VARIABLE_CHARS = 100
 MAX_UNIT_CHARS = 25
@@ -51,9 +51,9 @@ class EditIn(PointIn, total=False):
 
 _FIELDS = frozenset(PointIn.__annotations__)
 EDIT_FIELDS = frozenset(EditIn.__annotations__)
-_points = TypeAdapter(list[PointIn])
+_points = TypeAdapter(Annotated[list[PointIn], FailFast()])
 _point = TypeAdapter(PointIn)
-_edits = TypeAdapter(list[EditIn])
+_edits = TypeAdapter(Annotated[list[EditIn], FailFast()])
 _edit = TypeAdapter(EditIn)
 
 
@@ -87,7 +87,7 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
         item = _from_form(raw)
         return Sent([item], raw, ignored.fields(b"", [item], _FIELDS))
     if start == b"[":
-        items = read_json(_points, raw)
+        items = read_items(_points, raw)
     elif start == b"{":
         items = [read_json(_point, raw)]
     else:
@@ -104,7 +104,7 @@ def read_edits(raw: bytes) -> list[EditIn]:
     start = raw.lstrip()[:1]
     if start not in (b"[", b"{"):
         raise _no_points(raw)
-    items = read_json(_edits, raw) if start == b"[" else [read_json(_edit, raw)]
+    items = read_items(_edits, raw) if start == b"[" else [read_json(_edit, raw)]
     if len(items) > MAX_EDITS:
         raise errors.BadRequest(f"You have exceeded the maximum number of {MAX_EDITS} items in a single request")
     for index, item in enumerate(items):
