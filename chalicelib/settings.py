@@ -13,6 +13,13 @@ def _flag(name: str, default: bool) -> bool:
     return text.lower() in _TRUE if text else default
 
 
+def _whole(name: str, default: int, low: int, high: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {text!r}")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Each field is the environment variable ``DECANT_<NAME>``, in upper case."""
@@ -31,12 +38,18 @@ class Settings:
     """Whether a retry, or a point that occurs twice in one request, is stored only once."""
     scalar_as_list: bool = False
     """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number."""
+    max_inflated_bytes: int = 200_000
+    """Size up to which a body in gzip or deflate is inflated; 200000 to 2000000."""
     profile_may_send: bool = False
     """Whether a profile token may POST to ``/device/{id}/data``. The embedded mode turns it on if it is not set."""
 
 
 def load() -> Settings:
-    """Read the environment."""
+    """Read the environment.
+
+    Raises:
+        ValueError: a setting breaks a rule; the text names its variable.
+    """
     defaults = Settings()
     return Settings(
         segments_table=os.environ.get("DECANT_SEGMENTS_TABLE", defaults.segments_table),
@@ -46,6 +59,7 @@ def load() -> Settings:
         basic_ingest_rule=os.environ.get("DECANT_BASIC_INGEST_RULE", defaults.basic_ingest_rule),
         dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
         scalar_as_list=_flag("DECANT_SCALAR_AS_LIST", defaults.scalar_as_list),
+        max_inflated_bytes=_whole("DECANT_MAX_INFLATED_BYTES", defaults.max_inflated_bytes, 200_000, 2_000_000),
         profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),
     )
 

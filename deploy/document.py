@@ -12,8 +12,9 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
+from chalicelib import settings
 from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest
-from chalicelib.http.answers import PREFLIGHT
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
 
@@ -31,8 +32,8 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "INVALID_API_KEY": (401, "Authorization Denied"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "Route Not Found"),
     "RESOURCE_NOT_FOUND": (404, "Route Not Found"),
-    "REQUEST_TOO_LARGE": (413, "The body is over 200000 bytes"),
-    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
+    "REQUEST_TOO_LARGE": (413, TOO_LARGE.format(settings.MAX_BODY_BYTES)),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type: use Content-Encoding gzip, deflate or none"),
     "THROTTLED": (429, _TOO_MANY_REQUESTS),
     "QUOTA_EXCEEDED": (429, "You have exceeded the maximum limit of requests of this month"),
     "AUTHORIZER_FAILURE": (503, "The store is not available, try again"),
@@ -74,6 +75,7 @@ def _generate(generator: Any, app: Chalice, rest_api: Any = None) -> dict[str, A
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add to an API document what Chalice cannot express. Changes the document and returns it."""
     document["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
+    document["x-amazon-apigateway-minimum-compression-size"] = COMPRESSED_FROM_BYTES
     document["x-amazon-apigateway-gateway-responses"] = gateway_responses()
     for definition in document.get("securityDefinitions", {}).values():
         gateway_authorizer = definition.get("x-amazon-apigateway-authorizer")

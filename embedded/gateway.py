@@ -19,6 +19,7 @@ from chalicelib import errors, settings
 from chalicelib.host import events
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
+from embedded import compression
 from embedded.commits import GroupCommit
 from embedded.events import Events
 from embedded.router import Router
@@ -93,8 +94,8 @@ class Gateway:
             return
         if not await self._commits.wait(group):
             answer = _not_kept()
-        content = answer["body"].encode()
-        raw = [*_encode(tuple(answer["headers"].items())), (b"content-length", b"%d" % len(content))]
+        content, encoding = await compression.compress(answer["body"].encode(), answer["headers"], scope["headers"])
+        raw = [*_encode(tuple(answer["headers"].items())), *encoding, (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
@@ -116,7 +117,7 @@ class Gateway:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = await _read(headers, receive)
         if body is None:
-            return _failed(f"The body is over {settings.MAX_BODY_BYTES} bytes", 413, {"Connection": "close"}), 0
+            return _failed(answers.TOO_LARGE.format(settings.MAX_BODY_BYTES), 413, {"Connection": "close"}), 0
         try:
             query = _query(scope["query_string"])
         except ValueError:
@@ -171,10 +172,14 @@ class Gateway:
         body: bytes,
     ) -> dict[str, Any]:
         self._count += 1
-        try:
-            text, is_base64 = body.decode(), False
-        except UnicodeDecodeError:
-            text, is_base64 = base64.b64encode(body).decode(), True
+        text, is_base64 = "", "content-encoding" in headers  # a body in text counts as inflated
+        if not is_base64:
+            try:
+                text = body.decode()
+            except UnicodeDecodeError:
+                is_base64 = True
+        if is_base64:
+            text = base64.b64encode(body).decode()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {
             "resource": route[0],

@@ -12,12 +12,16 @@ from chalicelib.host.deadline import Limits
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET,POST,PUT,DELETE,OPTIONS",
     "Access-Control-Allow-Headers": (
-        "Content-Type,Cache-Control,Pragma,X-Requested-With,User-Agent,Idempotency-Key,Authorization,Token,"
+        "Content-Type,Content-Encoding,Cache-Control,Pragma,X-Requested-With,User-Agent,Idempotency-Key,Authorization,Token,"
         "Device-Token,Account-Token,Profile-Token,Analysis-Token,Network-Token"
     ),
     "Access-Control-Max-Age": "86400",
 }
 """Headers of the answer to a preflight, which a browser sends before a request to another origin."""
+TOO_LARGE = "The body is over {} bytes: send about 2,000 points a request"
+"""The message for a body over the limit, a number of bytes."""
+COMPRESSED_FROM_BYTES = 1_024
+"""Answers of this size and more are compressed if the client accepts it: by API Gateway, or by the embedded gateway."""
 _ALWAYS = {
     "Content-Type": "application/json",
     "Access-Control-Allow-Origin": "*",
@@ -68,6 +72,8 @@ class Json(NamedTuple):
 def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
     """Return JSON text as an answer."""
     headers: dict[str, str | list[str]] = {**_ALWAYS, **more} if more else {**_ALWAYS}
+    if len(text) >= COMPRESSED_FROM_BYTES:
+        headers["Vary"] = "Accept-Encoding"
     return _TextResponse(body=text, status_code=status, headers=headers)
 
 

@@ -1,15 +1,24 @@
 """Reads requests: headers, body, content type and query string."""
 
 import base64
-import binascii
+import codecs
+import re
+import zlib
 
 from chalice.app import Request
 
 from chalicelib import errors, settings
 from chalicelib.codec.querystring import Tree
+from chalicelib.http import answers
 from chalicelib.schemas import parameters as schema
 
 _FORM = "application/x-www-form-urlencoded"
+_GZIP, _ZLIB, _RAW = 31, 15, -15
+_CODINGS: dict[str, tuple[int, ...]] = {
+    "": (), "identity": (), "gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW),
+}  # fmt: skip
+"""The formats of each content encoding, as zlib's ``wbits``. Clients disagree on what deflate means."""
+_WIDE = re.compile(r"charset\s*=\s*[\"']?utf-?(16|32)", re.IGNORECASE)
 
 
 def headers(request: Request) -> dict[str, str]:
@@ -22,36 +31,80 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def body(request: Request) -> bytes:
-    """Return the body, at most 200,000 bytes.
+    """Return the body, inflated, without a byte order mark at its start and NULs at its end.
+
+    At most 200,000 bytes, or ``DECANT_MAX_INFLATED_BYTES`` if the client compressed it.
 
     Raises:
         errors.TooLarge: the body is longer.
-        errors.UnsupportedMedia: the body is compressed.
-        errors.BadRequest: the gateway's base64 is invalid, or the text is not UTF-8.
+        errors.UnsupportedMedia: a content encoding other than gzip and deflate, or a text in UTF-16 or UTF-32.
+        errors.BadRequest: the gateway's base64 is invalid, the text is not UTF-8, or the body cannot be inflated.
     """
-    encoding = headers(request).get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise errors.UnsupportedMedia(f"Content-Encoding {encoding[:50]} is not supported, send the body as it is")
-    sent = request.to_original_event().get("body") or ""
-    if len(sent) > settings.MAX_BODY_BYTES * 4 // 3 + 4:
-        raise _too_large()
-    if request.to_original_event().get("isBase64Encoded"):
-        try:
-            raw = base64.b64decode(sent, validate=True)
-        except binascii.Error:
-            raise errors.BadRequest("The body is not base64") from None
-    else:
+    encoding = headers(request).get("content-encoding", "").strip().lower()
+    coding = _CODINGS.get(encoding)
+    if coding is None:
+        raise errors.UnsupportedMedia(f"Content-Encoding {encoding[:50]} is not supported: use gzip, deflate or none")
+    limit = settings.current().max_inflated_bytes if coding else settings.MAX_BODY_BYTES
+    event = request.to_original_event()
+    sent = event.get("body") or ""
+    if len(sent) > limit * 4 // 3 + 4:
+        raise _too_large(limit)
+    if event.get("isBase64Encoded"):
+        raw = _unbase64(sent)
+        if coding and raw:
+            raw = _inflate(raw, coding, limit)
+    else:  # also if API Gateway has inflated the body: then it leaves the header
         try:
             raw = sent.encode()
         except UnicodeEncodeError:
             raise errors.BadRequest("The body is not UTF-8") from None
-    if len(raw) > settings.MAX_BODY_BYTES:
-        raise _too_large()
-    return raw
+    if len(raw) > limit:
+        raise _too_large(limit)
+    raw = raw.rstrip(b"\0")
+    _refuse_wide(raw, headers(request).get("content-type", ""))
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
-def _too_large() -> errors.TooLarge:
-    return errors.TooLarge(f"The body is over {settings.MAX_BODY_BYTES} bytes")
+def _unbase64(sent: str) -> bytes:
+    try:
+        return base64.b64decode(sent, validate=True)
+    except ValueError:
+        raise errors.BadRequest("The body is not base64") from None
+
+
+def _inflate(raw: bytes, coding: tuple[int, ...], limit: int) -> bytes:
+    """Inflate a body, and stop as soon as it proves too long.
+
+    Args:
+        raw: what the client sent.
+        coding: the formats to try, as zlib's ``wbits``.
+        limit: the length in bytes above which the body is refused.
+    """
+    for window_bits in coding:
+        inflater = zlib.decompressobj(window_bits)
+        try:
+            inflated = inflater.decompress(raw, limit + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limit:
+            raise _too_large(limit)
+        if inflater.eof and not inflater.unused_data:
+            return inflated
+    raise errors.BadRequest("The body is not one complete stream of its Content-Encoding")
+
+
+def _refuse_wide(raw: bytes, content_type: str) -> None:
+    """Refuse UTF-16 and UTF-32. JSON and forms begin with ASCII, so these show by a mark or a NUL at the start."""
+    named = _WIDE.search(content_type)
+    if named or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in raw[:2]:
+        start = raw[:4]
+        is_32 = start in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE) or start.count(0) == 3
+        bits = named[1] if named else "32" if is_32 else "16"
+        raise errors.UnsupportedMedia(f"UTF-{bits} is not supported: send UTF-8")
+
+
+def _too_large(limit: int) -> errors.TooLarge:
+    return errors.TooLarge(answers.TOO_LARGE.format(limit))
 
 
 def is_form(request: Request) -> bool:

@@ -56,7 +56,8 @@ _OF_DEVICE = "/device/{device_id}/data"
 ROUTES = (
     Route(
         "POST", "/data", store, who=(DEVICE,), need="write", rate="POST /data",
-        note="SDK. JSON object or array, form-encoded, text/plain that holds JSON. At most 200,000 bytes",
+        note="SDK. JSON object or array, form-encoded, text/plain that holds JSON; also in gzip or deflate. At most "
+        "200,000 bytes",
     ),
     Route(
         "GET", "/data", get, who=(DEVICE,), rate="GET /data",

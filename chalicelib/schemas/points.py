@@ -13,7 +13,7 @@ from pydantic import ConfigDict, FailFast, StrictBool, StrictFloat, StrictInt, S
 from typing_extensions import TypedDict
 
 from chalicelib import errors
-from chalicelib.codec import numbers, querystring
+from chalicelib.codec import keys, numbers, querystring
 from chalicelib.schemas import ignored
 from chalicelib.schemas.bodies import read_items, read_json
 
@@ -24,6 +24,8 @@ MAX_VALUE_BYTES = 6_000
 MAX_METADATA_BYTES = 10_000
 MAX_METADATA_DEPTH = 32
 MAX_EDITS = 25
+MAX_POINTS = len(keys.HEX4)
+"""Only a compressed body can hold more."""
 
 _FORBIDDEN = re.compile(r"[*?!<>.\-=$\s\x00-\x1f\x7f-\x9f]")
 _Text = StrictStr | None
@@ -81,6 +83,7 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
 
     Raises:
         errors.BadRequest: the body is not JSON, holds no points, or holds a number that is not finite.
+        errors.TooLarge: it holds more than 16,384 points.
     """
     start = raw.lstrip()[:1]
     if is_form and start not in (b"[", b"{"):  # curl -d calls every body a form, JSON too
@@ -88,6 +91,8 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
         return Sent([item], raw, ignored.fields(b"", [item], _FIELDS))
     if start == b"[":
         items = read_items(_points, raw)
+        if len(items) > MAX_POINTS:
+            raise errors.TooLarge(f"The body holds {len(items)} points, more than {MAX_POINTS}: send fewer a request")
     elif start == b"{":
         items = [read_json(_point, raw)]
     else:

@@ -144,6 +144,7 @@ def test_chalice_deploy_alone_loses_nothing(account):
     assert len(account.documents) == 2
     for found in (first, last):
         assert found["x-amazon-apigateway-api-key-source"] == "AUTHORIZER"
+        assert found["x-amazon-apigateway-minimum-compression-size"] == 1_024
         assert found["x-amazon-apigateway-gateway-responses"] == document.gateway_responses()
         authorizer = found["securityDefinitions"]["authorizer"]["x-amazon-apigateway-authorizer"]
         assert authorizer["type"] == "request" and authorizer["authorizerResultTtlInSeconds"] == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.http.answers import PREFLIGHT
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT
 from deploy import chalice, document, runtime, spec
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,14 @@ def api(template):
 
 def test_keys_come_from_the_authorizer(api):
     assert api["x-amazon-apigateway-api-key-source"] == "AUTHORIZER"
+
+
+def test_long_answers_are_compressed(api):
+    assert api["x-amazon-apigateway-minimum-compression-size"] == COMPRESSED_FROM_BYTES
+
+
+def test_no_json_is_a_binary_type_so_that_the_gateway_hands_bodies_over_as_text(api):
+    assert not [kind for kind in api["x-amazon-apigateway-binary-media-types"] if "json" in kind or kind == "*/*"]
 
 
 def test_authorizer_takes_the_whole_request_and_is_not_cached(api):

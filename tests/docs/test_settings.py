@@ -15,6 +15,11 @@ DOCUMENTED = set(re.findall(r"^\| `(DECANT_[A-Z_]+)` \|", settings_page.PATH.rea
 SOURCES = [ROOT / "app.py"]
 SOURCES += [path for part in ("chalicelib", "embedded", "deploy", "bench") for path in (ROOT / part).rglob("*.py")]
 MODELS = [(settings, settings.Settings), (embedded_settings, embedded_settings.EmbeddedSettings)]
+ODD = {
+    "synchronous": ("normal", "NORMAL"),
+    "max_inflated_bytes": ("2000000", 2_000_000),
+}
+"""A text of each setting that does not take any text, and its value."""
 each_model = pytest.mark.parametrize(("module", "model"), MODELS, ids=["api", "embedded"])
 
 
@@ -37,8 +42,8 @@ def test_every_field_is_read_from_its_variable(monkeypatch, module, model):
     for field in fields(model):
         kind = str if field.default is None else type(field.default)
         text, value = ("0", False) if field.default is True else ("1", kind("1"))
-        if field.name == "synchronous":
-            text, value = "normal", "NORMAL"
+        if field.name in ODD:
+            text, value = ODD[field.name]
         with monkeypatch.context() as patch:
             patch.setenv(f"DECANT_{field.name.upper()}", text)
             assert getattr(module.load(), field.name) == value
@@ -76,3 +81,10 @@ def test_setting_that_breaks_a_rule_is_named(monkeypatch, name, text):
     monkeypatch.setenv(f"DECANT_{name}", text)
     with pytest.raises(ValueError, match=f"DECANT_{name} must be"):
         embedded_settings.load()
+
+
+@pytest.mark.parametrize("text", ["199999", "2000001", "1e6", "-1", "all"])
+def test_inflated_size_has_bounds(monkeypatch, text):
+    monkeypatch.setenv("DECANT_MAX_INFLATED_BYTES", text)
+    with pytest.raises(ValueError, match="DECANT_MAX_INFLATED_BYTES must be"):
+        settings.load()

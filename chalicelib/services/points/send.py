@@ -159,7 +159,7 @@ def _item(request: _Request, points: list[Draft], hour: int) -> Item:
     try:
         return segments.pack(device["id"], points, key, request.now_ms, digest=digest, expires_at=expires_at)
     except ValueError as error:
-        raise errors.TooLarge(f"Too much to store: {error}") from None
+        raise errors.TooLarge(f"Too much to store: {error}: send about 2,000 points a request") from None
 
 
 def _step(item: Item) -> Item:
