@@ -6,6 +6,7 @@ Source: TagoIO, "Sending Data" (limits) and the official clients (shapes).
 import hashlib
 import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,7 @@ from pydantic import ConfigDict, FailFast, StrictBool, StrictFloat, StrictInt, S
 from typing_extensions import TypedDict
 
 from chalicelib import errors
-from chalicelib.codec import keys, numbers, querystring
+from chalicelib.codec import jsontext, keys, numbers, querystring
 from chalicelib.schemas import ignored
 from chalicelib.schemas.bodies import read_items, read_json
 
@@ -29,6 +30,8 @@ MAX_POINTS = len(keys.HEX4)
 
 _FORBIDDEN = re.compile(r"[*?!<>.\-=$\s\x00-\x1f\x7f-\x9f]")
 _Text = StrictStr | None
+_BOUNDS = (180, 90, 1_000_000_000)
+"""The largest longitude and latitude in degrees, and a height in meters that is beyond any satellite."""
 
 
 class PointIn(TypedDict, total=False):
@@ -135,24 +138,44 @@ def _with_exact_values(items: list[Any], raw: bytes) -> list[Any]:
 
 
 def _from_form(raw: bytes) -> PointIn:
-    """Read ``variable=a&value=1``. Every value stays text, as a form has no types."""
+    """Read ``variable=a&value=1``. A form has no types: see ``_typed``."""
     try:
-        pairs = parse_qsl(raw.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=100)
+        pairs = parse_qsl(
+            raw.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=100, errors="strict"
+        )
         tree: Any = querystring.parse({name: [text] for name, text in pairs})
+    except UnicodeDecodeError:
+        raise errors.BadRequest("The form is not UTF-8") from None
     except ValueError as error:
         raise errors.BadRequest(f"The body is not a form: {error}") from None
     point: Any = {name: texts[-1] for name, texts in tree.items() if isinstance(texts, list)}
+    if "value" in point:
+        point["value"] = _typed(point["value"])
     location, metadata = tree.get("location"), tree.get("metadata")
     if isinstance(location, dict):
         if not all(isinstance(texts, list) for texts in location.values()):
             raise errors.BadRequest.item(0, "location must be {lat, lng}")
-        point["location"] = {name: numbers.parse(texts[-1]) for name, texts in location.items()}
+        parsed = {name: numbers.parse(texts[-1]) for name, texts in location.items()}
+        point["location"] = {name: float(n) if isinstance(n, Decimal) else n for name, n in parsed.items()}
     if isinstance(metadata, dict):
-        point["metadata"] = {name: value[-1] if isinstance(value, list) else value for name, value in metadata.items()}
+        point["metadata"] = _typed_tree(metadata)
     for name in ("location", "metadata"):
         if isinstance(point.get(name), str):
             raise errors.BadRequest.item(0, f"{name} must be an object")
     return point  # type: ignore[no-any-return]
+
+
+def _typed(text: str) -> str | int | float | Decimal | bool:
+    """Return the number or boolean whose JSON is this very text, else the text, as for ``01``, ``1e5`` and ``+1``."""
+    if text in ("true", "false"):
+        return text == "true"
+    number = numbers.parse(text)
+    is_exact = number is not None and numbers.problem(number) is None and jsontext.dumps(number) == text
+    return number if number is not None and is_exact else text
+
+
+def _typed_tree(tree: querystring.Tree) -> dict[str, Any]:
+    return {name: _typed(value[-1]) if isinstance(value, list) else _typed_tree(value) for name, value in tree.items()}
 
 
 def clean_variable(name: str) -> str:
@@ -199,29 +222,32 @@ def check_text(name: str, text: str, max_chars: int) -> str:
 
 
 def clean_location(location: dict[str, Any]) -> dict[str, Any]:
-    """Return a location, which is ``{"lat", "lng"}`` or a GeoJSON Point, as a GeoJSON Point: ``[lng, lat]``.
+    """Return a location, which is ``{"lat", "lng"}`` or a GeoJSON Point, as a GeoJSON Point.
+
+    Its coordinates are ``[lng, lat]``, or ``[lng, lat, height]`` if the client sent a height.
 
     Raises:
         ValueError: it has neither shape, or a coordinate is out of range.
     """
+    height: list[Any] = []
     if "coordinates" in location:
         coordinates = location["coordinates"]
         kind = location.get("type", "Point")
-        if not isinstance(coordinates, list) or len(coordinates) != 2:
-            raise ValueError("location.coordinates must be [lng, lat]")
+        if not isinstance(coordinates, list) or len(coordinates) not in (2, 3):
+            raise ValueError("location.coordinates must be [lng, lat] or [lng, lat, height]")
         if not isinstance(kind, str) or kind.lower() != "point":
             raise ValueError("location.type must be Point")
-        lng, lat = coordinates
+        lng, lat, *height = coordinates
     elif "lat" in location and "lng" in location:
         lng, lat = location["lng"], location["lat"]
     else:
         raise ValueError("location must be {lat, lng} or a GeoJSON Point")
-    for name, number, bound in (("lng", lng, 180), ("lat", lat, 90)):
+    for name, number, bound in zip(("lng", "lat", "height"), (lng, lat, *height), _BOUNDS, strict=False):
         if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
             raise ValueError(f"location {name} must be a number")
         if not -bound <= number <= bound:
             raise ValueError(f"location {name} must be between -{bound} and {bound}")
-    return {"type": "Point", "coordinates": [lng, lat]}
+    return {"type": "Point", "coordinates": [lng, lat, *height]}
 
 
 def check_metadata(metadata: dict[str, Any], encoded_bytes: int) -> None:
