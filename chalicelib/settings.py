@@ -13,6 +13,11 @@ def _flag(name: str, default: bool) -> bool:
     return text.lower() in _TRUE if text else default
 
 
+def _flag_or_auto(name: str) -> str:
+    text = os.environ.get(name, "")
+    return "auto" if text.lower() in ("", "auto") else str(_flag(name, False)).lower()
+
+
 def _whole(name: str, default: int, low: int, high: int) -> int:
     text = os.environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
@@ -36,8 +41,9 @@ class Settings:
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     dedupe: bool = True
     """Whether a retry, or a point that occurs twice in one request, is stored only once."""
-    scalar_as_list: bool = False
-    """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number."""
+    scalar_as_list: str = "auto"
+    """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number. ``auto``: only to TagoIO's
+    clients, where they cannot read a number or null; they are known by their User-Agent."""
     max_inflated_bytes: int = 200_000
     """Size up to which a body in gzip or deflate is inflated; 200000 to 2000000."""
     profile_may_send: bool = False
@@ -58,7 +64,7 @@ def load() -> Settings:
         dead_letters_queue=os.environ.get("DECANT_DEAD_LETTERS_QUEUE", defaults.dead_letters_queue),
         basic_ingest_rule=os.environ.get("DECANT_BASIC_INGEST_RULE", defaults.basic_ingest_rule),
         dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
-        scalar_as_list=_flag("DECANT_SCALAR_AS_LIST", defaults.scalar_as_list),
+        scalar_as_list=_flag_or_auto("DECANT_SCALAR_AS_LIST"),
         max_inflated_bytes=_whole("DECANT_MAX_INFLATED_BYTES", defaults.max_inflated_bytes, 200_000, 2_000_000),
         profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),
     )

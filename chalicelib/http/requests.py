@@ -11,6 +11,7 @@ from chalicelib import errors, settings
 from chalicelib.codec.querystring import Tree
 from chalicelib.http import answers
 from chalicelib.schemas import parameters as schema
+from chalicelib.services.points.read import AsList
 
 _FORM = "application/x-www-form-urlencoded"
 _GZIP, _ZLIB, _RAW = 31, 15, -15
@@ -134,6 +135,25 @@ def json_body(request: Request) -> bytes:
     if is_form(request) and raw.lstrip()[:1] not in (b"", b"[", b"{"):
         raise errors.UnsupportedMedia("Send application/json")
     return raw
+
+
+def scalars_as_list(request: Request, *, is_profile: bool) -> AsList:
+    """Return in which cases the client needs a list for the answers to count, avg and sum.
+
+    TagoIO's JavaScript client cannot read null. The Python client reads neither null nor fractions, and under a profile
+    token no number at all. Others can read everything.
+
+    Source: the official clients, Device.getData and Resources.devices.getDeviceData.
+    """
+    wanted = settings.current().scalar_as_list
+    if wanted != "auto":
+        return "always" if wanted == "true" else "never"
+    agent = headers(request).get("user-agent", "")
+    if not agent.startswith("TagoIO-SDK|"):
+        return "never"
+    if not agent.startswith("TagoIO-SDK|Python|"):
+        return "nothing"
+    return "always" if is_profile else "fractions"
 
 
 def parameters(request: Request) -> dict[str, list[str]]:

@@ -30,7 +30,8 @@ def get(call: Call) -> Any:
     """Read points."""
     query = read_query(requests.parameters(call.request), clock.now_ms())
     call.note_ignored(query.ignored)
-    answer = read.answer(device=call.device, query=query)
+    as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind == PROFILE)
+    answer = read.answer(device=call.device, query=query, as_list=as_list)
     call.note(points=answer.points)
     return Json(answer.text)
 

@@ -206,13 +206,40 @@ def test_read_avg_and_sum_of_nothing_are_null(world, query):
     assert world.read(query=query, **RANGE) is None
 
 
-def test_read_scalars_as_lists_when_set(world, configure):
-    configure(scalar_as_list=True)
-    world.send(point("a", 3, time="2026-01-02"))
-    for query, value in (("count", 1), ("avg", 3), ("sum", 3)):
-        (got,) = world.read(query=query, **RANGE)
-        assert got["value"] == value and got["time"].endswith("Z")
-    assert world.read(query="avg", variables="x", **RANGE) == []
+PYTHON = {"User-Agent": "TagoIO-SDK|Python|5.1.8 (External; Python/3.11.7 Linux)"}
+JAVASCRIPT = {"User-Agent": "TagoIO-SDK|JS|12.3.1 (External; Node.js/v20.1 linux/x64)"}
+AGENTS = [
+    (PYTHON, "device", "int", "list", "list"), (PYTHON, "profile", "list", "list", "list"),
+    (JAVASCRIPT, "device", "int", "float", "list"), (JAVASCRIPT, "profile", "int", "float", "list"),
+    ({}, "device", "int", "float", "NoneType"), ({"User-Agent": "curl/8"}, "profile", "int", "float", "NoneType"),
+    ({"User-Agent": "x TagoIO-SDK|Python|5"}, "device", "int", "float", "NoneType"),
+]  # fmt: skip
+
+
+def scalars(world, headers, kind):
+    """Return the answers of a whole number, a fraction and nothing: to count, avg and sum."""
+    world.send(point("a", 3, time="2026-01-02"), point("a", 4, time="2026-01-02"))
+    api, path = (world.api, "/data") if kind == "device" else (world.admin, f"/device/{world.device}/data")
+    asked = ({"query": "count"}, {"query": "avg", "variables": "a"}, {"query": "sum", "variables": "x"})
+    return [api.get(path, query=RANGE | query, headers=headers).result for query in asked]
+
+
+@pytest.mark.parametrize(("headers", "kind", "whole", "fraction", "nothing"), AGENTS)
+def test_read_scalars_have_the_shape_that_the_client_can_read(world, headers, kind, whole, fraction, nothing):
+    got = scalars(world, headers, kind)
+    assert [type(one).__name__ for one in got] == [whole, fraction, nothing]
+    for one, value in zip(got, (2, 3.5), strict=False):
+        assert value == (one[0]["value"] if isinstance(one, list) else one)
+        assert not isinstance(one, list) or one[0]["time"].endswith("Z")
+    assert got[2] in ([], None)
+
+
+@pytest.mark.parametrize("headers", [{}, PYTHON, JAVASCRIPT])
+def test_read_scalars_have_the_shape_that_is_set(world, configure, headers):
+    configure(scalar_as_list="true")
+    assert [type(one) for one in scalars(world, headers, "device")] == [list, list, list]
+    configure(scalar_as_list="false")
+    assert scalars(world, headers, "device") == [2, 3.5, None]
 
 
 @pytest.mark.parametrize("query", ["avg", "sum", "conditional"])

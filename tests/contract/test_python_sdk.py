@@ -103,10 +103,17 @@ def test_device_get_data_of_every_kind(device, query, expected):
     assert values(device.getData(query)) == expected
 
 
-def test_fractions_as_scalars_need_the_setting_for_this_client(device):
+def test_scalars_of_every_kind_are_read_with_either_token(device, devices, made):
     device.sendData([{"variable": "n", "value": 1}, {"variable": "n", "value": 2}])
-    with pytest.raises(TypeError):
-        device.getData({"query": "avg", "start_date": "1 day"})
+    for query, expected in (
+        ({"query": "avg", "variables": "n"}, [1.5]),
+        ({"query": "sum", "variables": "n"}, [3]),
+        ({"query": "count"}, [2]),
+        ({"query": "avg", "variables": "none"}, []),
+    ):
+        query["start_date"] = "1 day"
+        for found in (device.getData(query), devices.getDeviceData(made["device_id"], query)):
+            assert values(found) == expected and all(isinstance(one["time"], datetime) for one in found)
 
 
 def test_device_edit_data(device):

@@ -17,6 +17,7 @@ SOURCES += [path for part in ("chalicelib", "embedded", "deploy", "bench") for p
 MODELS = [(settings, settings.Settings), (embedded_settings, embedded_settings.EmbeddedSettings)]
 ODD = {
     "synchronous": ("normal", "NORMAL"),
+    "scalar_as_list": ("1", "true"),
     "max_inflated_bytes": ("2000000", 2_000_000),
 }
 """A text of each setting that does not take any text, and its value."""
@@ -81,6 +82,15 @@ def test_setting_that_breaks_a_rule_is_named(monkeypatch, name, text):
     monkeypatch.setenv(f"DECANT_{name}", text)
     with pytest.raises(ValueError, match=f"DECANT_{name} must be"):
         embedded_settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("", "auto"), ("AUTO", "auto"), ("true", "true"), ("on", "true"), ("0", "false"), ("no", "false")],
+)
+def test_scalar_as_list_is_a_flag_or_auto(monkeypatch, text, value):
+    monkeypatch.setenv("DECANT_SCALAR_AS_LIST", text)
+    assert settings.load().scalar_as_list == value
 
 
 @pytest.mark.parametrize("text", ["199999", "2000001", "1e6", "-1", "all"])

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from chalicelib import errors, settings
 from chalicelib.codec import jsontext, segments, times
 from chalicelib.codec.segments import Item
 from chalicelib.host import clock
-from chalicelib.schemas.queries import PointQuery
+from chalicelib.schemas.queries import SCALARS, PointQuery
 from chalicelib.services.points import aggregates, by_id, directory, filters, per_variable, scan, totals
 from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
+
+AsList = Literal["never", "nothing", "fractions", "always"]
+"""Which numbers are answered as lists; ``nothing`` is null alone, and ``fractions`` includes it."""
 
 
 class Answer(NamedTuple):
@@ -23,8 +26,13 @@ class Answer(NamedTuple):
     """How many points it holds; 0 if it is a number or buckets."""
 
 
-def answer(*, device: Doc, query: PointQuery) -> Answer:
+def answer(*, device: Doc, query: PointQuery, as_list: AsList = "never") -> Answer:
     """Answer a query.
+
+    Args:
+        device: the device.
+        query: what is asked for.
+        as_list: which answers to count, avg and sum have the shape ``[{"time", "value"}]``, or ``[]`` for null.
 
     Raises:
         errors.BadRequest: the query names ids of an immutable device, or has too many buckets.
@@ -35,7 +43,8 @@ def answer(*, device: Doc, query: PointQuery) -> Answer:
     """
     compute = _NUMBERS.get(query.kind)
     if compute is not None:
-        return Answer(jsontext.dumps(compute(device=device, query=query)), 0)
+        result = compute(device=device, query=query)
+        return Answer(jsontext.dumps(_shape(result, as_list) if query.kind in SCALARS else result), 0)
     return _splice(select(device=device, query=query, room=settings.MAX_ANSWER_BYTES), details=query.details)
 
 
@@ -103,16 +112,13 @@ def _extremes(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run]:
     return totals.extremes(device=device, query=query)
 
 
-def _scalar(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function that returns one number, so that the answer has the shape that the settings ask for."""
-
-    def value(*, device: Doc, query: PointQuery) -> Any:
-        number = compute(device=device, query=query)
-        if not settings.current().scalar_as_list:
-            return number
-        return [] if number is None else [{"time": times.to_iso(clock.now_ms()), "value": number}]
-
-    return value
+def _shape(number: int | float | None, as_list: AsList) -> Any:
+    """Return a number, or null, in the shape that the client can read."""
+    if number is None:
+        return None if as_list == "never" else []
+    if as_list == "always" or (as_list == "fractions" and isinstance(number, float)):
+        return [{"time": times.to_iso(clock.now_ms()), "value": number}]
+    return number
 
 
 _POINTS: dict[str, Callable[..., Iterable[Run]]] = {
@@ -125,9 +131,9 @@ _POINTS: dict[str, Callable[..., Iterable[Run]]] = {
 }
 """The function of each kind of query that names points."""
 _NUMBERS: dict[str, Callable[..., Any]] = {
-    "count": _scalar(totals.count),
-    "avg": _scalar(totals.total),
-    "sum": _scalar(totals.total),
+    "count": totals.count,
+    "avg": totals.total,
+    "sum": totals.total,
     "aggregate": aggregates.aggregate,
 }
 """The function of each kind of query that computes numbers."""

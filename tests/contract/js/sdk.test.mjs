@@ -75,10 +75,13 @@ test("every kind of query", async () => {
   }
 });
 
-test("a fraction as a scalar", async () => {
-  const { device } = await fresh();
+test("a fraction and nothing as a scalar", async () => {
+  const { device, id } = await fresh();
   await device.sendData([{ variable: "n", value: 1 }, { variable: "n", value: 2 }]);
   assert.deepEqual(values(await device.getData({ query: "avg", start_date: "1 day" })), [1.5]);
+  const nothing = { query: "avg", variables: "none", start_date: "1 day" };
+  assert.deepEqual(await device.getData(nothing), []);
+  assert.deepEqual(await devices.getDeviceData(id, nothing), []);
 });
 
 test("editing and deleting", async () => {
