@@ -1,28 +1,71 @@
-"""The settings, read once from the environment."""
+"""The settings, read once from the environment.
+
+A settings class is a frozen dataclass. The type of a field says what its variable may hold, and ``read`` checks it.
+"""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from chalicelib.host.slot import Slot
 
-_TRUE = {"1", "true", "yes", "on"}
+T = TypeVar("T")
+Port = Annotated[int, range(65_536)]
+_FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 
 
-def _flag(name: str, default: bool) -> bool:
-    text = os.environ.get(name, "")
-    return text.lower() in _TRUE if text else default
+def read(model: type[T]) -> T:
+    """Return a settings class with what the environment sets. An empty variable counts as not set.
+
+    Args:
+        model: a dataclass. Its fields are of type bool, Path, text, a ``Literal`` of texts, or a whole number whose
+            range stands beside it, as in ``Port``.
+
+    Raises:
+        ValueError: a variable breaks the rule of its type; the text names the variable, the rule and what is set.
+    """
+    known: Any = fields(model)  # type: ignore[arg-type]
+    texts = {field: os.environ.get(variable(field.name)) for field in known}
+    return model(**{field.name: _parse(field.name, field.type, text) for field, text in texts.items() if text})
 
 
-def _flag_or_auto(name: str) -> str:
-    text = os.environ.get(name, "")
-    return "auto" if text.lower() in ("", "auto") else str(_flag(name, False)).lower()
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return f"DECANT_{name.upper()}"
 
 
-def _whole(name: str, default: int, low: int, high: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {text!r}")
-    return int(text)
+def _parse(name: str, kind: Any, text: str) -> Any:
+    choices = get_args(kind)
+    value: Any
+    if kind is bool:
+        value, rule = _FLAGS.get(text.lower()), "true or false"
+    elif get_origin(kind) is Literal:
+        folded = text.lower()
+        if "true" in choices and folded in _FLAGS:
+            folded = str(_FLAGS[folded]).lower()
+        value = next((choice for choice in choices if choice.lower() == folded), None)
+        rule = " or ".join(choices)
+    elif get_origin(kind) is Annotated:
+        allowed: range = choices[1]
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+        value, rule = number if number in allowed else None, f"a whole number from {allowed[0]} to {allowed[-1]}"
+    else:
+        return kind(text) if isinstance(kind, type) else text
+    if value is None:
+        raise ValueError(f"{variable(name)} must be {rule}, not {text!r}")
+    return value
+
+
+def unknown(*models: type[Any]) -> Iterator[str]:
+    """Yield a warning for each ``DECANT_…`` variable of the environment that is no field of these settings classes."""
+    known = [field.name for model in models for field in fields(model)]
+    for name in sorted(os.environ):
+        if name.startswith("DECANT_") and name not in map(variable, known):
+            from difflib import get_close_matches  # noqa: PLC0415 - seldom needed
+
+            near = get_close_matches(name.removeprefix("DECANT_").lower(), known, n=1)
+            yield f"{name} is not a setting" + (f", do you mean {variable(near[0])}?" if near else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +84,27 @@ class Settings:
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     dedupe: bool = True
     """Whether a retry, or a point that occurs twice in one request, is stored only once."""
-    scalar_as_list: str = "auto"
+    scalar_as_list: Literal["auto", "true", "false"] = "auto"
     """Whether count, avg and sum answer ``[{"time", "value"}]`` instead of a bare number. ``auto``: only to TagoIO's
     clients, where they cannot read a number or null; they are known by their User-Agent."""
-    max_inflated_bytes: int = 200_000
+    max_inflated_bytes: Annotated[int, range(200_000, 2_000_001)] = 200_000
     """Size up to which a body in gzip or deflate is inflated; 200000 to 2000000."""
     profile_may_send: bool = False
     """Whether a profile token may POST to ``/device/{id}/data``. The embedded mode turns it on if it is not set."""
 
 
 def load() -> Settings:
-    """Read the environment.
-
-    Raises:
-        ValueError: a setting breaks a rule; the text names its variable.
-    """
-    defaults = Settings()
-    return Settings(
-        segments_table=os.environ.get("DECANT_SEGMENTS_TABLE", defaults.segments_table),
-        entities_table=os.environ.get("DECANT_ENTITIES_TABLE", defaults.entities_table),
-        secret_parameter=os.environ.get("DECANT_SECRET_PARAMETER", defaults.secret_parameter),
-        dead_letters_queue=os.environ.get("DECANT_DEAD_LETTERS_QUEUE", defaults.dead_letters_queue),
-        basic_ingest_rule=os.environ.get("DECANT_BASIC_INGEST_RULE", defaults.basic_ingest_rule),
-        dedupe=_flag("DECANT_DEDUPE", defaults.dedupe),
-        scalar_as_list=_flag_or_auto("DECANT_SCALAR_AS_LIST"),
-        max_inflated_bytes=_whole("DECANT_MAX_INFLATED_BYTES", defaults.max_inflated_bytes, 200_000, 2_000_000),
-        profile_may_send=_flag("DECANT_PROFILE_MAY_SEND", defaults.profile_may_send),
-    )
+    """Read the environment. Raises ValueError: as in ``read``."""
+    return read(Settings)
 
 
-_slot = Slot(load)
+def _on_aws() -> Settings:
+    for warning in unknown(Settings):
+        print(warning)
+    return load()
+
+
+_slot = Slot(_on_aws)
 current, use = _slot.current, _slot.use
 
 MAX_BODY_BYTES = 200_000

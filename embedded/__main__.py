@@ -219,14 +219,16 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     about = "The API on this machine. Environment variables set it up; docs/settings.md lists them."
     argparse.ArgumentParser(prog="python -m embedded", description=about).parse_args()
+    for warning in settings.unknown(settings.Settings, EmbeddedSettings):
+        print(f"Warning: {warning}", file=sys.stderr)
     try:
         options = load()
+        os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
+        settings.use(settings.load())
         lock_file = seed.lock(options.data_dir)
     except (ValueError, OSError, seed.InUse) as error:
         print(f"Cannot start: {error}", file=sys.stderr)
         return 1
-    os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
-    settings.use(settings.load())
     secret.use(seed.read_secret(options.data_dir))
     is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
     sqlite = SqliteStore(options.data_dir / "decant.db", synchronous="NORMAL" if is_slow else options.synchronous)

@@ -16,7 +16,9 @@ _PAGE = """\
 # Settings
 
 Written by `make docs` from the docstrings of `embedded/settings.py` and `chalicelib/settings.py`; a test compares it.
-All settings are environment variables, read once when the process starts.
+All settings are environment variables, read once when the process starts. A variable that is empty counts as not set. A
+variable that breaks a rule is named, and nothing starts; on AWS, each request then answers 500, and the log names it. A
+name that begins with `DECANT_` and is not in these tables gets a warning.
 
 ## Embedded mode
 
@@ -26,7 +28,8 @@ All settings are environment variables, read once when the process starts.
 
 ## Embedded mode and AWS
 
-A flag is on if its text is `1`, `true`, `yes` or `on`, and off for any other text.
+A flag is on if its text is `1`, `true`, `yes` or `on`, off if it is `0`, `false`, `no` or `off`, in any case. Any
+other text is refused.
 
 On AWS, `python -m deploy up` sets the names of tables, parameter, queue and rule. You can add the other variables to
 the stage's `environment_variables` in `.chalice/config.json`; `up` keeps them.
