@@ -22,6 +22,8 @@ class ApiError(Exception):
     status = 400
     retry_after_s: int | None = None
     """After how many seconds the client may try again; None if that does not help."""
+    reason: str | None = None
+    """What the log says instead of the message: nothing that a client sent. None: the log finds it out."""
 
     def __init__(self, message: str, field_errors: dict[str, list[str]] | None = None) -> None:
         super().__init__(message)
@@ -47,6 +49,7 @@ class Denied(ApiError):
     """The caller is unknown or may not do this. The text is always the same, so that it reveals nothing."""
 
     status = 401
+    reason = "no valid token, or one without the permission"
 
     def __init__(self) -> None:
         super().__init__("Authorization Denied")

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import chalice.app
 
 from chalicelib import errors, settings
-from chalicelib.host import events
+from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
 from embedded import compression
@@ -87,13 +87,14 @@ class Gateway:
             answer = await self._events.listen(scope["query_string"], receive, send)
             if answer is None:
                 return
+            log.answered(answer["statusCode"], method="GET", route="/events")
         try:
             if answer is None:
                 answer, group = await self._answer(scope, receive)
         except _Gone:
             return
         if not await self._commits.wait(group):
-            answer = _not_kept()
+            answer = _not_kept(scope)
         content, encoding = await compression.compress(answer["body"].encode(), answer["headers"], scope["headers"])
         raw = [*_encode(tuple(answer["headers"].items())), *encoding, (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
@@ -110,25 +111,27 @@ class Gateway:
             return refusal, 0
         route = self._router.find(scope["raw_path"].decode("latin-1"))
         if route is None:
-            return _failed("Route Not Found", 404), 0
+            return _failed(scope, "Route Not Found", 404), 0
         if scope["method"] == "OPTIONS":
+            log.answered(200, method="OPTIONS", route=route[0])
             preflight: dict[str, Any] = answers.respond(_PREFLIGHT, more=answers.PREFLIGHT).to_dict()
             return preflight, 0
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body = await _read(headers, receive)
         if body is None:
-            return _failed(answers.TOO_LARGE.format(settings.MAX_BODY_BYTES), 413, {"Connection": "close"}), 0
+            message = answers.TOO_LARGE.format(settings.MAX_BODY_BYTES)
+            return _failed(scope, message, 413, {"Connection": "close"}), 0
         try:
             query = _query(scope["query_string"])
         except ValueError:
-            return _failed("Error on Query String parameters: too many", 400), 0
+            return _failed(scope, "Error on Query String parameters: too many", 400), 0
         event = self._event(scope, route, headers, query, body)
         mark = self._commits.watch()
         answer = self._app(event, None)
         facts = event["requestContext"].get("decant", _NO_FACTS)
         group = self._commits.needed(mark, facts)
         if "postponed" in answer:
-            answer, group = await self._finish(answer["postponed"], group, facts, receive)
+            answer, group = await self._finish(scope, answer["postponed"], group, facts, receive)
         device = facts.get("device")
         if device is not None:
             content = f"{answer['statusCode']} {(event['body'] or '')[:_SHOWN_CHARS]}"
@@ -136,13 +139,13 @@ class Gateway:
         return answer, group
 
     async def _finish(
-        self, postponed: Postponed | None, group: int, facts: dict[str, Any], receive: Receive
+        self, scope: Scope, postponed: Postponed | None, group: int, facts: dict[str, Any], receive: Receive
     ) -> tuple[dict[str, Any], int]:
         """Finish a request that takes long, while others are answered."""
         answer: dict[str, Any] = {}
         while postponed is not None:
             if not await self._commits.wait(group):
-                return _not_kept(), 0
+                return _not_kept(scope), 0
             try:
                 await self._work(postponed, receive)
             except errors.Unavailable as error:
@@ -205,13 +208,15 @@ def _encode(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers]
 
 
-def _failed(message: str, status: int, headers: dict[str, str] | None = None) -> dict[str, Any]:
+def _failed(scope: Scope, message: str, status: int, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return and log an answer that no route gives. The log does not hold the path, as the client chose it."""
+    log.answered(status, method=scope["method"], reason=message)
     answer: dict[str, Any] = answers.failed(message, status, headers).to_dict()
     return answer
 
 
-def _not_kept() -> dict[str, Any]:
-    return _failed("The store could not keep this, try again", 503, {"Retry-After": "1"})
+def _not_kept(scope: Scope) -> dict[str, Any]:
+    return _failed(scope, "The store could not keep this, try again", 503, {"Retry-After": "1"})
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -221,9 +226,9 @@ async def _until_gone(receive: Receive) -> None:
 
 def _refuse_length(scope: Scope) -> dict[str, Any] | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
-        return _failed("The URL is too long", 414)
+        return _failed(scope, "The URL is too long", 414)
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
-        return _failed("The headers are too long", 431)
+        return _failed(scope, "The headers are too long", 431)
     return None
 
 

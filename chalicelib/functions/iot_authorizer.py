@@ -28,7 +28,7 @@ def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         answer = _answer(event, context.invoked_function_arn)
     except (errors.ApiError, KeyError, ValueError, TypeError) as error:
-        log.line(function="iot-authorizer", refused=type(error).__name__)
+        log.line("warning", function="iot-authorizer", refused=type(error).__name__)
         answer = None
     return answer or {"isAuthenticated": False}
 

@@ -38,7 +38,7 @@ def store(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise
     except errors.ApiError as error:
         dead_letters.keep(reason=error.message, message=event)
-        log.line(function="iot-ingest", refused=error.message[:200])
+        log.line("warning", function="iot-ingest", refused=log.reason(error))
         return {"added": 0, "refused": error.message}
     log.line(function="iot-ingest", points=added)
     return {"added": added}

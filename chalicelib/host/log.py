@@ -1,13 +1,21 @@
-"""Logs one structured line for each request. It never holds a token, a value or a body."""
+"""Logs one structured line for each request. It never holds a token, a value, a name or a body that a client sent."""
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 import orjson
 from chalice.app import Request
 
+from chalicelib import errors
+from chalicelib.codec import times
+from chalicelib.host import clock
 from chalicelib.host.slot import Slot
+
+_SHORTEST = 4
+"""Constants with fewer characters tell nothing, and would occur by chance in what a client sent."""
 
 
 def _to_stdout(line: str) -> None:
@@ -34,6 +42,8 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
     """Write the line of a finished request."""
     context = event.context
     written: dict[str, Any] = {
+        "time": times.to_iso(clock.now_ms()),
+        "level": _level(status),
         "request_id": context.get("requestId"),
         "method": event.method,
         "route": event.path,
@@ -44,10 +54,52 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
     _write(written)
 
 
-def line(**written: Any) -> None:
+def answered(status: int, **written: Any) -> None:
+    """Write the line of an answer that no route gave."""
+    line(_level(status), status=status, **written)
+
+
+def line(level: str = "info", /, **written: Any) -> None:
     """Write a line about the work of a function that no HTTP request called."""
-    _write(written)
+    _write({"time": times.to_iso(clock.now_ms()), "level": level, **written})
+
+
+def _level(status: int) -> str:
+    return "info" if status < 400 else "warning" if status < 500 else "error"
 
 
 def _write(written: dict[str, Any]) -> None:
     _slot.current()(orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def reason(error: Exception) -> str:
+    """Return why something was refused, without anything that the client may have sent.
+
+    Only those parts of the message are kept that are constants of the code that raised the error.
+
+    >>> sent = "a secret"
+    >>> try:
+    ...     raise errors.BadRequest(f"qty must be a number, not {sent!r}")
+    ... except errors.BadRequest as error:
+    ...     reason(error)
+    'qty must be a number, not …'
+    """
+    if isinstance(error, errors.ApiError) and error.reason is not None:
+        return error.reason
+    ours = sorted({text for text in _constants(error) if len(text) >= _SHORTEST}, key=len, reverse=True)
+    parts = re.split("(" + "|".join(map(re.escape, ours)) + ")", str(error)) if ours else [""]
+    if len(parts) == 1:
+        return type(error).__name__
+    parts[::2] = ["…" if part else "" for part in parts[::2]]
+    return "".join(parts)
+
+
+def _constants(error: BaseException) -> Iterator[str]:
+    """Yield the texts in the code of every function that the error, or an error behind it, came through."""
+    cause: BaseException | None = error
+    while cause is not None:
+        trace: TracebackType | None = cause.__traceback__
+        while trace is not None:
+            yield from (text for text in trace.tb_frame.f_code.co_consts if isinstance(text, str))
+            trace = trace.tb_next
+        cause = cause.__context__

@@ -45,7 +45,7 @@ class IotCore:
         except self._failures as error:
             code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
             if code != "ResourceNotFoundException":
-                log.line(function="iot-core", failed=code)
+                log.line("error", function="iot-core", failed=code)
 
 
 def _iot_core() -> Mqtt:

@@ -200,6 +200,7 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
         finish = functools.partial(_answer, row, call, is_new=False)
         return answers.Postponed(call.facts.get("profile", ""), call.take_work(), finish, deadline.current())
     except errors.ApiError as error:
+        call.note(reason=log.reason(error))
         if error.__cause__ is not None:
             call.note(cause=_name_cause(error.__cause__))
         return answers.refused(error)
@@ -232,7 +233,9 @@ def _close(event: Request, response: Response, started_s: float) -> Response:
     if not answers.is_ours(response):
         status = response.status_code
         allow = {name: str(value) for name, value in response.headers.items() if name == "Allow"}
-        response = answers.failed(_MESSAGES.get(status, _BROKEN), status, allow)
+        message = _MESSAGES.get(status, _BROKEN)
+        log.facts(event)["reason"] = message
+        response = answers.failed(message, status, allow)
     log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
     return response
 

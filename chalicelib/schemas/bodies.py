@@ -126,7 +126,10 @@ def _explain(problems: Sequence[ErrorDetails]) -> errors.BadRequest:
             reasons.setdefault(field, []).append(text)
     first, texts = next(iter(reasons.items()))
     message = f"Item {first}: {texts[0]}" if first.isdigit() else texts[0]
-    return errors.BadRequest(message, reasons)
+    refusal = errors.BadRequest(message, reasons)
+    where = " ".join(str(part) for part in problems[0]["loc"][:2] if problems[0]["type"] != "extra_forbidden")
+    refusal.reason = f"body {where}: {problems[0]['type']}"
+    return refusal
 
 
 def _reason(problem: dict[str, Any]) -> str:

@@ -166,7 +166,7 @@ class Broker:
             raise
         except errors.ApiError as error:
             title, content = "[MQTT] Refused", error.message
-            self.refuse(error.message)
+            self.refuse(log.reason(error))
             dead_letters.keep(reason=error.message, message=_described(who, message, arrived_ms, unique))
         events.current().seen(who.device, title, content)
         self.deliver(who.device, who.profile, message, session)
@@ -198,9 +198,9 @@ class Broker:
         for client in list(self.opened):
             client.close(packets.SHUTTING_DOWN)
 
-    def refuse(self, text: str) -> None:
-        """Log why a client was refused."""
-        log.line(function="mqtt", refused=text[:200])
+    def refuse(self, reason: str) -> None:
+        """Log why a client was refused. The reason may hold nothing that the client sent."""
+        log.line("warning", function="mqtt", refused=reason)
 
 
 def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -> dict[str, Any]:

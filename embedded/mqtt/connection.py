@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib import errors
-from chalicelib.host import clock
+from chalicelib.host import clock, log
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import MAX_PERSIST_S, Broker
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
                     break
                 self._handle(*packet)
         except Malformed as error:
-            self._broker.refuse(str(error))
+            self._broker.refuse(log.reason(error))
             self.close(error.reason)
         except errors.Unavailable:
             # Nothing is acknowledged, so the client sends it again.

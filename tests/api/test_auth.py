@@ -217,7 +217,7 @@ def test_log_has_one_line_a_request_and_no_secret(world, monkeypatch):
     parsed = [json.loads(line) for line in lines]
     assert [one["status"] for one in parsed] == [200, 200, 400, 401, 405, 200]
     assert parsed[0]["points"] == 1 and parsed[0]["profile"] == world.profile and parsed[0]["device"] == world.device
-    assert set(parsed[3]) == {"request_id", "method", "route", "status", "ms"}
+    assert set(parsed[3]) == {"time", "level", "request_id", "method", "route", "status", "ms", "reason"}
     assert parsed[5]["route"] == "/device/token/{device_id_or_token}"
 
 
