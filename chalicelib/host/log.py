@@ -86,10 +86,11 @@ def reason(error: Exception) -> str:
     """
     if isinstance(error, errors.ApiError) and error.reason is not None:
         return error.reason
-    ours = sorted({text for text in _constants(error) if len(text) >= _SHORTEST}, key=len, reverse=True)
-    parts = re.split("(" + "|".join(map(re.escape, ours)) + ")", str(error)) if ours else [""]
-    if len(parts) == 1:
+    message = str(error)
+    ours = {text for text in _constants(error) if len(text) >= _SHORTEST and text in message}
+    if not ours:
         return type(error).__name__
+    parts = re.split(f"({'|'.join(map(re.escape, sorted(ours, key=len, reverse=True)))})", message)
     parts[::2] = ["…" if part else "" for part in parts[::2]]
     return "".join(parts)
 
