@@ -1,4 +1,4 @@
-"""``python -m embedded``: the API on this machine.
+"""``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 docs/settings.md lists the environment variables.
 """
@@ -7,11 +7,15 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import secrets
 import signal
+import socket
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -22,11 +26,12 @@ from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, se
 from chalicelib.services.devices import erasures
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from embedded import listeners, seed
+from embedded import backup, folder, listeners, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mqtt.broker import Broker
+from embedded.output import Handler, Output
 from embedded.settings import EmbeddedSettings, load
 from embedded.workers import SHARE_S, Workers
 
@@ -35,8 +40,6 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 """Requests leave few reference cycles, so the collector runs after this many new objects, not after Python's 700."""
 _ERASE_S = 1.0
 """How often erasures that were interrupted are looked for."""
-_FLUSH_S = 0.2
-"""How often log lines are written. A system call for each line would be a twentieth of a request's cost."""
 
 _WELCOME = """
 Decant is ready.
@@ -112,20 +115,19 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
 
     try:
         mqtt_servers = await listeners.listen(mqtt_broker, options)
+        http_sockets = listeners.bind_http(options)
     except (OSError, ValueError) as error:
-        print(f"Cannot start: {error}", file=sys.stderr)
-        return 1
-    serving = asyncio.create_task(server.serve())
+        return _cannot("start", error)
+    serving = asyncio.create_task(server.serve(http_sockets))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     if server.started:
-        _welcome(options.host, server, mqtt_servers[0], tokens)
-    lines: list[str] = []
-    log.use(lines.append)
+        _welcome(options.host, http_sockets[0], mqtt_servers[0], tokens)
+    output = _log_from_now_on()
     _collect_seldom()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_flush_often(lines), _purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker))
+        for chore in (_purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker))
     ]
     await serving
     for mqtt_server in mqtt_servers:
@@ -135,7 +137,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     workers.close()
     if disk is not None:
         disk.close()
-    _flush(lines)
+    output.close()
     return int(server.has_failed)
 
 
@@ -147,9 +149,20 @@ def _http_server(options: EmbeddedSettings, commits: GroupCommit, stream: Events
     config = uvicorn.Config(
         Gateway(app, list(app.routes), commits, stream, workers), host=options.host, port=options.http_port,
         http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
-        server_header=False, timeout_graceful_shutdown=5,
+        server_header=False, log_config=None, timeout_graceful_shutdown=5,
     )  # fmt: skip
     return _Server(config)
+
+
+def _log_from_now_on() -> Output:
+    """Send all log lines, also those of libraries, through a thread that writes them to stdout."""
+    from app import app  # noqa: PLC0415 - after the settings are set
+
+    output = Output(None if sys.stdout is None else sys.stdout.fileno())
+    log.use(output.write)
+    logging.basicConfig(handlers=[Handler()], level=logging.WARNING, force=True)
+    app.log.handlers[:] = [Handler()]
+    return output
 
 
 def _collect_seldom() -> None:
@@ -159,8 +172,8 @@ def _collect_seldom() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tokens: seed.Seed) -> None:
-    http_port = server.servers[0].sockets[0].getsockname()[1]
+def _welcome(host: str, http_socket: socket.socket, mqtt_server: asyncio.Server, tokens: seed.Seed) -> None:
+    http_port = http_socket.getsockname()[1]
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
     url = f"http://{f'[{shown_host}]' if ':' in shown_host else shown_host}:{http_port}"
     text = _WELCOME.format(
@@ -170,7 +183,8 @@ def _welcome(host: str, server: uvicorn.Server, mqtt_server: asyncio.Server, tok
         profile=tokens.profile_token,
         device=tokens.device_token,
     )
-    print(text, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(text, flush=True)
 
 
 def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
@@ -179,20 +193,6 @@ def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
     doc = {"reason": reason, "message": message}
     name = names.dead_letter(now_ms, secrets.token_hex(4))
     store.current().put(Entity(names.DEAD_LETTERS, name, doc, 1, now_ms // 1000 + _DEAD_LETTERS_KEPT_S))
-
-
-async def _flush_often(lines: list[str]) -> None:
-    while True:
-        await asyncio.sleep(_FLUSH_S)
-        _flush(lines)
-
-
-def _flush(lines: list[str]) -> None:
-    """Write the lines. If nobody reads them any more, or the disk is full, they are dropped: serving matters more."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write("".join(lines))
-        sys.stdout.flush()
-    lines.clear()
 
 
 async def _purge_daily(sqlite: SqliteStore) -> None:
@@ -216,37 +216,66 @@ async def _erase_soon() -> None:
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM; return the exit status."""
-    about = "The API on this machine. Environment variables set it up; docs/settings.md lists them."
-    argparse.ArgumentParser(prog="python -m embedded", description=about).parse_args()
+    """Serve until SIGINT or SIGTERM, save or restore; return the exit status."""
+    arguments = _arguments()
     for warning in settings.unknown(settings.Settings, EmbeddedSettings):
         print(f"Warning: {warning}", file=sys.stderr)
     try:
         options = load()
-        os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
-        settings.use(settings.load())
-        lock_file = seed.lock(options.data_dir)
-    except (ValueError, OSError, seed.InUse) as error:
-        print(f"Cannot start: {error}", file=sys.stderr)
-        return 1
-    secret.use(seed.read_secret(options.data_dir))
-    is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
-    sqlite = SqliteStore(options.data_dir / "decant.db", synchronous="NORMAL" if is_slow else options.synchronous)
-    store.use(sqlite)
-    sqlite.grouped = True
-    try:
-        tokens = seed.seed(profile_token=options.profile_token, device_token=options.device_token)
-        if sqlite.in_transaction:
-            sqlite.commit()
-    except errors.ApiError as error:
-        print(f"Cannot start: {error.message}", file=sys.stderr)
-        return 1
-    dead_letters.use(_keep_dead_letter)
-    listeners.raise_file_limit()
-    status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
-    sqlite.close()
-    lock_file.close()
-    return status
+        if arguments.command == "backup":
+            backup.save(options.data_dir, arguments.file)
+        elif arguments.command == "restore":
+            backup.restore(arguments.file, options.data_dir, force=arguments.force)
+        else:
+            return _serve_folder(options)
+    except (ValueError, folder.Unusable) as error:
+        return _cannot({"backup": "back up"}.get(arguments.command, arguments.command or "start"), error)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    about = "The API on this machine. Environment variables set it up; docs/settings.md lists them."
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=about)
+    commands = parser.add_subparsers(dest="command", title="commands", description="Without a command it serves.")
+    save = commands.add_parser("backup", help="save database and secret into one new file, also while it serves")
+    restore = commands.add_parser("restore", help="make a backup the content of the data folder")
+    for command in (save, restore):
+        command.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
+    return parser.parse_args()
+
+
+def _cannot(do: str, error: Exception) -> int:
+    print(f"Cannot {do}: {error}", file=sys.stderr)
+    return 1
+
+
+def _serve_folder(options: EmbeddedSettings) -> int:
+    """Serve a data folder; return the exit status. Raises ValueError or Unusable: it cannot start."""
+    os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
+    settings.use(settings.load())
+    with folder.lock(options.data_dir):
+        folder.check(options.data_dir)
+        path = options.data_dir / folder.DATABASE
+        is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
+        try:
+            sqlite = SqliteStore(path, synchronous="NORMAL" if is_slow else options.synchronous)
+        except sqlite3.Error as error:
+            raise folder.Unusable(folder.explain(path, error)) from None
+        store.use(sqlite)
+        secret.use(folder.read_secret(options.data_dir))
+        sqlite.grouped = True
+        try:
+            tokens = seed.seed(profile_token=options.profile_token, device_token=options.device_token)
+            if sqlite.in_transaction:
+                sqlite.commit()
+        except errors.ApiError as error:
+            raise folder.Unusable(error.message) from None
+        dead_letters.use(_keep_dead_letter)
+        listeners.raise_file_limit()
+        status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
+        sqlite.close()
+        return status
 
 
 if __name__ == "__main__":

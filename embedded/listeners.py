@@ -1,8 +1,9 @@
-"""Opens the ports of the MQTT broker: one without TLS and, if there is a certificate, one with TLS."""
+"""Opens the ports: of the HTTP server, of the MQTT broker and, if there is a certificate, of the broker with TLS."""
 
 import asyncio
 import contextlib
 import resource
+import socket
 import ssl
 
 from embedded.mqtt.broker import Broker
@@ -12,8 +13,34 @@ from embedded.settings import EmbeddedSettings
 SWEEP_S = 1.0
 
 
+BACKLOG = 1_024
+
+
+def bind_http(options: EmbeddedSettings) -> list[socket.socket]:
+    """Open the port of the HTTP server on each address of the host. Uvicorn would end the process with a traceback.
+
+    Raises:
+        ValueError: an address cannot be used; the text names the setting.
+    """
+    opened: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(options.host, options.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            opened.append(socket.create_server(address, family=family, backlog=BACKLOG))
+    except OSError as error:
+        for listener in opened:
+            listener.close()
+        raise _unusable("HTTP", options.host, options.http_port, error, "DECANT_HTTP_PORT") from None
+    return opened
+
+
+def _unusable(protocol: str, host: str, port: int, error: OSError, name: str) -> ValueError:
+    advice = f"set {name} to use another port, DECANT_HOST another address"
+    return ValueError(f"{protocol} on {host} port {port}: {error}; {advice}")
+
+
 async def listen(broker: Broker, options: EmbeddedSettings) -> list[asyncio.Server]:
-    """Open the ports.
+    """Open the ports of the MQTT broker.
 
     Raises:
         ValueError: an address cannot be used or the certificate cannot be read; the text names the setting.
@@ -39,10 +66,9 @@ async def _open(
 ) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(lambda: Connection(broker), host, port, ssl=context, backlog=1_024)
+        return await loop.create_server(lambda: Connection(broker), host, port, ssl=context, backlog=BACKLOG)
     except OSError as error:
-        reason = f"MQTT on {host} port {port}: {error}; set {name} to use another port, DECANT_HOST another address"
-        raise ValueError(reason) from None
+        raise _unusable("MQTT", host, port, error, name) from None
 
 
 async def sweep_often(broker: Broker) -> None:

@@ -1,10 +1,6 @@
-"""Prepares the first start: locks the data directory and creates the secret, the first profile and the first device."""
+"""Prepares the first start: creates the first profile and the first device, and makes the wanted tokens work."""
 
-import fcntl
-import os
-import secrets
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.services.access import callers, tokens
@@ -20,39 +16,6 @@ class Seed(NamedTuple):
     device_token: str
 
 
-class InUse(Exception):
-    """Another process serves this data directory."""
-
-
-def lock(directory: Path) -> IO[str]:
-    """Create the directory, accessible to this user only, and lock it until the returned file is closed.
-
-    Raises:
-        InUse: another process holds the lock.
-    """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock_file = (directory / "lock").open("w")
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock_file.close()
-        raise InUse(f"Another process serves {directory}") from None
-    return lock_file
-
-
-def read_secret(directory: Path) -> bytes:
-    """Return the secret that tokens are derived from. The first call creates its file, readable by this user only."""
-    path = directory / "secret"
-    if not path.exists():
-        fresh = directory / "secret.new"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
-    return path.read_text().strip().encode()
-
-
 def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
     """Create the first profile and device unless they exist, and make the wanted tokens work.
 
@@ -61,7 +24,8 @@ def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
         device_token: the same for the first device.
 
     Raises:
-        errors.ApiError: a text does not have the shape of a token, or belongs to another device or profile.
+        errors.ApiError: a text does not have the shape of a token, or belongs to another device or profile. The message
+            names the setting.
     """
     seeded = store.current().get(names.EMBEDDED, names.SEED)
     if seeded is None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chalicelib.settings import Port, read
+from chalicelib.codec import tokens
+from chalicelib.settings import Port, read, variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,9 @@ def load() -> EmbeddedSettings:
     Raises:
         ValueError: a setting breaks a rule; the text names its variable.
     """
-    return read(EmbeddedSettings)
+    options = read(EmbeddedSettings)
+    for name in ("profile_token", "device_token"):
+        text = getattr(options, name)
+        if text is not None and tokens.bare(text) is None:
+            raise ValueError(f"{variable(name)} must be a UUID, for a profile with p- in front")
+    return options

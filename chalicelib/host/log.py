@@ -51,7 +51,7 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
         "ms": round(elapsed_ms, 2),
     }
     written.update(facts(event))
-    _write(written)
+    _slot.current()(_dumped(written))
 
 
 def answered(status: int, **written: Any) -> None:
@@ -61,15 +61,20 @@ def answered(status: int, **written: Any) -> None:
 
 def line(level: str = "info", /, **written: Any) -> None:
     """Write a line about the work of a function that no HTTP request called."""
-    _write({"time": times.to_iso(clock.now_ms()), "level": level, **written})
+    _slot.current()(text(level, **written))
+
+
+def text(level: str, /, **written: Any) -> str:
+    """Return the text of a line, with its newline."""
+    return _dumped({"time": times.to_iso(clock.now_ms()), "level": level, **written})
 
 
 def _level(status: int) -> str:
     return "info" if status < 400 else "warning" if status < 500 else "error"
 
 
-def _write(written: dict[str, Any]) -> None:
-    _slot.current()(orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode())
+def _dumped(written: dict[str, Any]) -> str:
+    return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def reason(error: Exception) -> str:
