@@ -139,19 +139,36 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
 """The function of each kind of query that computes numbers."""
 
 
+_JOINED_AT_ONCE = 100
+"""After how many points the size is looked at."""
+
+
 def _splice(runs: Iterable[Run], *, details: bool) -> Answer:
     """Join points into the text of a JSON array. Nothing more is read once the text is too large.
 
     Raises:
         errors.TooLarge: the text would be over 5 MB.
     """
+    joined: list[str] = []
     parts: list[str] = []
-    points, size_bytes = 0, 1
+    points = size_bytes = 0
     for segment, indices in runs:
-        part = ",".join(segments.splice(segment, indices, details=details))
-        parts.append(part)
-        points += len(indices)
-        size_bytes += 1 + (len(part) if part.isascii() else len(part.encode()))
-        if size_bytes > settings.MAX_ANSWER_BYTES:
-            raise errors.TooLarge(per_variable.TOO_LARGE)
-    return Answer("[" + ",".join(parts) + "]", points)
+        parts += segments.splice(segment, indices, details=details)
+        if len(parts) >= _JOINED_AT_ONCE:
+            points, size_bytes = points + len(parts), size_bytes + _join(parts, joined)
+            if size_bytes > settings.MAX_ANSWER_BYTES:
+                break
+    points, size_bytes = points + len(parts), size_bytes + _join(parts, joined)
+    if size_bytes > settings.MAX_ANSWER_BYTES:
+        raise errors.TooLarge(per_variable.TOO_LARGE)
+    return Answer("[" + ",".join(joined) + "]", points)
+
+
+def _join(parts: list[str], joined: list[str]) -> int:
+    """Move parts, as one text, to what is joined already. Return the bytes that this adds to the answer."""
+    if not parts:
+        return 0
+    text = ",".join(parts)
+    parts.clear()
+    joined.append(text)
+    return 1 + (len(text) if text.isascii() else len(text.encode()))
