@@ -30,6 +30,7 @@ def lists(world):
         ("device", "filter[tags][0][key][x]=a", "filter[tags]"), ("device", "filter[tags][0][other]=a", "filter[tags]"),
         ("device", "filter[tags][0][key]=a&filter[tags][0][key]=b", "filter[tags]"), ("action", "filter=x", "filter"),
         ("device", "filter[]=x", "filter"), ("token", "filter=x&filter=y", "filter"),
+        *((name, f"{part}=--5", part) for name in ("device", "token", "action") for part in ("amount", "page")),
         ("token", "amount=0", "amount"), ("action", "amount=10001", "amount"), ("device", "page=x", "page"),
         ("device", "fields=secret", "fields"), ("token", "fields=id", "fields"), ("action", "fields=visible", "fields"),
     ],
@@ -91,3 +92,12 @@ def test_list_of_another_profile_stays_empty(world, lists):
     assert other.admin.get("/action").result == []
     assert world.device not in [device["id"] for device in other.admin.get("/device").result]
     assert other.admin.get(lists["token"]).status == 404
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "image/png", "application/xml; charset=utf-16"])
+def test_content_type_of_a_request_without_a_body_does_not_matter(world, lists, kind):
+    headers = {"content-type": kind}
+    for path in (*lists.values(), f"/device/{world.device}", "/info"):
+        assert world.admin.get(path, headers=headers).status == 200
+    assert world.api.get("/data", headers=headers).status == 200
+    assert world.api.delete("/data?variables=a", headers=headers).status == 200
