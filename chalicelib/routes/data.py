@@ -58,12 +58,13 @@ ROUTES = (
     Route(
         "POST", "/data", store, who=(DEVICE,), need="write", rate="POST /data",
         note="SDK. JSON object or array, form-encoded, text/plain that holds JSON; also in gzip or deflate. At most "
-        "200,000 bytes",
+        "200,000 bytes. Unknown fields are ignored; the log and the inspector name those of the first point",
     ),
     Route(
         "GET", "/data", get, who=(DEVICE,), rate="GET /data",
         note="SDK. Every `query`, filter, date format and spelling of a list. `timezone` shifts whole days and the "
-        "buckets of `aggregate`, which also has weeks, 5, 10, 15 and 30 minutes, and the function `count`",
+        "buckets of `aggregate`, which also has weeks, 5, 10, 15 and 30 minutes, and the function `count`. Unknown "
+        "parameters are ignored; the log and the inspector name them",
     ),
     Route(
         "PUT", "/data", edit, who=(DEVICE,), need="write", body=schema.read_edits, rate="PUT /data",

@@ -65,7 +65,7 @@ ROUTES = (
     Route(
         "POST", "/device", create, need="write", body=schema.create, rate="POST /device",
         note="partly: SDK. Types mutable and immutable; hybrid and legacy are refused with 400. A payload decoder is "
-        "kept but not run yet",
+        "kept but not run yet. The token `Default` has the permission of the token that asks",
     ),
     Route(
         "GET", "/device/{device_id}", info, rate="GET /device/:id",
