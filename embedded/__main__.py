@@ -26,6 +26,7 @@ from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, se
 from chalicelib.services.devices import erasures
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
+from chalicelib.store.sqlite_room import RESERVE_BYTES
 from embedded import backup, folder, listeners, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.events import Events
@@ -259,7 +260,8 @@ def _serve_folder(options: EmbeddedSettings) -> int:
         path = options.data_dir / folder.DATABASE
         is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
         try:
-            sqlite = SqliteStore(path, synchronous="NORMAL" if is_slow else options.synchronous)
+            synchronous = "NORMAL" if is_slow else options.synchronous
+            sqlite = SqliteStore(path, synchronous=synchronous, reserve_bytes=RESERVE_BYTES)
         except sqlite3.Error as error:
             raise folder.Unusable(folder.explain(path, error)) from None
         store.use(sqlite)

@@ -89,7 +89,7 @@ def opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
 
 def explain(path: Path, error: sqlite3.Error) -> str:
     """Return what an error of SQLite means for the database, and what to do."""
-    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return f"{path} is damaged, or not a database of SQLite ({error}): {_RESTORE}, or try `sqlite3 {path} .recover`"
     return f"{path} cannot be used: {error}"
 

@@ -252,8 +252,8 @@ def _resume(event: Request, finish: Callable[[], Response], limits: Limits, star
 
 
 def _name_cause(cause: BaseException) -> str:
-    """Return AWS's code for the cause, or the name of its type. Its text is omitted, as it may hold data."""
+    """Return the code that AWS or SQLite gives the cause, or the name of its type. Its text may hold data."""
     inner = cause.__cause__ if isinstance(cause, errors.ApiError) and cause.__cause__ else cause
     response = getattr(inner, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return str(code or type(inner).__name__)
+    return str(code or getattr(inner, "sqlite_errorname", type(inner).__name__))

@@ -32,8 +32,8 @@ def delete(call: Call) -> Any:
 ROUTES = (
     Route(
         "GET", "/device/token/{device_id_or_token}", list_tokens, rate="GET /device/token/:id",
-        note="SDK. `last_authorization` is always null. A profile token that may only read is shown the texts of tokens "
-        "that may only read; the others are null",
+        note="SDK. `last_authorization` is always null. A profile token that may only read is shown the texts of "
+        "tokens that may only read; the others are null",
     ),
     Route(
         "POST", "/device/token", create, need="write", body=schema.create, rate="POST /device/token",

@@ -14,7 +14,9 @@ from chalicelib import errors
 from chalicelib.codec.segments import Item
 from chalicelib.host import cache, deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters
+from chalicelib.store.sqlite_lock import WriteLock
 from chalicelib.store.sqlite_reads import ALIVE, CACHE_KB, COLUMNS, Reads, now_s, row_of
+from chalicelib.store.sqlite_room import Room
 from chalicelib.store.sqlite_units import Unit, Write
 
 SCHEMA = """
@@ -42,11 +44,12 @@ class SqliteStore(Reads):
     Args:
         path: the database file. It is created if it does not exist.
         synchronous: FULL (an acknowledged point survives a power cut) or NORMAL (it survives the process).
+        reserve_bytes: how much room to keep on the disk for deletes; see ``sqlite_room``.
     """
 
     is_exclusive = True
 
-    def __init__(self, path: Path | str, *, synchronous: str = "FULL") -> None:
+    def __init__(self, path: Path | str, *, synchronous: str = "FULL", reserve_bytes: int = 0) -> None:
         self.grouped = False
         self.writes = 0
         """How many calls have written. The group commit compares it with an earlier number to notice further writes."""
@@ -71,7 +74,10 @@ class SqliteStore(Reads):
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         db.executescript(SCHEMA + sqlite_counters.SCHEMA)
         self._counters = sqlite_counters.PendingCounters()
-        self._write, self._insert = Write(self, db), Write(self, db, is_marked=False)
+        self.lock = WriteLock(db)
+        self.room = Room(db, self.path.with_name("reserve"), reserve_bytes)
+        self._write, self._add = Write(self, db), Write(self, db, grows=True)
+        self._insert = Write(self, db, grows=True, is_marked=False)
         self.own_unit = Unit(self, db, self._counters)
 
     def leave_checkpoints(self) -> None:
@@ -112,6 +118,7 @@ class SqliteStore(Reads):
             self.has_begun = False
         except sqlite3.Error as error:
             self.rollback()
+            self.room.note(error)
             raise errors.Unavailable from error
 
     def note_loss(self) -> None:
@@ -148,10 +155,10 @@ class SqliteStore(Reads):
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. If an error occurs, no item is put."""
         if len(items) > 1:
-            with self.unit(), self._write.to(names.device(items[0].device)) as db:
+            with self.unit(), self._add.to(names.device(items[0].device)) as db:
                 return self._put_segments(db, items, profile, now_ms)
         is_first = self.own_unit.is_fresh
-        with (self._insert if is_first else self._write).to(names.device(items[0].device)) as db:
+        with (self._insert if is_first else self._add).to(names.device(items[0].device)) as db:
             conflicts = self._put_segments(db, items, profile, now_ms)
             if is_first and not conflicts:
                 self.own_unit.inserted = items[0]
@@ -255,7 +262,7 @@ class SqliteStore(Reads):
 
     def put_if(self, entity: Entity, *, version: int) -> Conflict | None:
         """See Store."""
-        with self._write.to(entity.owner) as db:
+        with (self._add if version == ABSENT else self._write).to(entity.owner) as db:
             existing = self.get(entity.owner, entity.name)
             if version != (existing.version if existing else ABSENT):
                 return None if existing == entity else Conflict(existing)
@@ -264,7 +271,7 @@ class SqliteStore(Reads):
 
     def write_all(self, puts: Sequence[Entity], deletes: Sequence[tuple[str, str]] = ()) -> bool:
         """See Store."""
-        with self.unit(), self._write.to("") as db:
+        with self.unit(), self._add.to("") as db:
             for owner in {entity.owner for entity in puts} | {owner for owner, _ in deletes}:
                 self.note_write(owner)
             for entity in puts:

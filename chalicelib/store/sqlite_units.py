@@ -20,11 +20,14 @@ class Write:
     Args:
         store: the store.
         db: its connection.
+        grows: whether the call stores something new. It is refused if the disk is full.
         is_marked: whether the unit needs a savepoint before this write.
     """
 
-    def __init__(self, store: "SqliteStore", db: sqlite3.Connection, *, is_marked: bool = True) -> None:
-        self._store, self._db, self._is_marked = store, db, is_marked
+    def __init__(
+        self, store: "SqliteStore", db: sqlite3.Connection, *, grows: bool = False, is_marked: bool = True
+    ) -> None:
+        self._store, self._db, self._grows, self._is_marked = store, db, grows, is_marked
         self._owner = ""
 
     def to(self, owner: str) -> "Write":
@@ -35,12 +38,12 @@ class Write:
     def __enter__(self) -> sqlite3.Connection:
         store = self._store
         store.writes += 1
+        store.room.look()
+        if self._grows:
+            store.room.admit()
         if not self._db.in_transaction:
             store.note_loss()
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
-                raise errors.Unavailable from error
+            store.lock.take()
             store.has_begun = True
             store.group += 1
             if store.grouped:
@@ -59,6 +62,7 @@ class Write:
         if is_alone:
             self._store.rollback()
         if isinstance(error, sqlite3.Error):
+            self._store.room.note(error)
             raise errors.Unavailable from error
 
 
