@@ -41,10 +41,8 @@ def body(request: Request) -> bytes:
         errors.UnsupportedMedia: a content encoding other than gzip and deflate, or a text in UTF-16 or UTF-32.
         errors.BadRequest: the gateway's base64 is invalid, the text is not UTF-8, or the body cannot be inflated.
     """
-    encoding = headers(request).get("content-encoding", "").strip().lower()
-    coding = _CODINGS.get(encoding)
-    if coding is None:
-        raise errors.UnsupportedMedia(f"Content-Encoding {encoding[:50]} is not supported: use gzip, deflate or none")
+    found = headers(request)
+    coding = _coding(found["content-encoding"]) if "content-encoding" in found else ()
     limit = settings.current().max_inflated_bytes if coding else settings.MAX_BODY_BYTES
     event = request.to_original_event()
     sent = event.get("body") or ""
@@ -61,9 +59,18 @@ def body(request: Request) -> bytes:
             raise errors.BadRequest("The body is not UTF-8") from None
     if len(raw) > limit:
         raise _too_large(limit)
-    raw = raw.rstrip(b"\0")
-    _refuse_wide(raw, headers(request).get("content-type", ""))
-    return raw.removeprefix(codecs.BOM_UTF8)
+    content_type = found.get("content-type", "")
+    if b"\0" in raw or raw[:1] > b"\x7f" or "charset" in content_type.lower():
+        return _without_marks(raw, content_type)
+    return raw
+
+
+def _coding(encoding: str) -> tuple[int, ...]:
+    """Return the formats of a content encoding, as zlib's ``wbits``; none if it changes nothing."""
+    coding = _CODINGS.get(encoding.strip().lower())
+    if coding is None:
+        raise errors.UnsupportedMedia(f"Content-Encoding {encoding[:50]} is not supported: use gzip, deflate or none")
+    return coding
 
 
 def _unbase64(sent: str) -> bytes:
@@ -94,14 +101,19 @@ def _inflate(raw: bytes, coding: tuple[int, ...], limit: int) -> bytes:
     raise errors.BadRequest("The body is not one complete stream of its Content-Encoding")
 
 
-def _refuse_wide(raw: bytes, content_type: str) -> None:
-    """Refuse UTF-16 and UTF-32. JSON and forms begin with ASCII, so these show by a mark or a NUL at the start."""
+def _without_marks(raw: bytes, content_type: str) -> bytes:
+    """Return a body without a byte order mark and NULs at its end. Refuse UTF-16 and UTF-32.
+
+    JSON and forms begin with ASCII, so UTF-16 and UTF-32 show by a mark or a NUL at the start.
+    """
+    raw = raw.rstrip(b"\0")
     named = _WIDE.search(content_type)
     if named or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in raw[:2]:
         start = raw[:4]
         is_32 = start in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE) or start.count(0) == 3
         bits = named[1] if named else "32" if is_32 else "16"
         raise errors.UnsupportedMedia(f"UTF-{bits} is not supported: send UTF-8")
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def _too_large(limit: int) -> errors.TooLarge:
