@@ -15,6 +15,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     device#<device>      token#<fingerprint>                     a token of the device, as lists show it
     device#<device>      param#<param>                           a configuration parameter
     device#<device>      directory                               the device's variables, with first and newest hour
+    device#<device>      directory#<number>                      more of its variables: 128 a part
     device#<device>      request#<SHA-256 of the key>            an Idempotency-Key, for 24 hours
     device#<device>      client#<client id>                      an MQTT client id that is bound to the device
     token#<fingerprint>  token                                   the caller behind the token
@@ -45,6 +46,7 @@ ACTIONS = "action#"
 TOKENS = "token#"
 PARAMS = "param#"
 CLIENTS = "client#"
+DIRECTORIES = "directory#"
 COUNTERS = "counters#"
 """Prefixes of names of which an owner has many, for ``Store.list``."""
 
@@ -72,6 +74,11 @@ def client(client_id: str) -> str:
 def request(key_hash: str) -> str:
     """Return the name of an Idempotency-Key."""
     return f"request#{key_hash}"
+
+
+def directory(number: int) -> str:
+    """Return the name of a part of the directory. Part 0 is the one that earlier versions wrote."""
+    return f"{DIRECTORIES}{number:03d}" if number else DIRECTORY
 
 
 def serials(serial: str) -> str:

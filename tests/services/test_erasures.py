@@ -43,6 +43,7 @@ def keep_house(clock):
 def test_nothing_of_an_erased_device_is_left_and_the_profile_keeps_its_sums(clock, each_store):
     world, other = World(), World()
     fill(world)
+    world.send(*[point(f"v{number}", time=HOUR_START) for number in range(300)])
     fill(other, 2)
     before = each_store.counters(world.profile)
     world.admin.delete(f"/device/{world.device}")

@@ -55,7 +55,7 @@ def _values(device: Doc, query: PointQuery) -> Iterator[tuple[str, int, Any]]:
 
 
 def _check_buckets(known: Mapping[str, Span], query: PointQuery) -> None:
-    spans = known.values()
+    spans = [*known.values()]
     if not spans:
         return
     start_ms = query.start_ms if query.start_ms is not None else min(span.first for span in spans) * keys.HOUR_MS
