@@ -132,8 +132,8 @@ def policy(function: str, stage: str) -> dict[str, Any]:
         "iot-authorizer": [(_dynamodb_actions("GetItem", "PutItem"), entities)],
         "counters": [(_dynamodb_actions("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
         "housekeeping": [
-            (_dynamodb_actions("BatchWriteItem", "Query"), segments),
-            (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "Query", "UpdateItem"), entities),
+            (_dynamodb_actions("BatchWriteItem", "Query", "UpdateItem"), segments),
+            (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             END_SESSION,
             failures,
         ],

@@ -23,7 +23,7 @@ import uvloop
 
 from chalicelib import errors, settings, store
 from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, secret
-from chalicelib.services.devices import erasures
+from chalicelib.services.devices import erasures, retention
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
 from chalicelib.store.sqlite_room import RESERVE_BYTES
@@ -200,6 +200,8 @@ async def _purge_daily(sqlite: SqliteStore) -> None:
     while True:
         with contextlib.suppress(errors.Unavailable):
             sqlite.purge()
+            for _ in retention.purge():
+                await asyncio.sleep(0)
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
 
 

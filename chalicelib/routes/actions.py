@@ -40,13 +40,8 @@ ROUTES = (
     Route("GET", "/action", list_actions, note="partly: SDK. Only actions of type `mqtt_topic`"),
     Route(
         "POST", "/action", create, need="write", body=schema.create, rate="POST /action",
-<<<<<<< ours
-        note="partly: SDK. Only type `mqtt_topic` with the action `insert_to_device`; all others are refused with "
-        "400. A trigger names only devices of the profile",
-=======
         note="partly: SDK. Only type `mqtt_topic` with the action `insert_to_device`; all others are refused with 400. "
         "A trigger names only devices of the profile",
->>>>>>> theirs
     ),
     Route("GET", "/action/{action_id}", info, note="partly: SDK. `last_triggered` is always null"),
     Route(

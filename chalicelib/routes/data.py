@@ -62,14 +62,9 @@ ROUTES = (
     ),
     Route(
         "GET", "/data", get, who=(DEVICE,), rate="GET /data",
-<<<<<<< ours
         note="SDK. Every `query`, filter, date format and spelling of a list. `timezone` shifts whole days and the "
         "buckets of `aggregate`, which also has weeks, 5, 10, 15 and 30 minutes, and the function `count`. Unknown "
         "parameters are ignored; the log and the inspector name them",
-=======
-        note="SDK. Every `query`, filter, date format and spelling of a list. Unknown parameters are ignored; the log "
-        "and the inspector name them",
->>>>>>> theirs
     ),
     Route(
         "PUT", "/data", edit, who=(DEVICE,), need="write", body=schema.read_edits, rate="PUT /data",

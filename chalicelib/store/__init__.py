@@ -62,9 +62,9 @@ class Delta(NamedTuple):
 class Store(Protocol):
     """Stores segments and entities.
 
-    Expired segments and entities are invisible, even if they were not removed yet. A read sees every write that was
-    acknowledged before, unless ``is_consistent`` is false. Any call may raise ``errors.Unavailable``; the caller may
-    then repeat it safely.
+    Expired entities are invisible, even if they were not removed yet. Segments are visible until they are removed; the
+    reader must know which are kept. A read sees every write that was acknowledged before, unless ``is_consistent`` is
+    false. Any call may raise ``errors.Unavailable``; the caller may then repeat it safely.
     """
 
     is_exclusive: bool
@@ -112,6 +112,9 @@ class Store(Protocol):
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
         """Delete every segment with low <= key <= high, in batches; return how many points. A retry resumes."""
+
+    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+        """Change only ``expires_at`` of a segment. Nothing happens if the segment does not exist. Cost: one write."""
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
         """Return one entity. Cost: one read; half a read if not consistent.

@@ -63,7 +63,7 @@ def query(
     first_page: int | None,
     attribute: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only it, key and expiry."""
+    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only it and the key."""
     parameters: dict[str, Any] = {
         "TableName": model.Meta.table_name,
         "KeyConditionExpression": _BETWEEN,
@@ -75,8 +75,8 @@ def query(
     if first_page is not None:
         parameters["Limit"] = first_page
     if attribute is not None:
-        parameters["ProjectionExpression"] = "#hash, #range, #one, #expires"
-        parameters["ExpressionAttributeNames"] |= {"#one": attribute, "#expires": "expires_at"}
+        parameters["ProjectionExpression"] = "#hash, #range, #one"
+        parameters["ExpressionAttributeNames"] |= {"#one": attribute}
     while True:
         answer = call("Query", **parameters)
         yield from answer["Items"]

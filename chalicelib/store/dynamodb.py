@@ -3,6 +3,7 @@
 Conditions and keys are fixed expressions with placeholders. An expression never holds what a client sent.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -74,24 +75,26 @@ class DynamoStore:
             existing = refused(error)
             if existing is None:  # it was deleted between the condition and the answer
                 raise errors.Unavailable from error
-            return item_of(existing)
+            found = item_of(existing)
+            if found.digest == item.digest and found.expires_at != item.expires_at:
+                _postpone(found._replace(expires_at=item.expires_at), profile)
+            return found
         return None
 
     def get_segment(self, device: str, key: str) -> Item | None:
         """See Store."""
         raw = get(SegmentModel, {"device": {"S": device}, "key": {"S": key}})
-        return item_of(raw) if raw and not is_expired(raw) else None
+        return item_of(raw) if raw else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
         """See Store. The first page has ``first_page`` items, later ones as many as fit into DynamoDB's 1 MB."""
         for raw in query(SegmentModel, ("device", "key"), (device, low, high), newest_first, first_page):
-            if not is_expired(raw):
-                yield item_of(raw)
+            yield item_of(raw)
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store. DynamoDB bills the bodies as read, but does not send them."""
         rows = query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points")
-        return sum(int(raw["points"]["N"]) for raw in rows if not is_expired(raw))
+        return sum(int(raw["points"]["N"]) for raw in rows)
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
         """See Store."""
@@ -114,6 +117,22 @@ class DynamoStore:
             keys.append({"device": raw["device"], "key": raw["key"]})
         write_batch(SegmentModel, [{"DeleteRequest": {"Key": key}} for key in keys], self._sleep)
         return points
+
+    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+        """See Store. One update, on the condition that the segment exists."""
+        change: dict[str, Any] = {"UpdateExpression": "REMOVE #expires"}
+        if expires_at is not None:
+            change["UpdateExpression"] = "SET #expires = :expires"
+            change["ExpressionAttributeValues"] = {":expires": {"N": str(expires_at)}}
+        with contextlib.suppress(ClientError):  # only a refused condition: the segment was removed meanwhile
+            call(
+                "UpdateItem",
+                TableName=SegmentModel.Meta.table_name,
+                Key={"device": {"S": device}, "key": {"S": key}},
+                ConditionExpression="attribute_exists(#hash)",
+                ExpressionAttributeNames={"#hash": "device", "#expires": "expires_at"},
+                **change,
+            )
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
         """See Store. If an eventually consistent read finds nothing, a consistent one follows."""
@@ -181,6 +200,12 @@ class DynamoStore:
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
         dynamodb_counters.forget(device, profile)
+
+
+def _postpone(item: Item, profile: str) -> None:
+    """Store the new expiry of a segment that was sent again. Else it could be removed after it was acknowledged."""
+    if not write_if_version("PutItem", SegmentModel, item.version, Item=_segment(item, profile).serialize()):
+        raise errors.Unavailable
 
 
 def _segment(item: Item, profile: str) -> SegmentModel:

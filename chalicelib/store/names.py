@@ -21,6 +21,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     token#<fingerprint>  token                                   the caller behind the token
     client#<client id>   binding                                 the device that the MQTT client id is bound to
     erasures             device#<device>                         the marker of a device that is being erased
+    retentions           device#<device>#<milliseconds>          DynamoDB: the marker of a change of retention
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
     local                seed                                    embedded: the first profile and device
 
@@ -29,6 +30,7 @@ A fingerprint is the SHA-256 of a token's text, in hex.
 
 PROFILES = "profiles"
 ERASURES = "erasures"
+RETENTIONS = "retentions"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
 """Owners that exist only once."""
@@ -59,6 +61,11 @@ def profile(profile_id: str) -> str:
 def device(device_id: str) -> str:
     """Return the key of a device. It is the owner of the device's entities and the device's name below its profile."""
     return DEVICES + device_id
+
+
+def retention(device_id: str, at_ms: int) -> str:
+    """Return the name of the marker of a change of retention, one a change."""
+    return f"{device(device_id)}#{at_ms:013d}"
 
 
 def token(fingerprint: str) -> str:

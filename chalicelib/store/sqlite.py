@@ -15,7 +15,7 @@ from chalicelib.codec.segments import Item
 from chalicelib.host import cache, deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters
 from chalicelib.store.sqlite_lock import WriteLock
-from chalicelib.store.sqlite_reads import ALIVE, CACHE_KB, COLUMNS, Reads, now_s, row_of
+from chalicelib.store.sqlite_reads import BETWEEN, CACHE_KB, COLUMNS, SELECT, Reads, now_s, row_of
 from chalicelib.store.sqlite_room import Room
 from chalicelib.store.sqlite_units import Unit, Write
 
@@ -178,10 +178,8 @@ class SqliteStore(Reads):
         return conflicts
 
     def _existing(self, item: Item) -> Item | None:
-        """Return the item that has this key already, expired or not: the key is taken either way."""
-        row = self._db.execute(
-            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?", (item.device, item.key)
-        ).fetchone()
+        """Return the item that has this key already."""
+        row = self._db.execute(SELECT, (item.device, item.key)).fetchone()
         return Item(*row) if row else None
 
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
@@ -189,11 +187,7 @@ class SqliteStore(Reads):
         self.note_read(names.device(device))
         order, size = ("DESC" if newest_first else "ASC"), min(first_page, _FIRST_PAGE)
         while True:
-            rows = self._rows(
-                f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE} "
-                f"ORDER BY key {order} LIMIT ?",
-                device, low, high, now_s(), size,
-            )  # fmt: skip
+            rows = self._rows(f"SELECT {COLUMNS} {BETWEEN} ORDER BY key {order} LIMIT ?", device, low, high, size)
             for row in rows:
                 yield Item(*row)
             if len(rows) < size:
@@ -240,20 +234,20 @@ class SqliteStore(Reads):
         dropped = 0
         while True:
             with self._write.to(names.device(device)) as db:
-                rows = db.execute(
-                    f"SELECT key, points FROM segments WHERE device = ? AND key >= ? AND key <= ? LIMIT {_SLICE}",
-                    (device, low, high),
-                ).fetchall()
+                rows = db.execute(f"SELECT key, points {BETWEEN} LIMIT {_SLICE}", (device, low, high)).fetchall()
                 if rows:
-                    db.execute(
-                        "DELETE FROM segments WHERE device = ? AND key >= ? AND key <= ?", (device, low, rows[-1][0])
-                    )
+                    db.execute(f"DELETE {BETWEEN}", (device, low, rows[-1][0]))
                     points = sum(row[1] for row in rows)
                     dropped += points
                     self._counters.add(device, profile, 0, -points)
             if len(rows) < _SLICE:
                 return dropped
             deadline.check()
+
+    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+        """See Store."""
+        with self._write.to(names.device(device)) as db:
+            db.execute("UPDATE segments SET expires_at = ? WHERE device = ? AND key = ?", (expires_at, device, key))
 
     def put(self, entity: Entity) -> None:
         """See Store."""
@@ -305,16 +299,10 @@ class SqliteStore(Reads):
         with self._write.to(names.device(device)) as db:
             self._counters.forget(db, names.device(device))
 
-    def purge(self) -> int:
-        """Remove expired segments and entities; return how many segments. The embedded mode calls it daily."""
+    def purge(self) -> None:
+        """Remove expired entities. The embedded mode calls it daily."""
         with self._write.to("") as db:
-            expired = db.execute(
-                "DELETE FROM segments WHERE expires_at <= ? RETURNING device, points", (now_s(),)
-            ).fetchall()
-            for device, points in expired:
-                self._counters.add_to(names.device(device), 0, -points, 0)
             db.execute("DELETE FROM entities WHERE expires_at <= ?", (now_s(),))
-        return len(expired)
 
 
 def _before(key: str) -> str:

@@ -14,7 +14,9 @@ from chalicelib.host import clock, deadline
 from chalicelib.store import Counters, Entity, names
 
 COLUMNS = "device, key, body, digest, points, version, expires_at"
-ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+SELECT = f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?"
+BETWEEN = "FROM segments WHERE device = ? AND key >= ? AND key <= ?"
+_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 CACHE_KB = 16_000
 _MAX_CODE_POINT = "\U0010ffff"
 _STEPS = 4_000
@@ -64,26 +66,20 @@ class Reads:
     def get_segment(self, device: str, key: str) -> Item | None:
         """See Store."""
         self.note_read(names.device(device))
-        rows = self._rows(
-            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ? AND {ALIVE}", device, key, now_s()
-        )
+        rows = self._rows(SELECT, device, key)
         return Item(*rows[0]) if rows else None
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store."""
         self.note_read(names.device(device))
-        rows = self._long_rows(
-            f"SELECT COALESCE(SUM(points), 0) FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE}",
-            device, low, high, now_s(),
-        )  # fmt: skip
-        ((points,),) = rows
+        ((points,),) = self._long_rows(f"SELECT COALESCE(SUM(points), 0) {BETWEEN}", device, low, high)
         return int(points)
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:
         """See Store. Every read is consistent."""
         self.note_read(owner)
         rows = self._rows(
-            f"SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ? AND {ALIVE}",
+            f"SELECT owner, name, doc, version, expires_at FROM entities WHERE owner = ? AND name = ? AND {_ALIVE}",
             owner, name, now_s(),
         )  # fmt: skip
         return _entity(rows[0]) if rows else None
@@ -93,7 +89,7 @@ class Reads:
         self.note_read(owner)
         rows = self._long_rows(
             "SELECT owner, name, doc, version, expires_at FROM entities "
-            f"WHERE owner = ? AND name >= ? AND name < ? AND {ALIVE} ORDER BY name",
+            f"WHERE owner = ? AND name >= ? AND name < ? AND {_ALIVE} ORDER BY name",
             owner, prefix, prefix + _MAX_CODE_POINT, now_s(),
         )  # fmt: skip
         return [_entity(row) for row in rows]
@@ -143,12 +139,7 @@ class Snapshot(Reads):
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
         """See Store. One statement, whose rows are read as they are needed."""
         order = "DESC" if newest_first else "ASC"
-        rows = self._long_rows(
-            f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key >= ? AND key <= ? AND {ALIVE} "
-            f"ORDER BY key {order}",
-            device, low, high, now_s(),
-        )  # fmt: skip
-        for row in rows:
+        for row in self._long_rows(f"SELECT {COLUMNS} {BETWEEN} ORDER BY key {order}", device, low, high):
             yield Item(*row)
 
     def counters(self, profile: str, device: str | None = None) -> Counters:

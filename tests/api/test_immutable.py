@@ -74,17 +74,6 @@ def test_immutable_segment_carries_its_expiry(clock, each_store):
     world.send(point("a", 1, time="2026-09-16T12:00:00Z"))
     (item,) = store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)
     assert item.expires_at == 1_790_553_600  # 2026-09-28, a Monday
-    clock.now_ms = item.expires_at * 1000
-    assert list(store.current().scan_segments(world.device, "0", "g", newest_first=True, first_page=5)) == []
-    assert store.current().get_segment(world.device, item.key) is None
-
-
-def test_purge_removes_what_has_expired(clock, sqlite):
-    world = World(type="immutable", chunk_period="day", chunk_retention=0)
-    world.send(point("a"), point("b"))
-    assert sqlite.purge() == 0
-    clock.advance(2 * DAY_S)
-    assert sqlite.purge() == 1 and sqlite.counters(world.profile, world.device).records == 0
 
 
 def test_chunks_are_listed_newest_first(clock, each_store):

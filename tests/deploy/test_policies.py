@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from chalicelib import settings
+from chalicelib import errors, settings
 from chalicelib.codec import keys
+from chalicelib.functions import housekeeping
 from chalicelib.host import cache, dead_letters, mqtt, secret
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
@@ -20,7 +21,7 @@ from tests.iot.test_iot import connect, publish
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
-from tests.kit.world import World, point
+from tests.kit.world import SCHEDULED, World, point
 from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
 from tests.services.test_erasures import keep_house
 
@@ -66,6 +67,18 @@ def sessions(monkeypatch):
     yield ended
 
 
+def change_retention(clock):
+    """Let the housekeeping follow a change of retention: once without time left, then to the end."""
+    world = World(type="immutable", chunk_period="day", chunk_retention=1)
+    world.send(point("a"))
+    world.admin.put(f"/device/{world.device}", {"chunk_retention": 2})
+    clock.advance(600)
+    with running("housekeeping"):
+        with pytest.raises(errors.Unavailable):
+            housekeeping.keep_house(SCHEDULED, SimpleNamespace(get_remaining_time_in_millis=lambda: 0))
+        assert housekeeping.keep_house(SCHEDULED, None)["retentions"] == 1
+
+
 @pytest.fixture
 def seen(clock, dynamo, records, sessions):  # noqa: F811
     """Run everything that the functions do."""
@@ -104,6 +117,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     deliver(records())
     world.send(point("a"))
     other.admin.post(f"/device/{other.device}/empty")
+    change_retention(clock)
     world.admin.delete(f"/device/{world.device}")
     send.store_points(device=doc, sent=Sent([point("late")], b"late"))
     deliver(records())

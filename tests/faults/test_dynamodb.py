@@ -6,9 +6,7 @@ import random
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib import store
 from chalicelib.codec import keys, segments
-from chalicelib.codec.segments import Item
 from chalicelib.host import cache, log
 from chalicelib.store import calls, dynamodb
 from tests.kit.billing import counting
@@ -154,16 +152,6 @@ def test_pages_of_one_megabyte_are_followed(world):
         assert len(world.read(qty=350)) == 350
     assert 2 <= calls["Query"] <= 4
     assert world.read(query="count") == 360
-
-
-def test_pages_of_expired_segments_are_passed_over(world):
-    gone = [
-        Item(world.device, keys.segment_key(HOUR_START + 2_000 + number, 0), bytes(300_000), b"x", 1, 1, 1)
-        for number in range(12)
-    ]
-    world.send(point("a", "alive", time=HOUR_START + 1))
-    store.current().put_segments(gone, profile=world.profile, now_ms=NOW_MS)
-    assert values(world.read(qty=1)) == ["alive"] and world.read(query="count") == 2
 
 
 def test_strict_shim_refuses_what_dynamodb_refuses(dynamo):

@@ -39,11 +39,22 @@ def test_put_segments_on_a_taken_key_returns_the_existing_item(each_store):
     assert each_store.counters(PROFILE, DEVICE).records == 4
 
 
-def test_put_segments_of_others_in_the_way_of_an_expired_one(each_store, clock):
+def test_segments_exist_until_they_are_removed(each_store, clock):
     gone = item(1, expires_at=NOW_MS // 1000 - 1)
     put(each_store, gone)
-    assert each_store.get_segment(DEVICE, gone.key) is None
+    assert each_store.get_segment(DEVICE, gone.key) == gone and scan(each_store) == [gone]
+    assert each_store.count_points(DEVICE, "0", "g") == 2
     assert put(each_store, item(1)) == {0: gone}
+
+
+def test_set_expiry_changes_nothing_else_and_brings_nothing_back(each_store):
+    one = item(1)
+    put(each_store, one)
+    for expires_at in (NOW_MS // 1000, 5, 5, None):
+        each_store.set_expiry(DEVICE, one.key, expires_at)
+        assert scan(each_store) == [one._replace(expires_at=expires_at)]
+    each_store.set_expiry(DEVICE, item(2).key, 7)
+    assert scan(each_store) == [one] and each_store.counters(PROFILE, DEVICE).records == 2
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -54,11 +65,6 @@ def test_scan_segments_in_order_across_pages(each_store, newest_first, first_pag
     low, high = keys.segment_key(-15_000, 0), keys.segment_key(14_000, 0)
     expected = items[5:35]
     assert scan(each_store, low, high, newest_first, first_page) == (expected[::-1] if newest_first else expected)
-
-
-def test_scan_segments_leaves_out_what_has_expired(each_store, clock):
-    put(each_store, item(1), item(2, expires_at=NOW_MS // 1000), item(3, expires_at=NOW_MS // 1000 + 1))
-    assert [one.key for one in scan(each_store)] == [item(3).key, item(1).key]
 
 
 def test_scan_segments_reads_no_further_than_it_is_asked(each_store):

@@ -14,8 +14,9 @@ from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.access.reach import DEVICE
-from chalicelib.services.devices import erasures, networks, params
+from chalicelib.services.devices import erasures, networks, params, retention
 from chalicelib.services.entities import Row
+from chalicelib.services.points import expiry
 from chalicelib.store import Doc, Entity, names
 
 PROTECTION_TAG = "_delete_protection_"
@@ -41,9 +42,9 @@ def create(*, profile: str, sent: DeviceIn, giver: Permission = "full", token: s
     """
     now_ms = clock.now_ms()
     kind = sent.get("type") or "mutable"
-    period, retention = sent.get("chunk_period"), sent.get("chunk_retention")
+    period, count = sent.get("chunk_period"), sent.get("chunk_retention")
     if kind == "immutable":
-        schema.check_retention(period, retention)
+        schema.check_retention(period, count)
     connector, network = networks.pair(sent.get("connector"), sent.get("network"))
     device_id = keys.new_id()
     own_params = params.revised(device=device_id, known={}, sent=sent.get("configuration_params", []))
@@ -60,7 +61,7 @@ def create(*, profile: str, sent: DeviceIn, giver: Permission = "full", token: s
         "network": network,
         "payload_decoder": sent.get("payload_decoder"),
         "chunk_period": period if kind == "immutable" else None,
-        "chunk_retention": retention if kind == "immutable" else None,
+        "chunk_retention": count if kind == "immutable" else None,
         "created_ms": now_ms,
         "updated_ms": now_ms,
     }
@@ -87,12 +88,12 @@ def show(doc: Doc) -> Row:
 
 def _shape(doc: Doc) -> Row:
     """Return a device as clients see it, with None as ``last_input``."""
-    period, retention = doc["chunk_period"], doc["chunk_retention"]
+    period, count = doc["chunk_period"], doc["chunk_retention"]
     shown = {name: value for name, value in doc.items() if not name.endswith("_ms")}
     return shown | {
         "bucket": {"id": doc["id"], "name": doc["name"]},
         "mutable_variable_regex": None,
-        "data_retention": "forever" if period is None else f"{retention} {period}",
+        "data_retention": "forever" if period is None else f"{count} {period}",
         "rpm": None,
         "created_at": times.to_iso(doc["created_ms"]),
         "updated_at": times.to_iso(doc["updated_ms"]),
@@ -149,6 +150,7 @@ def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
 
     def revised(doc: Doc) -> Doc:
         _check_edit(doc, sent)
+        retention.announce(doc, sent)
         return {**sent, "updated_ms": clock.now_ms()}
 
     entities.change(DEVICE, owner=names.profile(profile), doc_id=device, revise=revised)
@@ -178,18 +180,21 @@ def convert(*, profile: str, device: str, sent: ConvertIn) -> None:
         errors.NotFound: the profile has no such device.
         errors.BadRequest: the device is active or holds points, or a chunk setting is missing or out of range.
         errors.Conflict: others kept changing it.
+        errors.Unavailable: expired points could not be removed in time; a retry resumes.
     """
     is_immutable = sent["type"] == "immutable"
-    period, retention = (sent.get("chunk_period"), sent.get("chunk_retention")) if is_immutable else (None, None)
+    period, count = (sent.get("chunk_period"), sent.get("chunk_retention")) if is_immutable else (None, None)
     if is_immutable:
-        schema.check_retention(period, retention)
+        schema.check_retention(period, count)
 
     def revised(doc: Doc) -> Doc:
         if doc["active"]:
             raise errors.BadRequest("The device must be inactive to be converted")
-        if store.current().counters(profile, device).records:
+        if expiry.amount(doc):
             raise errors.BadRequest("The device must be empty to be converted")
-        changes = {"type": sent["type"], "chunk_period": period, "chunk_retention": retention}
+        expiry.drop(doc)  # else it would be there again by the new settings
+        changes = {"type": sent["type"], "chunk_period": period, "chunk_retention": count}
+        retention.announce(doc, changes)
         return {**changes, "updated_ms": clock.now_ms()}
 
     entities.change(DEVICE, owner=names.profile(profile), doc_id=device, revise=revised)
@@ -210,10 +215,9 @@ def delete(*, profile: str, device: str) -> None:
 
 
 def data_amount(*, profile: str, device: str) -> int:
-    """Return how many points a device holds.
+    """Return how many points a device holds. Cost: see ``expiry.amount``.
 
     Raises:
         errors.NotFound: the profile has no such device.
     """
-    reach.device_or_raise(profile=profile, device=device)
-    return store.current().counters(profile, device).records
+    return expiry.amount(reach.device_or_raise(profile=profile, device=device))

@@ -4,8 +4,8 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, periods, times
-from chalicelib.host import clock, deadline
-from chalicelib.services.points import scan
+from chalicelib.host import deadline
+from chalicelib.services.points import expiry, scan
 from chalicelib.services.points.filters import Filter
 from chalicelib.store import Doc
 
@@ -21,9 +21,9 @@ def list_all(*, device: Doc) -> list[dict[str, Any]]:
     if device["type"] != "immutable":
         return []
     period = device["chunk_period"]
-    start_ms, end_ms = periods.window(clock.now_ms(), period, device["chunk_retention"])
     amounts: dict[int, int] = {}
-    for item in scan.items(device["id"], Filter(start_ms, end_ms), is_ascending=False, first_page=100):
+    kept = Filter(expiry.kept_from_ms(device), keys.LATEST_MS)
+    for item in scan.items(device["id"], kept, is_ascending=False, first_page=100):
         first_ms = periods.period_start(keys.key_time_ms(item.key), period)
         amounts[first_ms] = amounts.get(first_ms, 0) + item.points
     return [_show(first_ms, period, amount) for first_ms, amount in amounts.items()]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.codec import keys, numbers, periods
+from chalicelib.codec import keys, numbers
 from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Segment
-from chalicelib.host import clock
 from chalicelib.schemas.queries import PointQuery
+from chalicelib.services.points import expiry
 from chalicelib.store import Doc
 
 Number = int | float | Decimal
@@ -74,10 +74,9 @@ class Filter:
 def of(device: Doc, query: PointQuery, kinds: int = 0) -> Filter:
     """Return the filter of a query. It excludes points that an immutable device does not keep any more."""
     variables = frozenset(query.variables) or None
-    start_ms = keys.EARLIEST_MS if query.start_ms is None else query.start_ms
-    if device["type"] == "immutable":
-        kept_from_ms, _ = periods.window(clock.now_ms(), device["chunk_period"], device["chunk_retention"])
-        start_ms = max(start_ms, kept_from_ms)
+    start_ms = expiry.kept_from_ms(device)
+    if query.start_ms is not None:
+        start_ms = max(start_ms, query.start_ms)
     end_ms = keys.LATEST_MS if query.end_ms is None else query.end_ms
     return Filter(start_ms, end_ms, variables, kinds, _last_test(query))
 

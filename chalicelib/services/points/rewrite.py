@@ -197,6 +197,7 @@ def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
 
 def _replace(device: Doc, segment: Segment) -> bool:
     segment.version += 1
+    segment.expires_at = None  # an edited device is mutable now, whatever it was when the segment was stored
     return store.current().replace_segment(segments.encode(segment), profile=device["profile"])
 
 

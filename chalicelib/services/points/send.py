@@ -10,7 +10,7 @@ from chalicelib.codec import keys, periods, segments, times
 from chalicelib.codec.segments import Draft, Item
 from chalicelib.host import clock, events
 from chalicelib.schemas.points import Sent
-from chalicelib.services.points import directory, fullness, rules
+from chalicelib.services.points import directory, expiry, fullness, rules
 from chalicelib.services.points.directory import Span
 from chalicelib.store import ABSENT, Doc, Entity, names
 
@@ -151,10 +151,7 @@ def _item(request: _Request, points: list[Draft], hour: int) -> Item:
     hour_digest = request.digest and hashlib.sha256(request.digest + str(hour).encode()).digest()
     digest = hour_digest or secrets.token_bytes(32)
     suffix = keys.digest_suffix(digest) if hour_digest else keys.arrival_suffix(request.now_us, digest)
-    expires_at = None
-    if device["type"] == "immutable":
-        expires_ms = periods.expiry_ms(points[0].time_ms, device["chunk_period"], device["chunk_retention"])
-        expires_at = expires_ms // 1000
+    expires_at = expiry.expires_at(device, points[0].time_ms)
     key = keys.segment_key(points[-1].time_ms, suffix)
     try:
         return segments.pack(device["id"], points, key, request.now_ms, digest=digest, expires_at=expires_at)
