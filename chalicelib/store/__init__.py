@@ -69,6 +69,11 @@ class Store(Protocol):
 
     is_exclusive: bool
     """Whether no other process writes to the store."""
+    kind: str
+    """The name of the database: ``sqlite`` or ``dynamodb``."""
+
+    def can_write(self) -> bool:
+        """Read something, and return whether writes would work too. Cost: half a read."""
 
     def unit(self) -> AbstractContextManager[object]:
         """Make the writes of a block one unit: if the block raises, the store undoes them and no other writes.

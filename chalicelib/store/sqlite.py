@@ -47,7 +47,7 @@ class SqliteStore(Reads):
         reserve_bytes: how much room to keep on the disk for deletes; see ``sqlite_room``.
     """
 
-    is_exclusive = True
+    is_exclusive, kind = True, "sqlite"
 
     def __init__(self, path: Path | str, *, synchronous: str = "FULL", reserve_bytes: int = 0) -> None:
         self.grouped = False
@@ -151,6 +151,11 @@ class SqliteStore(Reads):
     def note_read(self, owner: str) -> None:
         """Note in ``read_of`` if what belongs to ``owner`` is not safe yet."""
         self.read_of = max(self.read_of, self.touched.get(owner, 0))
+
+    def can_write(self) -> bool:
+        """See Store."""
+        self._rows("SELECT 1 FROM entities LIMIT 1")
+        return (self._db.in_transaction or self.lock.is_free()) and self.room.is_enough()
 
     def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
         """See Store. If an error occurs, no item is put."""

@@ -33,6 +33,15 @@ class WriteLock:
             raise errors.Unavailable from error
         self._wait(True)
 
+    def is_free(self) -> bool:
+        """Return whether a transaction could begin. None may be open."""
+        try:
+            self.take()
+        except errors.Unavailable:
+            return False
+        self._db.execute("ROLLBACK")
+        return True
+
     def _wait(self, may_wait: bool) -> None:
         if self._may_wait != may_wait:
             self._may_wait = may_wait

@@ -136,6 +136,11 @@ class Snapshot(Reads):
         """Close the connection."""
         self._db.close()
 
+    def can_write(self) -> bool:
+        """See Store. A snapshot knows only that the database can be read."""
+        self._rows("SELECT 1 FROM entities LIMIT 1")
+        return True
+
     def scan_segments(self, device: str, low: str, high: str, *, newest_first: bool, first_page: int) -> Iterator[Item]:
         """See Store. One statement, whose rows are read as they are needed."""
         order = "DESC" if newest_first else "ASC"

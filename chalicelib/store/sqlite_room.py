@@ -64,11 +64,16 @@ class Room:
             self._next_look_s = -math.inf
             self.look()
 
+    def is_enough(self) -> bool:
+        """Return whether something new finds room, on the disk or inside the database."""
+        if not self.is_short:
+            return True
+        (pages,), (page_bytes,) = (
+            self._db.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
+        )
+        return bool(pages * page_bytes >= _MIN_INSIDE_BYTES)
+
     def admit(self) -> None:
         """Raise errors.Unavailable if something new finds no room."""
-        if self.is_short:
-            (pages,), (page_bytes,) = (
-                self._db.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
-            )
-            if pages * page_bytes < _MIN_INSIDE_BYTES:
-                raise errors.Unavailable("The disk is full: delete points, or make room on it")
+        if not self.is_enough():
+            raise errors.Unavailable("The disk is full: delete points, or make room on it")

@@ -41,7 +41,9 @@ def run(start):
     def do(command):
         command = [part.replace("http://127.0.0.1:8000", program.url) for part in command]
         command = [part.replace("-p 1883", f"-p {program.mqtt_port}") for part in command]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        )
         return plain(done.stdout, program.url)
 
     do.program = program
@@ -61,7 +63,9 @@ def test_start_prints_what_the_readme_says(start):
     assert plain(program.welcome, program.url, program.mqtt_port) == plain(output)
 
 
-def test_python_examples_print_what_the_page_says(run):
+def test_python_examples_print_what_the_page_says_after_all_steps_before_them(run):
+    for command in [command for command, _ in STEPS if command.startswith("curl")]:
+        run(["bash", "-c", command])
     examples = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", EXAMPLES, re.DOTALL)
     assert len(examples) == 2
     for code, output in examples:
