@@ -10,14 +10,14 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from itertools import repeat
+from itertools import pairwise, repeat
 from operator import and_
 from typing import Any, NamedTuple
 
 import orjson
 
 from chalicelib.codec import numbers
-from chalicelib.codec.keys import HEX4, hour_of, key_time_ms
+from chalicelib.codec.keys import HEX4, key_time_ms
 from chalicelib.codec.times import to_iso
 
 HAS_VALUE = 1
@@ -28,6 +28,7 @@ MAX_BODY_BYTES = 400_000
 """DynamoDB's limit for an item is 409,600 bytes, keys and names included."""
 _PLAIN = ord("{")
 _HEADER_BYTES = 4_096
+_SHARED_BYTES, _SHARED_POINTS, _SHARED_CHARS = 8_192, 512, 65_536
 
 
 class Item(NamedTuple):
@@ -59,10 +60,11 @@ class Draft(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """The id and the creation time of a point that an edit moved into this segment. The point keeps both."""
+    """The id and the arrival of a point that an edit moved into this segment. The point keeps both."""
 
     id: str
-    created_ms: int
+    created_us: int
+    """Microseconds since 1970."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ class Segment:
 
     device: str
     key: str
-    created_ms: int
+    created_us: int
+    """When the request arrived, in microseconds since 1970. Rows without microseconds count as whole milliseconds."""
     names: list[str]
     variables: list[int]
     """Index into ``names``."""
@@ -84,7 +87,7 @@ class Segment:
     expires_at: int | None = None
     is_exact: bool = False
     is_sorted: bool = True
-    """Whether times rise with the index."""
+    """Whether times rise with the index. Edits change times; then it is right again in the stored segment."""
     dead: set[int] = field(default_factory=set)
     moved: dict[int, Moved] = field(default_factory=dict)
     forwards: dict[int, str] = field(default_factory=dict)
@@ -122,10 +125,17 @@ class Segment:
         origin = self.moved.get(index) if self.moved else None
         return origin.id if origin else self.key + HEX4[index]
 
-    def point_created_ms(self, index: int) -> int:
-        """Return when the point at ``index`` was first stored."""
+    def point_created_us(self, index: int) -> int:
+        """Return when the point at ``index`` arrived, in microseconds since 1970. An edit does not change it."""
         origin = self.moved.get(index) if self.moved else None
-        return origin.created_ms if origin else self.created_ms
+        return origin.created_us if origin else self.created_us
+
+    def order(self, index: int) -> tuple[int, int, str]:
+        """Return what orders the point at ``index`` in every answer: its time, its arrival and its id.
+
+        The ids of one request rise with the position in the request, for points of equal time.
+        """
+        return self.time_ms - self.offsets[index], self.point_created_us(index), self.point_id(index)
 
     def point(self, index: int) -> dict[str, Any]:
         """Decode the point at ``index``. Its numbers are exact."""
@@ -133,6 +143,20 @@ class Segment:
         if self.is_exact:
             return numbers.loads_exact(text)  # type: ignore[return-value]
         return orjson.loads(text)  # type: ignore[no-any-return]
+
+    def put(self, index: int, draft: Draft) -> None:
+        """Make ``draft`` the point at ``index``, whether that exists, was removed, or was moved away.
+
+        Args:
+            index: of a point of the same variable.
+            draft: of the segment's hour and not newer than its key.
+        """
+        self.lines[index] = draft.line
+        self.kinds[index] = draft.kinds
+        self.offsets[index] = self.time_ms - draft.time_ms
+        self.is_exact = self.is_exact or draft.is_exact
+        self.dead.discard(index)
+        self.forwards.pop(index, None)
 
     def kill(self, index: int, forward: str | None = None) -> None:
         """Remove the point at ``index``. If an edit moved it to the segment ``forward``, leave a forwarding mark."""
@@ -142,21 +166,21 @@ class Segment:
             self.forwards[index] = forward
 
 
-def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, digest: bytes = b"") -> Segment:
+def build(device: str, drafts: Sequence[Draft], key: str, created_us: int, *, digest: bytes = b"") -> Segment:
     """Build a segment from points of one UTC hour.
 
     Args:
         device: the owner of the points.
         drafts: in rising order of time. The last has the time that ``key`` names.
         key: from ``keys.segment_key``.
-        created_ms: when the request arrived, in milliseconds since 1970.
+        created_us: when the request arrived, in microseconds since 1970.
         digest: see Item.
     """
     names, variables, offsets, kinds = _columns(drafts, key)
     return Segment(
         device=device,
         key=key,
-        created_ms=created_ms,
+        created_us=created_us,
         names=names,
         variables=variables,
         offsets=offsets,
@@ -168,14 +192,14 @@ def build(device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, di
 
 
 def pack(
-    device: str, drafts: Sequence[Draft], key: str, created_ms: int, *, digest: bytes, expires_at: int | None
+    device: str, drafts: Sequence[Draft], key: str, created_us: int, *, digest: bytes, expires_at: int | None
 ) -> Item:
     """Return the item of new points. The same as ``encode`` of ``build``, but faster.
 
     Raises:
         ValueError: the points do not fit into one item of the store.
     """
-    header = _header(created_ms, *_columns(drafts, key))
+    header = _header(created_us, *_columns(drafts, key))
     if any(draft[4] for draft in drafts):
         header["x"] = 1
     body = _body(header, [draft[3] for draft in drafts])
@@ -188,15 +212,15 @@ def encode(segment: Segment) -> Item:
     Raises:
         ValueError: the segment does not fit into one item of the store.
     """
-    header = _header(segment.created_ms, segment.names, segment.variables, segment.offsets, segment.kinds)
+    header = _header(segment.created_us, segment.names, segment.variables, segment.offsets, segment.kinds)
     if segment.is_exact:
         header["x"] = 1
-    if not segment.is_sorted:
+    if any(a < b for a, b in pairwise(segment.offsets)):
         header["u"] = 1
     if segment.dead:
         header["d"] = sorted(segment.dead)
     if segment.moved:
-        header["m"] = [[index, *origin] for index, origin in segment.moved.items()]
+        header["m"] = [[index, at.id, *divmod(at.created_us, 1000)] for index, at in segment.moved.items()]
     if segment.forwards:
         header["f"] = list(segment.forwards.items())
     body = _body(header, segment.lines)
@@ -212,11 +236,11 @@ def _columns(drafts: Sequence[Draft], key: str) -> tuple[list[str], list[int], l
 
 
 def _header(
-    created_ms: int, names: list[str], variables: list[int], offsets: list[int], kinds: list[int]
+    created_us: int, names: list[str], variables: list[int], offsets: list[int], kinds: list[int]
 ) -> dict[str, Any]:
     header: dict[str, Any] = {
         "v": 1,
-        "c": created_ms,
+        "c": created_us // 1000,
         "n": names,
         "i": _column(variables),
         "t": _column(offsets),
@@ -224,6 +248,8 @@ def _header(
     }
     if len(offsets) > 1:
         header["l"] = len(offsets)
+    if created_us % 1000:
+        header["a"] = created_us % 1000
     return header
 
 
@@ -249,11 +275,6 @@ def decode(item: Item) -> Segment:
     body = item.body if item.body[0] == _PLAIN else zlib.decompress(item.body)
     header, *lines = body.decode().split("\n")
     return _from_header(item, orjson.loads(header), lines)
-
-
-_SHARED_BYTES = 8_192
-_SHARED_POINTS = 512
-_SHARED_CHARS = 65_536
 
 
 def decode_shared(item: Item) -> Segment:
@@ -290,9 +311,10 @@ def _from_header(item: Item, header: dict[str, Any], lines: list[str]) -> Segmen
         value if isinstance(value, list) else list(repeat(value, length))
         for value in (header["i"], header["t"], header["k"])
     )
-    segment = Segment(item.device, item.key, header["c"], header["n"], variables, offsets, kinds, lines)
+    created_us = header["c"] * 1000 + header.get("a", 0)
+    segment = Segment(item.device, item.key, created_us, header["n"], variables, offsets, kinds, lines)
     segment.digest, segment.version, segment.expires_at = item.digest, item.version, item.expires_at
-    if len(header) > 6 + ("l" in header):
+    if len(header) > 6 + ("l" in header) + ("a" in header):
         _add_rarities(segment, header)
     return segment
 
@@ -301,31 +323,23 @@ def _add_rarities(segment: Segment, header: dict[str, Any]) -> None:
     segment.is_exact = "x" in header
     segment.is_sorted = "u" not in header
     segment.dead = set(header.get("d", ()))
-    segment.moved = {index: Moved(*origin) for index, *origin in header.get("m", ())}
+    segment.moved = {
+        index: Moved(point_id, created_ms * 1000 + sum(microseconds))  # old rows have no microseconds
+        for index, point_id, created_ms, *microseconds in header.get("m", ())
+    }
     segment.forwards = dict(header.get("f", ()))
 
 
 def splice(segment: Segment, indices: Iterable[int], *, details: bool) -> list[str]:
     """Return the finished JSON objects of the points at ``indices``, in that order."""
-    device = f'","device":"{segment.device}",'
-    created = f'"created_at":"{to_iso(segment.created_ms)}",' if details else ""
-    lines = segment.lines
+    device, lines = f'","device":"{segment.device}",', segment.lines
     if not segment.moved:
+        created = f'"created_at":"{to_iso(segment.created_us // 1000)}",' if details else ""
         head, middle = '{"id":"' + segment.key, device + created
         return [f"{head}{HEX4[index]}{middle}{lines[index]}" for index in indices]
     return [
         f'{{"id":"{segment.point_id(index)}{device}'
-        + (f'"created_at":"{to_iso(segment.point_created_ms(index))}",' if details else "")
+        + (f'"created_at":"{to_iso(segment.point_created_us(index) // 1000)}",' if details else "")
         + lines[index]
         for index in indices
     ]
-
-
-def hours(drafts: Sequence[Draft]) -> list[list[Draft]]:
-    """Split points, which are in rising order of time, by their UTC hour."""
-    if hour_of(drafts[0].time_ms) == hour_of(drafts[-1].time_ms):
-        return [list(drafts)]
-    by_hour: dict[int, list[Draft]] = {}
-    for draft in drafts:
-        by_hour.setdefault(hour_of(draft.time_ms), []).append(draft)
-    return list(by_hour.values())

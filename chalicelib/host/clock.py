@@ -2,6 +2,9 @@
 
 import time
 
+_latest_us = [0]
+"""The latest arrival."""
+
 
 def now_us() -> int:
     """Return microseconds since 1970."""
@@ -11,6 +14,15 @@ def now_us() -> int:
 def now_ms() -> int:
     """Return milliseconds since 1970."""
     return now_us() // 1_000
+
+
+def arrival_us() -> int:
+    """Return the arrival of a request: now, in microseconds since 1970, but later than each arrival before it.
+
+    Two requests of one process never arrive at once, even if the clock steps back between them.
+    """
+    _latest_us[0] = max(_latest_us[0] + 1, now_us())
+    return _latest_us[0]
 
 
 def monotonic_s() -> float:

@@ -373,13 +373,6 @@ def test_send_without_time_takes_the_arrival_and_keeps_the_order(clock, world, a
     assert {one["time"] for one in got} == {"2026-09-21T14:13:20.000Z"}
 
 
-def test_send_equal_times_both_kept_in_stable_order(world):
-    for value in "ab":
-        world.send(point("a", value, time="2026-01-01"))
-    first = world.read()
-    assert sorted(values(first)) == ["a", "b"] and world.read() == first
-
-
 def test_send_late_point_does_not_change_the_last_value(world):
     world.send(point("a", "new", time="2026-05-05T05:05:05Z"))
     world.send(point("a", "late", time="2026-05-05T04:05:05Z"), point("a", "later", time="2026-05-05T05:00:00Z"))

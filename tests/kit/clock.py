@@ -21,5 +21,6 @@ class Clock:
     def install(self, monkeypatch):
         """Make the app read the time from this clock."""
         monkeypatch.setattr(clock, "now_us", lambda: self.now_ms * 1000)
+        monkeypatch.setattr(clock, "_latest_us", [0])
         monkeypatch.setattr(clock, "monotonic_s", lambda: self.elapsed_s)
         return self

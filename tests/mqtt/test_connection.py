@@ -249,6 +249,19 @@ def test_alike_messages_of_one_millisecond_are_all_stored(run, clock):
     run(scenario)
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+def test_messages_of_one_write_are_read_back_in_their_order(run, clock, qos):
+    async def scenario(bench):
+        link, _ = bench.connected()
+        for start in range(0, 50, 5):
+            link.data_received(b"".join(publish(start + at, at + 1, qos=qos) for at in range(5)))
+            await settled()
+            assert bench.world.read(query="last_value")[0]["value"] == start + 4
+        assert [one["value"] for one in bench.world.read(qty=50)] == [*range(49, -1, -1)]
+
+    run(scenario)
+
+
 def test_waiting_messages_are_bounded_in_bytes(run):
     async def scenario(bench):
         link, _ = bench.connected(flags=0xC0)

@@ -211,10 +211,10 @@ def test_segment_survives_a_round_trip(hour, points):
         Draft(start_ms + into_ms, name, segments.HAS_VALUE, json.dumps({"variable": name, **line})[1:], False)
         for into_ms, name, line in sorted(points, key=lambda one: one[0])
     ]
-    segment = segments.build("d" * 24, drafts, keys.segment_key(drafts[-1].time_ms, 7), 5)
+    segment = segments.build("d" * 24, drafts, keys.segment_key(drafts[-1].time_ms, 7), 5_042)
     segment.digest = b"x"
     item = segments.encode(segment)
-    assert segments.pack("d" * 24, drafts, segment.key, 5, digest=b"x", expires_at=None) == item
+    assert segments.pack("d" * 24, drafts, segment.key, 5_042, digest=b"x", expires_at=None) == item
     assert item.points == len(points)
     back, header = segments.decode(item), segments.decode_header(item)
     assert [back.time_ms - offset for offset in back.offsets] == [draft.time_ms for draft in drafts]
@@ -225,6 +225,27 @@ def test_segment_survives_a_round_trip(hour, points):
     decoded = [json.loads(text) for text in texts]
     assert [one["id"] for one in decoded] == [back.point_id(index) for index in range(len(drafts))]
     assert {one["created_at"] for one in decoded} == {"1970-01-01T00:00:00.005Z"}
+
+
+@given(st.integers(0, 10**16), st.dictionaries(st.integers(0, 9), st.integers(0, 10**16)), st.sets(st.integers(0, 9)))
+def test_segment_keeps_arrivals_origins_and_forwarding_marks(created_us, arrivals, gone):
+    drafts = [Draft(1_000 + number, "a", segments.HAS_VALUE, f'"value":{number}}}', False) for number in range(10)]
+    segment = segments.build("d" * 24, drafts, keys.segment_key(1_009, 7), created_us)
+    segment.moved = {index: segments.Moved(f"{index:024x}", arrival) for index, arrival in arrivals.items()}
+    for index in gone:
+        segment.kill(index, forward="f" * 20)
+    for back in (segments.decode(segments.encode(segment)), segments.decode_header(segments.encode(segment))):
+        assert back.created_us == created_us and (back.moved, back.forwards) == (segment.moved, segment.forwards)
+        assert [back.order(index) for index in range(10)] == [
+            (1_000 + index, arrivals.get(index, created_us), back.point_id(index)) for index in range(10)
+        ]
+    for index in gone:
+        segment.put(index, drafts[index])
+    restored = segments.decode(segments.encode(segment))
+    assert (restored.points, restored.forwards, restored.is_sorted) == (10, {}, True)
+    assert restored.lines == [draft.line for draft in drafts]
+    segment.put(0, drafts[5])
+    assert not segments.decode(segments.encode(segment)).is_sorted
 
 
 def test_segment_header_longer_than_a_page_is_still_read():

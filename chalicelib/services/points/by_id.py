@@ -61,11 +61,7 @@ def select(device: Doc, query: PointQuery) -> list[Run]:
         raise errors.BadRequest("Filter using ID(s) is not supported on Immutable Storage Type")
     wanted = filters.of(device, query, filters.KINDS.get(query.kind.partition("_")[2], 0))
     places = find_all(device=device["id"], ids=query.ids)
-    points = [
-        (segment.time_ms - segment.offsets[index], segment.point_id(index), segment, index)
-        for segment, index in places
-        if index in wanted.select(segment)
-    ]
-    points.sort(key=lambda point: point[:2], reverse=not query.is_ascending)
+    places = [(segment, index) for segment, index in places if index in wanted.select(segment)]
+    places.sort(key=lambda place: place[0].order(place[1]), reverse=not query.is_ascending)
     qty = query.qty if query.kind in ("default", "conditional") else 1
-    return [(segment, [index]) for _, _, segment, index in points[query.skip : query.skip + qty]]
+    return [(segment, [index]) for segment, index in places[query.skip : query.skip + qty]]

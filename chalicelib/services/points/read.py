@@ -101,7 +101,7 @@ def _by_creation(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run
         segment = decode(item)
         for index in wanted.select(segment):
             name = segment.names[segment.variables[index]]
-            rank = (segment.point_created_ms(index), segment.point_id(index))
+            rank = (segment.point_created_us(index), segment.point_id(index))
             if name not in best or (rank < best[name][0] if is_first else rank > best[name][0]):
                 best[name] = (rank, item, index)
     order = query.variables or sorted(best)

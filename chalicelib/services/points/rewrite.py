@@ -68,17 +68,9 @@ def _edit_one(device: Doc, index: int, item: EditIn) -> bool | None:
     draft = _checked(index, item, segment.point(at))
     newest_ms = segment.time_ms
     if keys.hour_of(draft.time_ms) == keys.hour_of(newest_ms) and draft.time_ms <= newest_ms:
-        _rewrite_line(segment, at, draft)
+        segment.put(at, draft)
         return _replace(device, segment) or None
     return _move(device, segment, at, draft, item["id"])
-
-
-def _rewrite_line(segment: Segment, at: int, draft: Draft) -> None:
-    segment.lines[at] = draft.line
-    segment.kinds[at] = draft.kinds
-    segment.offsets[at] = segment.time_ms - draft.time_ms
-    segment.is_sorted = all(a >= b for a, b in zip(segment.offsets, segment.offsets[1:], strict=False))
-    segment.is_exact = segment.is_exact or draft.is_exact
 
 
 def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bool | None:
@@ -86,11 +78,11 @@ def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bo
 
     After a crash between these steps, the point is still readable, and a retry of the edit completes the move.
     """
-    created_ms = old.point_created_ms(at)
+    created_us = old.point_created_us(at)
     digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
     key = keys.segment_key(draft.time_ms, keys.digest_suffix(digest))
-    new = segments.build(device["id"], [draft], key, clock.now_ms(), digest=digest)
-    new.moved = {0: Moved(point_id, created_ms)}
+    new = segments.build(device["id"], [draft], key, clock.now_us(), digest=digest)
+    new.moved = {0: Moved(point_id, created_us)}
     hour = keys.hour_of(draft.time_ms)
     directory.widen(device=device["id"], spans={draft.variable: Span(hour, hour)})
     if not _claim(device, new):

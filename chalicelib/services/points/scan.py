@@ -17,7 +17,7 @@ Run = tuple[Segment, Sequence[int]]
 
 
 def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Run]:
-    """Yield the wanted points as runs, in rising or falling order of (time, id).
+    """Yield the wanted points as runs, in rising or falling ``Segment.order``.
 
     Cost: it reads at most one page of segments more than the caller takes.
 
@@ -98,15 +98,13 @@ def _is_whole(run: Run, boundary: int | None, is_ascending: bool) -> bool:
 def _split(pending: list[Run], boundary: int | None, is_ascending: bool) -> tuple[list[Run], list[Run], int | None]:
     """Sort the pending points. Return those that can be yielded, those that must wait, and the time of their first."""
     points = [
-        (segment.time_ms - segment.offsets[index], segment.point_id(index), number, index)
-        for number, (segment, indices) in enumerate(pending)
-        for index in indices
+        (segment.order(index), number, index) for number, (segment, indices) in enumerate(pending) for index in indices
     ]
     points.sort(reverse=not is_ascending)
     ready: list[tuple[Segment, list[int]]] = []
     waiting: dict[int, list[int]] = {}
     last, first_ms = -1, None
-    for time_ms, _, number, index in points:
+    for (time_ms, _, _), number, index in points:
         if _must_wait(time_ms, boundary, is_ascending):
             first_ms = time_ms if first_ms is None else first_ms
             waiting.setdefault(number, []).append(index)

@@ -35,8 +35,7 @@ class _Request(NamedTuple):
     """Equal for a retry; None if retries cannot be recognised."""
     now_ms: int
     """The time of points that have none. A retry has the same."""
-    now_us: int
-    """When the request arrived."""
+    arrival_us: int
 
 
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
@@ -63,8 +62,8 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
 
     Source: TagoIO, "Sending Data". Recognising retries is ours.
     """
-    now_us = clock.now_us()
-    now_ms = now_us // 1000 if arrival is None else arrival.time_ms
+    arrival_us = clock.arrival_us()
+    now_ms = clock.now_ms() if arrival is None else arrival.time_ms
     if not sent.items:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
@@ -81,12 +80,12 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
         _check_window(device, points, now_ms)
     else:
         fullness.check(device)
-    items = _widened(_Request(device, digest, now_ms, now_us), points, is_deduplicated)
+    items = _widened(_Request(device, digest, now_ms, arrival_us), points, is_deduplicated)
     if idempotency_key is not None and digest is not None:  # only now: a refused request does not use up its key
         first_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
         if first_ms != now_ms:
             now_ms, points = first_ms, rules.draft_all(items=sent.items, now_ms=first_ms, group=group)
-            items = _widened(_Request(device, digest, now_ms, now_us), points, is_deduplicated)
+            items = _widened(_Request(device, digest, now_ms, arrival_us), points, is_deduplicated)
     _put(device, items, now_ms)
     count = sum(item.points for item in items)
     fullness.add(device["id"], count)
@@ -123,7 +122,7 @@ def _widened(request: _Request, points: Sequence[Draft], is_deduplicated: bool) 
         points = [*{point.line: point for point in points}.values()]
     spans: dict[str, Span] = {}
     items = []
-    for hour_points in segments.hours(points):
+    for hour_points in _hours(points):
         hour = keys.hour_of(hour_points[0].time_ms)
         for variable in {point.variable for point in hour_points}:
             old = spans.get(variable)
@@ -146,15 +145,25 @@ def _put(device: Doc, items: Sequence[Item], now_ms: int) -> None:
     raise errors.Conflict("Too many requests of this device at once, try again")
 
 
-def _item(request: _Request, points: list[Draft], hour: int) -> Item:
+def _hours(points: Sequence[Draft]) -> list[Sequence[Draft]]:
+    """Split points, which are in rising order of time, by their UTC hour."""
+    if keys.hour_of(points[0].time_ms) == keys.hour_of(points[-1].time_ms):
+        return [points]
+    by_hour: dict[int, list[Draft]] = {}
+    for point in points:
+        by_hour.setdefault(keys.hour_of(point.time_ms), []).append(point)
+    return [*by_hour.values()]
+
+
+def _item(request: _Request, points: Sequence[Draft], hour: int) -> Item:
     device = request.device
     hour_digest = request.digest and hashlib.sha256(request.digest + str(hour).encode()).digest()
     digest = hour_digest or secrets.token_bytes(32)
-    suffix = keys.digest_suffix(digest) if hour_digest else keys.arrival_suffix(request.now_us, digest)
+    suffix = keys.digest_suffix(digest) if hour_digest else keys.arrival_suffix(request.arrival_us, digest)
     expires_at = expiry.expires_at(device, points[0].time_ms)
     key = keys.segment_key(points[-1].time_ms, suffix)
     try:
-        return segments.pack(device["id"], points, key, request.now_ms, digest=digest, expires_at=expires_at)
+        return segments.pack(device["id"], points, key, request.arrival_us, digest=digest, expires_at=expires_at)
     except ValueError as error:
         raise errors.TooLarge(f"Too much to store: {error}: send about 2,000 points a request") from None
 

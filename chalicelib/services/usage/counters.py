@@ -67,6 +67,7 @@ def _delta(changes: list[Change]) -> Delta:
             segment = segments.decode_header(change.new)
             if not segment.moved:
                 points_in += change.new.points
-                last_ms = max(last_ms or segment.created_ms, segment.created_ms)
+                created_ms = segment.created_us // 1000
+                last_ms = max(last_ms or created_ms, created_ms)
     last = changes[-1]
     return Delta(last.device, last.profile, points_in, records, last_ms, pad(changes[0].sequence), pad(last.sequence))
