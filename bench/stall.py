@@ -28,7 +28,7 @@ from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
 from chalicelib.services.points import send
 from chalicelib.store.sqlite import SqliteStore
-from embedded import seed
+from embedded import folder
 
 SINGLES, VARIABLES, DEVICES = 100_000, 7_000, 10_000
 CONNECTIONS = 8
@@ -64,10 +64,10 @@ LOADS: dict[str, tuple[str, str, bytes]] = {
 def fill(directory: Path) -> dict[str, str]:
     """Fill a data directory; return the tokens and ids that the loads need."""
     directory.mkdir()
-    secret.use(seed.read_secret(directory))
     settings.use(settings.Settings(profile_may_send=True))
     sqlite = SqliteStore(directory / "decant.db", synchronous="NORMAL")
     store.use(sqlite)
+    secret.use(folder.read_secret(directory))
     sqlite.grouped = True
     victim, _ = profiles.create(name="Victim")
     attacker, profile_token = profiles.create(name="Attacker")
