@@ -454,7 +454,8 @@ def test_send_to_a_full_device_is_refused(world, monkeypatch):
     monkeypatch.setattr("chalicelib.services.points.fullness.MAX_POINTS", 3)
     world.send(*[point("a")] * 4)
     answer = world.api.post("/data", [point("a")])
-    assert answer.status == 400 and answer.message == "The device has reached the limit of 3 data registers"
+    wanted = "The device has reached the limit of 3 data registers: delete points, or use an immutable device"
+    assert answer.status == 400 and answer.message == wanted
     world.api.delete("/data", query={"qty": 2})
     assert world.send(point("a")) == "1 Data Added"
 

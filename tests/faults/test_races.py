@@ -35,6 +35,12 @@ def filled(world, count=4):
     return [one["id"] for one in world.read(ordination="ascending")]
 
 
+def filled_again(world):
+    """Send four points. Return them, to be sent again, and their ids."""
+    ids = filled(world)
+    return [point("a", number, time=HOUR_START + number) for number in range(4)], ids
+
+
 def test_edits_of_two_points_of_one_segment_are_both_kept(world, rival):
     ids = filled(world)
     rival("replace_segment", 1, lambda: world.api.put("/data", {"id": ids[1], "value": "rival"}))
@@ -62,6 +68,59 @@ def test_move_of_a_point_that_is_edited_meanwhile_ends_in_one_point(world, rival
     rival("replace_segment", 1, lambda: world.api.put("/data", {"id": ids[0], "unit": "C"}))
     world.api.put("/data", {"id": ids[0], "time": HOUR_START - 5 * keys.HOUR_MS})
     assert [one["id"] for one in world.read()].count(ids[0]) == 1 and world.read(query="count") == 4
+
+
+def test_retry_after_a_delete_and_the_same_retry_at_once_restore_once(world, rival):
+    (sent, ids), others = filled_again(world), []
+    world.api.delete("/data", query={"ids": ids[:2]})
+    rival("replace_segment", 1, lambda: others.append(world.send(*sent)))
+    assert [world.send(*sent), *others] == ["4 Data Added"] * 2
+    assert values(world.read(ordination="ascending")) == [0, 1, 2, 3]
+    assert world.admin.get(f"/device/{world.device}/data_amount").result == 4
+
+
+def test_point_that_is_deleted_while_a_retry_restores_another_is_restored_too(world, rival):
+    sent, ids = filled_again(world)
+    world.api.delete("/data", query={"ids": ids[0]})
+    rival("replace_segment", 1, lambda: world.api.delete("/data", query={"ids": ids[3]}))
+    assert world.send(*sent) == "4 Data Added"
+    assert values(world.read(ordination="ascending")) == [0, 1, 2, 3]
+
+
+def test_edit_while_a_retry_restores_another_point_is_kept(world, rival):
+    sent, ids = filled_again(world)
+    world.api.delete("/data", query={"ids": ids[0]})
+    edits = [{"id": ids[1], "value": "edited"}, {"id": ids[2], "time": HOUR_START - 5 * keys.HOUR_MS}]
+    rival("replace_segment", 1, lambda: world.api.put("/data", edits))
+    assert world.send(*sent) == "4 Data Added"
+    assert values(world.read(ordination="ascending")) == [2, 0, "edited", 3]
+
+
+def test_device_that_is_emptied_while_a_retry_restores_a_point_holds_the_whole_request(world, rival):
+    sent, ids = filled_again(world)
+    world.api.delete("/data", query={"ids": ids[0]})
+    rival("replace_segment", 1, lambda: world.admin.post(f"/device/{world.device}/empty"))
+    assert world.send(*sent) == "4 Data Added"
+    assert values(world.read(ordination="ascending")) == [0, 1, 2, 3]
+
+
+def test_point_that_is_moved_again_while_a_retry_looks_for_it_stays_one_point(world, rival):
+    sent, ids = filled_again(world)
+    move = {"id": ids[0], "time": HOUR_START - 5 * keys.HOUR_MS}
+    world.api.put("/data", move)
+    rival("get_segment", 1, lambda: world.api.put("/data", move | {"time": HOUR_START - 6 * keys.HOUR_MS}))
+    assert world.send(*sent) == "4 Data Added"
+    assert world.read(query="count") == 4 and sorted(one["id"] for one in world.read()) == ids
+    assert world.read(ids=ids[0])[0]["time"].startswith("2026-09-21T08:00")
+
+
+def test_retry_that_loses_again_and_again_is_409_and_can_be_sent_again(world, monkeypatch):
+    sent, ids = filled_again(world)
+    world.api.delete("/data", query={"ids": ids[0]})
+    with monkeypatch.context() as patch:
+        patch.setattr(store.current(), "replace_segment", lambda *_, **__: False)
+        assert world.api.post("/data", sent).status == 409
+    assert world.send(*sent) == "4 Data Added" and world.read(query="count") == 4
 
 
 def test_delete_of_a_whole_segment_twice_at_once_counts_once(world, rival):

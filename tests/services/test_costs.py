@@ -46,6 +46,31 @@ def test_post_again_is_one_refused_put_and_no_read(warm):
     assert cost_of(lambda: warm.send(*points)) == ({"PutItem": 1}, {"write": 2})
 
 
+def test_post_again_after_a_move_is_one_refused_put_and_a_read_for_each_moved_point(warm):
+    points = batch(100, HOUR_START + 7)
+    warm.send(*points)
+    ids = [one["id"] for one in warm.read(qty=2)]
+    for number, point_id in enumerate(ids):
+        warm.api.put("/data", {"id": point_id, "time": HOUR_START - (5 + number) * keys.HOUR_MS})
+    assert cost_of(lambda: warm.send(*points))[0] == {"PutItem": 1, "GetItem": 2}
+
+
+def test_post_again_after_a_delete_is_one_put_more_and_no_read(warm):
+    points = batch(100, HOUR_START + 7)
+    warm.send(*points)
+    warm.api.delete("/data", query={"qty": 3})
+    warm.send(point("v1", 1))  # looks up the amount, which a delete forgets
+    assert cost_of(lambda: warm.send(*points)) == ({"PutItem": 2}, {"write": 4})
+    assert cost_of(lambda: warm.send(*points)) == ({"PutItem": 1}, {"write": 2})
+
+
+def test_post_to_a_full_device_is_refused_for_one_read_at_most(warm, monkeypatch):
+    monkeypatch.setattr("chalicelib.services.points.fullness.MAX_POINTS", 5)
+    assert cost_of(lambda: warm.api.post("/data", point("v1"))) == ({}, {})
+    assert cost_of(lambda: warm.api.post("/data", batch(1, HOUR_START + 5))) == ({"GetItem": 1}, {"read": 1})
+    assert cost_of(lambda: warm.send(*batch(5))) == ({"GetItem": 1}, {"read": 1})
+
+
 def test_post_over_hours_is_a_put_an_hour(warm):
     points = batch(3, HOUR_START - 2 * keys.HOUR_MS, keys.HOUR_MS)
     warm.send(*points)

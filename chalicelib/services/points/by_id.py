@@ -11,12 +11,17 @@ from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
 
 
-def find_all(*, device: str, ids: Iterable[str]) -> list[tuple[Segment, int]]:
+def find_all(*, device: str, ids: Iterable[str], known: Segment | None = None) -> list[tuple[Segment, int]]:
     """Return the points among ``ids`` that exist, each once, as pairs of segment and index.
+
+    Args:
+        device: the owner of the points.
+        ids: any texts.
+        known: a segment that was read already.
 
     Cost: one read a segment, and one more for each point that an edit moved.
     """
-    read: dict[str, Segment | None] = {}
+    read: dict[str, Segment | None] = {known.key: known} if known else {}
     places = []
     for point_id in dict.fromkeys(ids):
         if keys.is_id(point_id):

@@ -10,11 +10,8 @@ _FAR_FROM_FULL_S = 3_600
 _amounts: Cache[list[int]] = Cache(ttl_s=settings.CACHE_S)
 
 
-def check(device: Doc) -> None:
-    """Check that the device accepts more points.
-
-    Raises:
-        errors.BadRequest: it is full.
+def amount_of(device: Doc) -> list[int]:
+    """Return how many points the device holds, as a list of one number. A caller adds to it what it inserts.
 
     Cost: one read an hour; one a minute if the device is nearly full.
     """
@@ -22,15 +19,13 @@ def check(device: Doc) -> None:
     if amount is None:
         amount = [store.current().counters(device["profile"], device["id"]).records]
         _amounts.put(device["id"], amount, _FAR_FROM_FULL_S if amount[0] < _NEARLY_FULL else settings.CACHE_S)
-    if amount[0] >= MAX_POINTS:
-        raise errors.BadRequest(f"The device has reached the limit of {MAX_POINTS} data registers")
+    return amount
 
 
-def add(device_id: str, points: int) -> None:
-    """Add stored points to the cached number."""
-    amount = _amounts.get(device_id)
-    if amount is not None:
-        amount[0] += points
+def refusal() -> errors.BadRequest:
+    """Return the error for points that a full device does not accept."""
+    limit = f"The device has reached the limit of {MAX_POINTS} data registers"
+    return errors.BadRequest(f"{limit}: delete points, or use an immutable device")
 
 
 def forget(device_id: str) -> None:

@@ -9,8 +9,8 @@ from chalicelib import errors, settings, store
 from chalicelib.codec import keys, periods, segments, times
 from chalicelib.codec.segments import Draft, Item
 from chalicelib.host import clock, events
-from chalicelib.schemas.points import Sent
-from chalicelib.services.points import directory, expiry, fullness, rules
+from chalicelib.schemas.points import PointIn, Sent
+from chalicelib.services.points import directory, expiry, fullness, retries, rules
 from chalicelib.services.points.directory import Span
 from chalicelib.store import ABSENT, Doc, Entity, names
 
@@ -31,18 +31,23 @@ class _Request(NamedTuple):
     """The facts that all segments of a request share."""
 
     device: Doc
+    items: list[PointIn]
+    is_deduplicated: bool
+    """Whether points that are equal are one point."""
     digest: bytes | None
     """Equal for a retry; None if retries cannot be recognised."""
-    now_ms: int
-    """The time of points that have none. A retry has the same."""
     arrival_us: int
+
+
+_Part = tuple[int, Sequence[Draft], Item]
+"""An hour, the points of a request that lie in it, and their segment."""
 
 
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
     """Store points.
 
-    A retry is not stored again and gets the same answer, if it can be recognised: if every point has its own time, or
-    if the request has an ``Idempotency-Key`` or an ``arrival``.
+    A retry is recognised if every point has its own time, or if the request has an ``Idempotency-Key`` or an
+    ``arrival``. It stores only those of its points that were deleted since. An edited point counts as there.
 
     Args:
         device: the device that the points belong to.
@@ -51,10 +56,11 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
         arrival: the first arrival, if the message may be delivered again.
 
     Returns:
-        How many points the request holds. A point that occurs twice counts once.
+        How many points of the request are there now. A point that occurs twice counts once.
 
     Raises:
-        errors.BadRequest: an item breaks a rule, the device is full, or the key was used with another body before.
+        errors.BadRequest: an item breaks a rule, the device is full, or the key was used with another body before. A
+            refused request does not use up its key. A full device accepts a retry that stores nothing.
         errors.Unavailable: the store failed; the client may retry.
 
     Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
@@ -63,10 +69,11 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
     Source: TagoIO, "Sending Data". Recognising retries is ours.
     """
     arrival_us = clock.arrival_us()
-    now_ms = clock.now_ms() if arrival is None else arrival.time_ms
+    now_ms = clock.now_us() // 1000 if arrival is None else arrival.time_ms
     if not sent.items:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
+    key_name = None if idempotency_key is None else _name_of(idempotency_key)
     is_deduplicated = settings.current().dedupe and all(item.get("time") not in (None, "") for item in sent.items)
     digest = None
     if is_deduplicated or idempotency_key is not None or arrival is not None:
@@ -74,38 +81,46 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
         if arrival is not None and not is_deduplicated:
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
-    group = keys.new_id() if digest is None else digest.hex()[:24]
-    points = rules.draft_all(items=sent.items, now_ms=now_ms, group=group)
-    if device["type"] == "immutable":
-        _check_window(device, points, now_ms)
-    else:
-        fullness.check(device)
-    items = _widened(_Request(device, digest, now_ms, arrival_us), points, is_deduplicated)
-    if idempotency_key is not None and digest is not None:  # only now: a refused request does not use up its key
-        first_ms = _first_seen_ms(device["id"], idempotency_key, digest.hex(), now_ms)
+    request = _Request(device, sent.items, is_deduplicated, digest, arrival_us)
+    points = _points(request, now_ms)
+    parts = _parts(request, points)
+    amount = [0] if device["type"] == "immutable" else fullness.amount_of(device)
+    is_full = amount[0] >= fullness.MAX_POINTS
+    if not is_full:
+        _widen(device, parts)
+    if key_name is not None and digest is not None:  # last, as a refused request does not use up its key
+        first_ms = _first_seen_ms(device["id"], key_name, digest.hex(), now_ms, may_claim=not is_full)
         if first_ms != now_ms:
-            now_ms, points = first_ms, rules.draft_all(items=sent.items, now_ms=first_ms, group=group)
-            items = _widened(_Request(device, digest, now_ms, arrival_us), points, is_deduplicated)
-    _put(device, items, now_ms)
-    count = sum(item.points for item in items)
-    fullness.add(device["id"], count)
-    return count
+            now_ms, points = first_ms, _points(request, first_ms)
+            parts = _parts(request, points)
+            _widen(device, parts)
+    if not is_full:
+        amount[0] += _put(request, parts, now_ms)
+    elif digest is None or not all(_is_there(part) for part in parts):
+        raise fullness.refusal()
+    return len(points)
 
 
-def _first_seen_ms(device_id: str, key: str, digest: str, now_ms: int) -> int:
-    """Return when a request with this Idempotency-Key first arrived, in milliseconds since 1970."""
-    if not 0 < len(key) <= _MAX_KEY_CHARS:
-        raise errors.BadRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_CHARS} characters")
-    name = names.request(hashlib.sha256(key.encode()).hexdigest())
-    doc = {"digest": digest, "now_ms": now_ms}
-    entity = Entity(names.device(device_id), name, doc, 1, now_ms // 1000 + _KEY_KEPT_S)
-    conflict = store.current().put_if(entity, version=ABSENT)
-    if conflict is None or conflict.existing is None:
-        return now_ms
-    if conflict.existing.doc["digest"] != digest:
-        raise errors.BadRequest("Idempotency-Key was used with another body before")
-    first_ms: int = conflict.existing.doc["now_ms"]
-    return first_ms
+def _points(request: _Request, now_ms: int) -> list[Draft]:
+    """Check the points and return them in rising order of time. ``now_ms`` is the time of those that have none."""
+    group = keys.new_id() if request.digest is None else request.digest.hex()[:24]
+    points = rules.draft_all(items=request.items, now_ms=now_ms, group=group)
+    if request.is_deduplicated and len(points) > 1:
+        points = [*{point.line: point for point in points}.values()]
+    if request.device["type"] == "immutable":
+        _check_window(request.device, points, now_ms)
+    return points
+
+
+def _parts(request: _Request, points: list[Draft]) -> list[_Part]:
+    """Make a segment for each UTC hour, in rising order. The points are in rising order of time."""
+    hour = keys.hour_of(points[0].time_ms)
+    if hour == keys.hour_of(points[-1].time_ms):
+        return [(hour, points, _item(request, points, hour))]
+    by_hour: dict[int, list[Draft]] = {}
+    for point in points:
+        by_hour.setdefault(keys.hour_of(point.time_ms), []).append(point)
+    return [(hour, own, _item(request, own, hour)) for hour, own in by_hour.items()]
 
 
 def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
@@ -115,44 +130,87 @@ def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
         raise errors.BadRequest(f"Time must be between {first} and {last}")
 
 
-def _widened(request: _Request, points: Sequence[Draft], is_deduplicated: bool) -> list[Item]:
-    """Return a segment for each hour, after the directory was made to cover them."""
-    device = request.device
-    if is_deduplicated and len(points) > 1:
-        points = [*{point.line: point for point in points}.values()]
+def _name_of(key: str) -> str:
+    if not 0 < len(key) <= _MAX_KEY_CHARS:
+        raise errors.BadRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_CHARS} characters")
+    return names.request(hashlib.sha256(key.encode()).hexdigest())
+
+
+def _first_seen_ms(device_id: str, name: str, digest: str, now_ms: int, *, may_claim: bool) -> int:
+    """Return when a request with this Idempotency-Key first arrived, in milliseconds since 1970.
+
+    If none did, the key now belongs to this request, provided that it ``may_claim`` it.
+    """
+    doc = {"digest": digest, "now_ms": now_ms}
+    entity = Entity(names.device(device_id), name, doc, 1, now_ms // 1000 + _KEY_KEPT_S)
+    if may_claim:
+        conflict = store.current().put_if(entity, version=ABSENT)
+        existing = conflict.existing if conflict else None
+    else:
+        existing = store.current().get(entity.owner, name)
+    if existing is None:
+        return now_ms
+    if existing.doc["digest"] != digest:
+        raise errors.BadRequest("Idempotency-Key was used with another body before")
+    first_ms: int = existing.doc["now_ms"]
+    return first_ms
+
+
+def _widen(device: Doc, parts: Sequence[_Part]) -> None:
+    """Make the directory cover the parts, which are in rising order of their hours."""
     spans: dict[str, Span] = {}
-    items = []
-    for hour_points in _hours(points):
-        hour = keys.hour_of(hour_points[0].time_ms)
-        for variable in {point.variable for point in hour_points}:
+    for hour, points, _ in parts:
+        for variable in {point.variable for point in points}:
             old = spans.get(variable)
             spans[variable] = Span(hour, hour) if old is None else Span(old.first, hour)
-        items.append(_item(request, hour_points, hour))
     directory.widen(device=device["id"], spans=spans)
-    return items
 
 
-def _put(device: Doc, items: Sequence[Item], now_ms: int) -> None:
-    """Put segments. If another request has a segment's key, the segment takes the next suffix."""
+def _put(request: _Request, parts: list[_Part], now_ms: int) -> int:
+    """Put the segments, and restore what is missing in those of a retry. Return how many points were inserted."""
+    device = request.device
     stored: list[Item] = []
     for _ in range(_MAX_STEPS):
+        items = [item for _, _, item in parts]
         existing = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
         stored += [item for index, item in enumerate(items) if index not in existing] if existing else items
-        items = [_step(items[index]) for index, item in existing.items() if item.digest != items[index].digest]
-        if not items:
+        waiting: list[_Part] = []
+        for index, item in existing.items():
+            restored, left = _meet(request, parts[index], item)
+            stored += [restored] if restored else []
+            waiting += [left] if left else []
+        if not waiting:
             events.current().stored(device["id"], stored)
-            return
+            return sum([item.points for item in stored])
+        parts = waiting
     raise errors.Conflict("Too many requests of this device at once, try again")
 
 
-def _hours(points: Sequence[Draft]) -> list[Sequence[Draft]]:
-    """Split points, which are in rising order of time, by their UTC hour."""
-    if keys.hour_of(points[0].time_ms) == keys.hour_of(points[-1].time_ms):
-        return [points]
-    by_hour: dict[int, list[Draft]] = {}
-    for point in points:
-        by_hour.setdefault(keys.hour_of(point.time_ms), []).append(point)
-    return [*by_hour.values()]
+def _meet(request: _Request, part: _Part, existing: Item) -> tuple[Item | None, _Part | None]:
+    """Handle a part whose key is taken. Return what was restored, and the part that is still to be put."""
+    hour, points, item = part
+    if existing.digest != item.digest:
+        return None, (hour, points, _step(item))
+    indices = retries.missing(existing, points)
+    if not indices:
+        return None, None
+    segment = segments.decode(existing)
+    if not retries.is_alike(segment, points):
+        left = [points[index] for index in indices]
+        return None, (hour, left, _step(_item(request, left, hour)))
+    restored = retries.restore(device=request.device, segment=segment, points=points, indices=indices)
+    return restored, None if restored else part
+
+
+def _is_there(part: _Part) -> bool:
+    """Return whether all points of a retry are there. Cost: one read, and one for each request of the same key."""
+    _, points, item = part
+    for _ in range(_MAX_STEPS):
+        existing = store.current().get_segment(item.device, item.key)
+        if existing is None or existing.digest == item.digest:
+            return existing is not None and not retries.missing(existing, points)
+        item = _step(item)
+    return False
 
 
 def _item(request: _Request, points: Sequence[Draft], hour: int) -> Item:
