@@ -203,6 +203,15 @@ def test_deleted_points_for_which_there_is_no_room_any_more_are_413(world, ids, 
     assert world.send(THREE[0]) == "1 Data Added" and world.read(query="count") == 3
 
 
+def test_edit_that_outgrows_the_segment_moves_the_point(world, ids, monkeypatch):
+    monkeypatch.setattr("chalicelib.codec.segments.MAX_BODY_BYTES", 600)
+    for number, point_id in enumerate(ids):
+        assert world.api.put("/data", {"id": point_id, "value": f"{number}" * 200}).result == "1 item(s) updated"
+    got = world.read(ordination="asc")
+    assert values(got) == ["0" * 200, "1" * 200, "2" * 200] and [one["id"] for one in got] == ids
+    assert values(world.read(ids=ids[0])) == ["0" * 200]
+
+
 @pytest.fixture
 def small(monkeypatch):
     """Devices are full with three points."""

@@ -1,5 +1,6 @@
 """Changes and removes points. A segment is written only if it still has the version that was read, else read again."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -32,8 +33,8 @@ def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
         errors.BadRequest: the device is immutable, or an item breaks a rule; nothing was changed.
         errors.Conflict: others kept changing the same points.
 
-    Cost: one read and one write a point. A point that moves to another hour, or past its segment's time, costs two
-    writes more.
+    Cost: one read and one write a point. A point that moves to another hour, or past its segment's time, or grows out
+    of its segment, costs two writes more.
     """
     if device["type"] == "immutable":
         raise errors.BadRequest("You cannot edit data on immutable device")
@@ -69,7 +70,8 @@ def _edit_one(device: Doc, index: int, item: EditIn) -> bool | None:
     newest_ms = segment.time_ms
     if keys.hour_of(draft.time_ms) == keys.hour_of(newest_ms) and draft.time_ms <= newest_ms:
         segment.put(at, draft)
-        return _replace(device, segment) or None
+        with contextlib.suppress(ValueError):  # too large for its segment, it gets one of its own
+            return _replace(device, segment) or None
     return _move(device, segment, at, draft, item["id"])
 
 
@@ -188,9 +190,11 @@ def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
 
 
 def _replace(device: Doc, segment: Segment) -> bool:
-    segment.version += 1
+    """Store the changed segment as its next version. Raises ValueError: it does not fit; the version stays."""
     segment.expires_at = None  # an edited device is mutable now, whatever it was when the segment was stored
-    return store.current().replace_segment(segments.encode(segment), profile=device["profile"])
+    item = segments.encode(segment)
+    segment.version += 1
+    return store.current().replace_segment(item._replace(version=segment.version), profile=device["profile"])
 
 
 def _retry(attempt: Callable[[], int | None]) -> int:
