@@ -14,13 +14,14 @@ from chalice.deploy.swagger import SwaggerGenerator
 
 from chalicelib import settings
 from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest
-from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT, TOO_LARGE
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
 
 _CORS = {
     "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
-    "gatewayresponse.header.Access-Control-Expose-Headers": "'Retry-After'",
+    "gatewayresponse.header.Access-Control-Expose-Headers": f"'{EXPOSED}'",
+    f"gatewayresponse.header.{REQUEST_ID}": "context.requestId",
 }
 _CONTENT_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
 _RETRY_AFTER = {"gatewayresponse.header.Retry-After": "'60'"}
@@ -92,7 +93,10 @@ def gateway_responses() -> dict[str, Any]:
     """Return the answers that API Gateway gives by itself, in the API's envelope, by the names that AWS gives them."""
     answers: dict[str, Any] = {}
     for name, (status, message) in GATEWAY_RESPONSES.items():
-        text = json.dumps({"status": False, "message": message}, separators=(",", ":"))
+        answer = {"status": False, "message": message}
+        if name == "DEFAULT_5XX" or (status or 0) >= 500:
+            answer["request_id"] = "$context.requestId"
+        text = json.dumps(answer, separators=(",", ":"))
         headers = _CORS | _CONTENT_TYPE | (_RETRY_AFTER if status in (429, 503) else {})
         answers[name] = {"responseParameters": headers, "responseTemplates": {"application/json": text}}
         if status is not None:

@@ -6,6 +6,7 @@ docs/settings.md lists the environment variables.
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -16,10 +17,11 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from chalice.app import Chalice
 
 from chalicelib import errors, settings, store
 from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, secret
@@ -29,10 +31,12 @@ from chalicelib.store.sqlite import SqliteStore
 from chalicelib.store.sqlite_room import RESERVE_BYTES
 from embedded import backup, folder, listeners, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
+from embedded.connections import Connections
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mqtt.broker import Broker
 from embedded.output import Handler, Output
+from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, load
 from embedded.workers import SHARE_S, Workers
 
@@ -103,10 +107,13 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     workers = Workers(sqlite.path)
     workers.limit_the_loop()
     stream = Events(lambda then: commits.settle(then, is_alone=False))
-    mqtt_broker = Broker(commits, is_quiet=lambda: requests() == 0)
+    connections = Connections(listeners.connection_limit(), asyncio.get_running_loop().time())
+    mqtt_broker = Broker(commits, connections, is_quiet=lambda: requests() == 0)
     events.use(stream)
     mqtt.use(mqtt_broker)
-    server = _http_server(options, commits, stream, workers)
+    app = _app()
+    gateway = Gateway(app, list(app.routes), commits, stream, workers)
+    server = _http_server(options, gateway, connections)
     server.on_exit = (stream.close, mqtt_broker.close)
     if disk is not None:
         disk.on_failure = server.fail
@@ -128,7 +135,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     _collect_seldom()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker))
+        for chore in (_purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker, connections))
     ]
     await serving
     for mqtt_server in mqtt_servers:
@@ -142,15 +149,20 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     return int(server.has_failed)
 
 
-def _http_server(options: EmbeddedSettings, commits: GroupCommit, stream: Events, workers: Workers) -> _Server:
-    from app import app  # noqa: PLC0415 - after the settings are set
+def _app() -> Chalice:
+    """Return the Chalice app. It is loaded after the settings are set."""
+    from app import app  # noqa: PLC0415
 
     app.api.binary_types[:] = ["application/octet-stream"]
+    return app
+
+
+def _http_server(options: EmbeddedSettings, gateway: Gateway, connections: Connections) -> _Server:
     remember_content_types()
     config = uvicorn.Config(
-        Gateway(app, list(app.routes), commits, stream, workers), host=options.host, port=options.http_port,
-        http="httptools", ws="none", lifespan="off", proxy_headers=False, log_level="warning", access_log=False,
-        server_header=False, log_config=None, timeout_graceful_shutdown=5,
+        gateway, host=options.host, port=options.http_port,
+        http=cast("Any", functools.partial(BoundedHttp, connections)), ws="none", lifespan="off", proxy_headers=False,
+        log_level="warning", access_log=False, server_header=False, log_config=None, timeout_graceful_shutdown=5,
     )  # fmt: skip
     return _Server(config)
 

@@ -7,31 +7,28 @@ after everything that its request wrote or read is safe.
 
 import asyncio
 import base64
-import os
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 import chalice.app
+from chalice.app import Response
 
-from chalicelib import errors, settings
+from chalicelib import errors
 from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
-from embedded import compression
+from embedded import compression, request_ids
 from embedded.commits import GroupCommit
 from embedded.events import Events
 from embedded.router import Router
 from embedded.workers import Workers
 
-MAX_HEADER_BYTES = 10_240
-MAX_URL_BYTES = 8_192
 _MAX_FIELDS = 1_001
 _SHOWN_CHARS = 1_000
 """How many characters of a body the inspector shows."""
 _NO_FACTS: dict[str, Any] = {}
-_PREFLIGHT = '{"status":true,"result":null}'
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 Scope = dict[str, Any]
@@ -75,63 +72,62 @@ class Gateway:
         self._commits = commits
         self._events = events
         self._workers = workers
-        self._prefix = os.urandom(6).hex()
-        self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        request_id = request_ids.new()
         answer, group = None, 0
-        if self._events is not None and scope["path"] == "/events" and scope["method"] == "GET":
-            answer = await self._events.listen(scope["query_string"], receive, send)
-            if answer is None:
-                return
-            log.answered(answer["statusCode"], method="GET", route="/events")
         try:
-            if answer is None:
-                answer, group = await self._answer(scope, receive)
+            if self._events is not None and scope["path"] == "/events" and scope["method"] == "GET":
+                answer = await self._events.listen(scope["query_string"], receive, send)
+                if answer is None:
+                    return
+                log.answered(answer["statusCode"], request_id=request_id, method="GET", route="/events")
+            else:
+                answer, group = await self._answer(scope, receive, request_id)
         except _Gone:
             return
         if not await self._commits.wait(group):
-            answer = _not_kept(scope)
-        content, encoding = await compression.compress(answer["body"].encode(), answer["headers"], scope["headers"])
-        raw = [*_encode(tuple(answer["headers"].items())), *encoding, (b"content-length", b"%d" % len(content))]
+            answer = _not_kept(scope, request_id)
+        content, headers = answer["body"].encode(), answer["headers"]
+        content, encoding = await compression.compress(content, headers, scope["headers"])
+        headers.pop(answers.REQUEST_ID, None)  # the rest is cached
+        raw = [
+            *_encode(tuple(headers.items())),
+            *encoding,
+            (b"x-request-id", request_id.encode()),
+            (b"content-length", b"%d" % len(content)),
+        ]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[dict[str, Any], int]:
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[dict[str, Any], int]:
         """Return the answer, and the transaction that must be safe before it is sent; 0: none.
 
         Raises:
             _Gone: the client went away before it had sent all of its body, or while a long read was running.
         """
-        refusal = _refuse_length(scope)
-        if refusal is not None:
-            return refusal, 0
         route = self._router.find(scope["raw_path"].decode("latin-1"))
         if route is None:
-            return _failed(scope, "Route Not Found", 404), 0
+            return _failed(scope, request_id, "Route Not Found", 404), 0
         if scope["method"] == "OPTIONS":
-            log.answered(200, method="OPTIONS", route=route[0])
-            preflight: dict[str, Any] = answers.respond(_PREFLIGHT, more=answers.PREFLIGHT).to_dict()
-            return preflight, 0
+            log.answered(200, request_id=request_id, method="OPTIONS", route=route[0])
+            return _complete(answers.preflight(), request_id), 0
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = await _read(headers, receive)
-        if body is None:
-            message = answers.TOO_LARGE.format(settings.MAX_BODY_BYTES)
-            return _failed(scope, message, 413, {"Connection": "close"}), 0
+        body = await _read(receive)
         try:
             query = _query(scope["query_string"])
         except ValueError:
-            return _failed(scope, "Error on Query String parameters: too many", 400), 0
-        event = self._event(scope, route, headers, query, body)
+            return _failed(scope, request_id, "Error on Query String parameters: too many", 400), 0
+        event = self._event(scope, route, headers, query, body, request_id)
         mark = self._commits.watch()
         answer = self._app(event, None)
         facts = event["requestContext"].get("decant", _NO_FACTS)
         group = self._commits.needed(mark, facts)
         if "postponed" in answer:
-            answer, group = await self._finish(scope, answer["postponed"], group, facts, receive)
+            answer, group = await self._finish(scope, request_id, answer["postponed"], group, facts, receive)
         device = facts.get("device")
         if device is not None:
             content = f"{answer['statusCode']} {(event['body'] or '')[:_SHOWN_CHARS]}"
@@ -139,17 +135,23 @@ class Gateway:
         return answer, group
 
     async def _finish(
-        self, scope: Scope, postponed: Postponed | None, group: int, facts: dict[str, Any], receive: Receive
+        self,
+        scope: Scope,
+        request_id: str,
+        postponed: Postponed | None,
+        group: int,
+        facts: dict[str, Any],
+        receive: Receive,
     ) -> tuple[dict[str, Any], int]:
         """Finish a request that takes long, while others are answered."""
         answer: dict[str, Any] = {}
         while postponed is not None:
             if not await self._commits.wait(group):
-                return _not_kept(scope), 0
+                return _not_kept(scope, request_id), 0
             try:
                 await self._work(postponed, receive)
             except errors.Unavailable as error:
-                return answers.refused(error).to_dict(), 0
+                return _failed(scope, request_id, error.message, error.status, {"Retry-After": "1"}), 0
             mark = self._commits.watch()
             answer = postponed.finish().to_dict()
             # What a thread has read may be newer than the last transaction that is safe.
@@ -173,8 +175,8 @@ class Gateway:
         headers: dict[str, str],
         query: dict[str, list[str]] | None,
         body: bytes,
+        request_id: str,
     ) -> dict[str, Any]:
-        self._count += 1
         text, is_base64 = "", "content-encoding" in headers  # a body in text counts as inflated
         if not is_base64:
             try:
@@ -195,7 +197,7 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route[0],
                 "httpMethod": method,
-                "requestId": f"{self._prefix}-{self._count:x}",
+                "requestId": request_id,
                 "headers": headers,  # ``requests.headers`` reads them from here; ASGI's names are in lower case
             },
             "body": text or None,
@@ -208,15 +210,23 @@ def _encode(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers]
 
 
-def _failed(scope: Scope, message: str, status: int, headers: dict[str, str] | None = None) -> dict[str, Any]:
+def _failed(
+    scope: Scope, request_id: str, message: str, status: int, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Return and log an answer that no route gives. The log does not hold the path, as the client chose it."""
-    log.answered(status, method=scope["method"], reason=message)
-    answer: dict[str, Any] = answers.failed(message, status, headers).to_dict()
+    log.answered(status, request_id=request_id, method=scope["method"], reason=message)
+    return _complete(answers.failed(message, status, headers), request_id)
+
+
+def _not_kept(scope: Scope, request_id: str) -> dict[str, Any]:
+    return _failed(scope, request_id, "The store could not keep this, try again", 503, {"Retry-After": "1"})
+
+
+def _complete(response: Response, request_id: str) -> dict[str, Any]:
+    """Return an answer that the app did not give."""
+    answers.identify(response, request_id)
+    answer: dict[str, Any] = response.to_dict()
     return answer
-
-
-def _not_kept(scope: Scope) -> dict[str, Any]:
-    return _failed(scope, "The store could not keep this, try again", 503, {"Retry-After": "1"})
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -224,37 +234,24 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def _refuse_length(scope: Scope) -> dict[str, Any] | None:
-    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
-        return _failed(scope, "The URL is too long", 414)
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
-        return _failed(scope, "The headers are too long", 431)
-    return None
-
-
 class _Gone(Exception):
     """The client went away before its request was handled."""
 
 
-async def _read(headers: dict[str, str], receive: Receive) -> bytes | None:
-    """Return the body, or None as soon as it proves too long.
+async def _read(receive: Receive) -> bytes:
+    """Return the body, which the protocol limits.
 
     Raises:
         _Gone: a part of the body is missing, which might still look whole.
     """
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
-        return None
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body"):
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > settings.MAX_BODY_BYTES:
-            return None
     if message["type"] == "http.disconnect":
         raise _Gone
-    return body if len(body) <= settings.MAX_BODY_BYTES else None
+    return body
 
 
 @lru_cache(maxsize=256)

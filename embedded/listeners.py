@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import ssl
 
+from embedded.connections import Connections
 from embedded.mqtt.broker import Broker
-from embedded.mqtt.connection import Connection
+from embedded.mqtt.connection import CONNECT_WITHIN_S, Connection
 from embedded.settings import EmbeddedSettings
 
 SWEEP_S = 1.0
+MAX_CONNECTIONS = 20_000
+_SPARE_FILES = 24
+"""For the listening sockets, for files that are opened later, and for connections that are just being ended."""
 
 
 BACKLOG = 1_024
@@ -66,17 +71,21 @@ async def _open(
 ) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(lambda: Connection(broker), host, port, ssl=context, backlog=BACKLOG)
+        return await loop.create_server(
+            lambda: Connection(broker), host, port, ssl=context, backlog=BACKLOG,
+            ssl_handshake_timeout=CONNECT_WITHIN_S if context else None,
+        )  # fmt: skip
     except OSError as error:
         raise _unusable("MQTT", host, port, error, name) from None
 
 
-async def sweep_often(broker: Broker) -> None:
-    """Call ``broker.sweep`` every second. Never returns."""
+async def sweep_often(broker: Broker, connections: Connections) -> None:
+    """Call both ``sweep`` every second. Never returns."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_S)
         broker.sweep(loop.time())
+        connections.sweep(loop.time())
 
 
 def raise_file_limit() -> None:
@@ -84,3 +93,9 @@ def raise_file_limit() -> None:
     with contextlib.suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connection_limit() -> int:
+    """Return how many connections fit under the limit of open files, besides the files that are open already."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(MAX_CONNECTIONS, files - len(os.listdir("/dev/fd")) - _SPARE_FILES))

@@ -19,13 +19,22 @@ def fresh_environment():
 
 
 class Program:
-    """``python -m embedded`` on a data directory. The constructor waits for the end of the welcome."""
+    """``python -m embedded`` on a data directory. The constructor waits for the end of the welcome.
+
+    Args:
+        directory: the data directory.
+        files: how many files it may open; None: as many as this process.
+        environment: the settings.
+    """
 
     is_cloud = False
 
-    def __init__(self, directory, **environment):
+    def __init__(self, directory, files=None, **environment):
+        command = [sys.executable, "-m", "embedded"]
+        if files is not None:
+            command = ["bash", "-c", f'ulimit -n {files} && exec "$@"', "bash", *command]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "embedded"],
+            command,
             cwd=ROOT,
             env=fresh_environment()
             | {"DECANT_DATA_DIR": str(directory), "DECANT_HTTP_PORT": "0", "DECANT_MQTT_PORT": "0"}
@@ -61,6 +70,11 @@ class Program:
         self.process.stdout.close()
         with self.process.stderr as errors:
             return "".join(self._lines), errors.read()
+
+    def memory_mb(self):
+        """Return the resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def call(self, method, path, token=None, body=None):
         request = urllib.request.Request(

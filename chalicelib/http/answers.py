@@ -22,10 +22,14 @@ TOO_LARGE = "The body is over {} bytes: send about 2,000 points a request"
 """The message for a body over the limit, a number of bytes."""
 COMPRESSED_FROM_BYTES = 1_024
 """Answers of this size and more are compressed if the client accepts it: by API Gateway, or by the embedded gateway."""
+REQUEST_ID = "X-Request-Id"
+"""Header with the id of the request, which its line in the log holds too."""
+EXPOSED = f"Retry-After,{REQUEST_ID}"
+"""The headers of an answer that a browser shows to a page of another origin."""
 _ALWAYS = {
     "Content-Type": "application/json",
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Expose-Headers": EXPOSED,
 }
 
 
@@ -101,6 +105,18 @@ def refused(error: errors.ApiError) -> Response:
     """Return an error in the envelope."""
     more = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
     return failed(error.message, error.status, more, error.field_errors)
+
+
+def preflight() -> Response:
+    """Return the answer to a preflight."""
+    return respond('{"status":true,"result":null}', more=PREFLIGHT)
+
+
+def identify(response: Response, request_id: str) -> None:
+    """Add the id of the request to an answer of this module: as a header, and to the envelope of a 5xx."""
+    response.headers[REQUEST_ID] = request_id
+    if response.status_code >= 500:
+        response.body = f'{str(response.body)[:-1]},"request_id":"{request_id}"}}'
 
 
 def is_ours(response: Response) -> bool:

@@ -236,6 +236,7 @@ def _close(event: Request, response: Response, started_s: float) -> Response:
         message = _MESSAGES.get(status, _BROKEN)
         log.facts(event)["reason"] = message
         response = answers.failed(message, status, allow)
+    answers.identify(response, event.context.get("requestId", ""))
     log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
     return response
 

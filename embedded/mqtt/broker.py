@@ -16,6 +16,7 @@ from chalicelib.services.access import admission
 from chalicelib.services.access.admission import Admission
 from chalicelib.services.devices import ingest
 from embedded.commits import GroupCommit
+from embedded.connections import Connections
 from embedded.mqtt import packets
 from embedded.mqtt.packets import Connect, Message
 from embedded.mqtt.rates import Rates
@@ -42,11 +43,14 @@ class Broker:
 
     Args:
         commits: the group commit; acknowledgements wait for it.
+        connections: all connections of this process.
         is_quiet: returns whether no HTTP request is being answered.
     """
 
-    def __init__(self, commits: GroupCommit, is_quiet: Callable[[], bool] = lambda: True) -> None:
-        self.commits, self._is_quiet = commits, is_quiet
+    def __init__(
+        self, commits: GroupCommit, connections: Connections, is_quiet: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.commits, self.connections, self._is_quiet = commits, connections, is_quiet
         self.rates = Rates()
         self._prefix, self._count = secrets.token_hex(8), 0
         self.opened: set[Client] = set()

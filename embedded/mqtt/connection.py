@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,10 +50,12 @@ class Connection(asyncio.Protocol):
         """Wait for CONNECT."""
         self._transport = transport
         self._broker.opened.add(self)
+        self._broker.connections.enter(self, math.inf)  # ``check`` ends a silent one
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the broker, and publish the will unless it was cancelled."""
         self._broker.opened.discard(self)
+        self._broker.connections.leave(self)
         self._is_over = True
         session, who, will = self._session, self._who, self._will
         self._session = None
@@ -132,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._will = sent.will
         session, is_present = self._broker.open(self, who, sent)
         self._who, self._session = who, session
+        self._broker.connections.work(self)
         assigned = "" if sent.client_id else session.client_id
         answer = answers.connack(
             sent.version, packets.NORMAL, is_present=is_present, assigned=assigned, expiry_s=session.expiry_s,
@@ -243,6 +247,13 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._is_over = True
         self._transport.close()
+
+    def expire(self) -> None:
+        """End the connection; see connections.Connection."""
+        self._is_over = True
+        self._transport.abort()
+
+    evict = expire
 
     def check(self, now_s: float) -> None:
         """End the connection of a client that has been silent for too long, or whose token has expired; see Client."""

@@ -1,10 +1,13 @@
 """Every route answers everything in one envelope. The kit's Answer checks it on each call."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
 from app import app
+from chalicelib import errors
+from chalicelib.host import log
 from chalicelib.http import answers
 from tests.kit.api import Api
 from tests.kit.world import World, point
@@ -51,9 +54,28 @@ def test_unexpected_exception_is_a_500_that_reveals_nothing(world, monkeypatch):
     assert answer.status == 500 and "secret" not in answer.text and "log" in answer.message
 
 
-def test_answer_that_is_too_large_is_refused(world):
-    from chalicelib import errors
+def test_every_answer_names_its_request_and_a_5xx_in_the_envelope_too(world, monkeypatch):
+    written = []
+    log.use(lambda text: written.append(json.loads(text)))
+    answered = [
+        world.api.get("/info"),
+        world.admin.get("/device/none"),
+        world.api("PATCH", "/data"),
+        world.api.post("/data", raw="{"),
+    ]
+    assert [answer.status for answer in answered] == [200, 404, 405, 400]
+    assert all("request_id" not in answer.body for answer in answered)
+    for error, status in ((RuntimeError("x"), 500), (errors.Unavailable(), 503)):
+        monkeypatch.setattr("chalicelib.services.points.send.store_points", Mock(side_effect=error))
+        answered.append(world.api.post("/data", point("a")))
+        assert answered[-1].status == status and answered[-1].body["request_id"] == "test"
+    assert (
+        {answer.headers["x-request-id"] for answer in answered} == {"test"} == {line["request_id"] for line in written}
+    )
+    assert all("X-Request-Id" in answer.headers["access-control-expose-headers"].split(",") for answer in answered)
 
+
+def test_answer_that_is_too_large_is_refused(world):
     with pytest.raises(errors.TooLarge):
         answers.ok("x" * 5_000_001)
 

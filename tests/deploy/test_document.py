@@ -66,6 +66,9 @@ def test_gateway_answers_in_the_envelope_with_cors(api):
     for name, answer in answers.items():
         body = json.loads(answer["responseTemplates"]["application/json"])
         assert body["status"] is False and isinstance(body["message"], str)
+        is_5xx = name == "DEFAULT_5XX" or answer.get("statusCode", "").startswith("5")
+        assert body.get("request_id") == ("$context.requestId" if is_5xx else None)
+        assert answer["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId"
         assert answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
         if name == "THROTTLED":
             assert answer["statusCode"] == "429" and body["message"] == "Too many requests (Retry-After: 60)"

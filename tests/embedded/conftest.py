@@ -1,8 +1,33 @@
+import asyncio
+
 import pytest
 
+from app import app
 from chalicelib import store as stores
 from chalicelib.store.sqlite import SqliteStore
+from embedded.commits import GroupCommit
+from embedded.gateway import Gateway
+from tests.kit.link import Link
 from tests.kit.world import World, point
+
+
+@pytest.fixture
+def serve(sqlite):
+    """Return a function that runs a test's coroutine with the gateway over SQLite."""
+
+    def do(scenario, **kwargs):
+        async def run():
+            try:
+                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite), **kwargs))
+            finally:
+                await Link.lose_all()
+
+        try:
+            return asyncio.run(run())
+        finally:
+            sqlite.grouped, sqlite.on_begin = False, lambda: None
+
+    return do
 
 
 @pytest.fixture

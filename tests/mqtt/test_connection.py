@@ -12,6 +12,7 @@ from chalicelib.host import mqtt as services_broker
 from chalicelib.services.accounts import profiles
 from chalicelib.services.usage import plans
 from embedded.commits import GroupCommit
+from embedded.connections import Connections
 from embedded.events import Events
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import Broker
@@ -31,6 +32,8 @@ class Transport:
 
     def close(self):
         self.is_closed = True
+
+    abort = close
 
     def pause_reading(self):
         self.is_reading = False
@@ -53,7 +56,8 @@ class Bench:
         self.world = World()
         self.commits = GroupCommit(sqlite)
         self.loop = loop
-        self.broker = Broker(self.commits)
+        self.connections = Connections(1_000, loop.time())
+        self.broker = Broker(self.commits, self.connections)
         services_broker.use(self.broker)
 
     def open(self):

@@ -1,0 +1,285 @@
+"""HTTP/1.1 with limits. Uvicorn's protocol takes in all that a client sends, and waits for it for ever.
+
+Here, a head or body over its limit is refused as it arrives, a second request is not read before the first is
+answered, and each wait for the client ends. What the application never sees is answered in the API's envelope too.
+"""
+
+import asyncio
+from typing import Any
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from chalicelib import settings
+from chalicelib.host import log
+from chalicelib.http import answers
+from embedded import request_ids
+from embedded.connections import Connections
+
+MAX_URL_BYTES = 8_192
+MAX_HEADER_BYTES = 10_240
+"""Names and values of all headers, as API Gateway counts them."""
+MAX_HEADERS = 100
+_MAX_HEAD_BYTES = MAX_URL_BYTES + MAX_HEADER_BYTES + 1_024
+DRAIN_BYTES = 10_000_000
+"""How much is read after a refusal. A client that is still sending would otherwise see a reset, not the answer."""
+
+IDLE, HEAD, BODY, ANSWER, DRAIN = range(5)
+"""What a connection waits for: a request, the rest of its head or body, our answer, or the end of a refused request."""
+LIMITS_S = {IDLE: 60.0, HEAD: 10.0, BODY: 60.0, DRAIN: 10.0}
+"""How long a connection waits for the client. A new connection has the time of a head for its first bytes."""
+WRITE_S = 30.0
+WRITE_BYTES = 30_000
+"""A client that reads fewer bytes than this in ``WRITE_S`` is disconnected."""
+
+
+class _Refused(Exception):
+    """The request breaks a limit."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """The connection of one HTTP client.
+
+    Args:
+        connections: all connections of this process.
+        given: what uvicorn passes to a protocol.
+    """
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._connections = connections
+        self._phase = self._waits_for = IDLE
+        self._head_bytes = self._header_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
+        self._length: int | None = None
+        self._pending = b""
+        """What the client sent before the answer to its last request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request."""
+        super().connection_made(transport)
+        self._connections.enter(self, LIMITS_S[HEAD])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application."""
+        self._connections.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read requests until one is complete. What follows it waits for its answer, and reading pauses."""
+        if self._phase < ANSWER:
+            self._feed(data)
+        elif self._phase == ANSWER:
+            self._keep(self._pending + data)
+        else:
+            self._drained_bytes += len(data)
+            if self._drained_bytes > DRAIN_BYTES:
+                self.transport.abort()
+
+    def _keep(self, data: bytes) -> None:
+        self._pending = data
+        self.flow.pause_reading()
+        self._connections.hold(self, len(data))
+
+    def _feed(self, data: bytes) -> None:
+        """Give the parser one part of a request after the other, so that it never meets two requests at once."""
+        view, start = memoryview(data), 0
+        while start < len(data) and self._phase < ANSWER:
+            end = self._end_of_part(data, start)
+            try:
+                self.parser.feed_data(view[start:end])
+            except HttpParserUpgrade as upgrade:
+                end = start + upgrade.args[0]  # The request is answered as if it had not asked for an upgrade.
+            except HttpParserError as error:
+                self._fail(error)
+                return
+            if self._phase < BODY:
+                self._head_bytes += end - start
+                if self._head_bytes > _MAX_HEAD_BYTES:
+                    self._refuse(431, "The headers are too long")
+                    return
+            start = end
+        if start < len(data):
+            self._keep(data[start:])
+        elif self._phase < ANSWER:
+            self._await_rest()
+
+    def _end_of_part(self, data: bytes, start: int) -> int:
+        if self._phase == BODY:
+            return len(data) if self._length is None else start + self._length - self._body_bytes
+        end = data.find(b"\r\n\r\n", start)
+        return len(data) if end < 0 else end + 4
+
+    def _await_rest(self) -> None:
+        if self._waits_for != self._phase:
+            self._wait(self._phase)
+        self._connections.hold(self, self._head_bytes + self._body_bytes)
+
+    def _wait(self, phase: int) -> None:
+        self._waits_for = phase
+        if not self.flow.write_paused:
+            self._connections.wait(self, LIMITS_S[phase])
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if self._phase == ANSWER:
+            raise _Refused(400, "A second request came before the first was answered")
+        super().on_message_begin()
+        self._phase = HEAD
+        self._header_bytes = self._body_bytes = 0
+        self._length = None
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            raise _Refused(414, "The URL is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Blanks around a value do not belong to it. Trailers, which follow a body, are ignored."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
+            raise _Refused(431, "The headers are too long")
+        if self._phase == BODY:
+            return
+        if name == b"content-length":
+            self._length = int(value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Call the application, unless the body cannot be taken."""
+        self._check_body(self._length or 0)
+        if self.parser.should_upgrade() and (self._length or b"transfer-encoding" in dict(self.headers)):
+            # The parser takes the request as complete here, and would read its body as the next request.
+            raise _Refused(400, "A request with a body cannot ask for an upgrade")
+        super().on_headers_complete()
+        self._phase = BODY
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._body_bytes += len(body)
+        self._check_body(self._body_bytes)
+        super().on_body(body)
+
+    def _check_body(self, size_bytes: int) -> None:
+        if size_bytes > settings.MAX_BODY_BYTES:
+            raise _Refused(413, answers.TOO_LARGE.format(settings.MAX_BODY_BYTES))
+
+    def on_message_complete(self) -> None:
+        """Wait for the application's answer, which may have come already."""
+        super().on_message_complete()
+        self._phase, self._head_bytes = ANSWER, 0
+        if self.cycle.response_complete:
+            self._connections.hold(self, 0)
+            self._become_idle()
+        elif not self.flow.write_paused:
+            self._connections.work(self)
+
+    def on_response_complete(self) -> None:
+        """Go on reading. Uvicorn calls this after each answer."""
+        if self.transport.is_closing():
+            self._phase = DRAIN
+            self._connections.wait(self, WRITE_S)
+        elif self._phase == ANSWER:
+            self._become_idle()
+        else:
+            self.flow.resume_reading()
+
+    def _become_idle(self) -> None:
+        self._phase = IDLE
+        self._wait(IDLE)
+        if self._pending:
+            self.loop.call_soon(self._read_pending)
+        else:
+            self.flow.resume_reading()
+
+    def _read_pending(self) -> None:
+        if self.transport.is_closing():
+            return
+        data, self._pending = self._pending, b""
+        self._connections.hold(self, 0)
+        self._feed(data)
+        if not self._pending:
+            self.flow.resume_reading()
+
+    def _fail(self, error: HttpParserError) -> None:
+        cause = error.__context__
+        if self._phase == ANSWER:
+            # The parser met the next request too soon, so the rest is lost: the client sends it again.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+        elif isinstance(cause, _Refused):
+            self._refuse(cause.status, cause.message)
+        elif isinstance(error, HttpParserCallbackError):
+            self._refuse(400, "The URL is not valid")
+        else:
+            self._refuse(400, f"The request is not valid HTTP/1.1: {error}")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer a request that the application does not see, or not to its end. Then ignore what still comes."""
+        if self._phase == BODY:
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        request_id = request_ids.new()
+        log.answered(status, request_id=request_id, reason=message)
+        answer = answers.failed(message, status, {"Connection": "close", answers.REQUEST_ID: request_id})
+        content = str(answer.body).encode()
+        headers = [*self.server_state.default_headers, (b"content-length", b"%d" % len(content))]
+        headers += [(name.lower().encode(), str(value).encode()) for name, value in answer.headers.items()]
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(b"%s%s\r\n%s" % (STATUS_LINE[status], lines, content))
+        self.transport.write_eof()
+        self._phase = DRAIN
+        self._wait(DRAIN)
+        self._connections.hold(self, 0)
+        self.flow.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read. The transport calls this when it holds 64 kB."""
+        super().pause_writing()
+        self._connections.wait(self, WRITE_S)
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._connections.hold(self, self._unsent_bytes)
+
+    def resume_writing(self) -> None:
+        """Go on as before ``pause_writing``."""
+        super().resume_writing()
+        self._connections.hold(self, 0)
+        if self._phase == ANSWER:
+            self._connections.work(self)
+        else:
+            self._wait(self._phase)
+
+    def expire(self) -> None:
+        """See Connection."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if self.flow.write_paused and unsent_bytes <= self._unsent_bytes - WRITE_BYTES:
+            self._connections.wait(self, WRITE_S)
+            self._unsent_bytes = unsent_bytes
+        elif unsent_bytes or self._phase == DRAIN:
+            self.transport.abort()
+        elif self._phase == IDLE:
+            self.transport.close()
+        else:
+            self._refuse(408, "The request did not arrive in time")
+            self.transport.close()
+
+    def evict(self) -> None:
+        """See Connection."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """End the connection, after the answer if there is one to give. The server calls this when it stops."""
+        if self._phase == ANSWER:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
