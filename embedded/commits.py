@@ -112,9 +112,10 @@ class GroupCommit:
 
         If nothing is waiting to be safe, ``then`` is called at once.
         """
+        group = next(reversed(self._waiting.values()), None)
         if is_alone:
             self._commit()
-        self._after(next(reversed(self._waiting.values()), None), then)
+        self._after(group, then)
 
     @staticmethod
     def _after(group: "asyncio.Future[bool] | None", then: Settled) -> None:

@@ -60,7 +60,7 @@ def body(request: Request) -> bytes:
     if len(raw) > limit:
         raise _too_large(limit)
     content_type = found.get("content-type", "")
-    if b"\0" in raw or raw[:1] > b"\x7f" or "charset" in content_type.lower():
+    if raw and (b"\0" in raw or raw[:1] > b"\x7f" or "charset" in content_type.lower()):
         return _without_marks(raw, content_type)
     return raw
 

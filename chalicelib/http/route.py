@@ -61,11 +61,13 @@ class Call:
 
         Args:
             work: reads much or computes much.
-            estimate_s: how long it takes at least. If that is long, it is not tried in the loop.
+            estimate_s: how long it takes at least; 0: unknown. It decides where the work is done, without a try.
         """
         if not self._found:
+            if estimate_s and not deadline.would_exceed(estimate_s):
+                return work()
             self._work = work
-            if deadline.would_exceed(estimate_s):
+            if estimate_s:
                 raise deadline.TooLong
             with deadline.sharing():
                 self._found.append((work(), None))

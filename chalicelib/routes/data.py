@@ -12,16 +12,26 @@ from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
 
+_BYTE_S = 1e-7
+"""How long a byte of points takes to be read, at least."""
+
 
 def store(call: Call) -> Any:
     """Store points."""
     device = call.device
     if call.caller.kind == PROFILE and not settings.current().profile_may_send:
         raise errors.Denied
-    sent = schema.read_points(requests.body(call.request), is_form=requests.is_form(call.request))
+    raw, is_form = requests.body(call.request), requests.is_form(call.request)
+    now = send.Now(clock.now_ms(), clock.arrival_us())
     key = requests.headers(call.request).get("idempotency-key")
-    call.note_ignored(sent.ignored)
-    added = send.store_points(device=device, sent=sent, idempotency_key=key)
+
+    def prepare() -> tuple[send.Prepared, tuple[str, ...]]:
+        sent = schema.read_points(raw, is_form=is_form)
+        return send.prepare(device=device, sent=sent, now=now, idempotency_key=key), sent.ignored
+
+    prepared, unread = call.compute(prepare, estimate_s=len(raw) * _BYTE_S)
+    call.note_ignored(unread)
+    added = send.put(prepared)
     call.note(points=added)
     return f"{added} Data Added"
 

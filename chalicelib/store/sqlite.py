@@ -47,7 +47,7 @@ class SqliteStore(Reads):
         reserve_bytes: how much room to keep on the disk for deletes; see ``sqlite_room``.
     """
 
-    is_exclusive, kind = True, "sqlite"
+    is_exclusive = True
 
     def __init__(self, path: Path | str, *, synchronous: str = "FULL", reserve_bytes: int = 0) -> None:
         self.grouped = False

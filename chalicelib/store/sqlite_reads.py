@@ -32,6 +32,8 @@ class Reads:
         db: a connection. A long statement on it is interrupted when ``deadline`` is over.
     """
 
+    kind = "sqlite"
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._may_interrupt = False

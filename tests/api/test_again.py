@@ -273,7 +273,7 @@ def test_time_out_of_the_window_does_not_use_up_the_idempotency_key(clock, immut
 def test_too_much_for_a_directory_or_an_item_does_not_use_up_the_idempotency_key(world, monkeypatch):
     key = {"headers": {"Idempotency-Key": "k"}}
     with monkeypatch.context() as patch:
-        patch.setattr("chalicelib.services.points.directory.MAX_BYTES", 10)
+        patch.setattr("chalicelib.services.points.directory.MAX_VARIABLES", 0)
         assert world.api.post("/data", [point("a")], **key).status == 400
         patch.setattr("chalicelib.codec.segments.MAX_BODY_BYTES", 10)
         assert world.api.post("/data", [point("b")], **key).status == 413

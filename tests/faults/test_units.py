@@ -300,7 +300,7 @@ def check_whole(world):
     ids=["name", "window", "variables"],
 )
 def test_refused_request_does_not_use_up_its_idempotency_key(immutable_world, clock, monkeypatch, refused):
-    monkeypatch.setattr("chalicelib.services.points.directory.MAX_BYTES", 2_000)
+    monkeypatch.setattr("chalicelib.services.points.directory.MAX_VARIABLES", 20)
     world, key = immutable_world, {"idempotency-key": "k"}
     assert world.api.post("/data", refused, headers=key).status == 400
     assert world.api.post("/data", [point("a", 1)], headers=key).result == "1 Data Added"

@@ -27,6 +27,15 @@ class Arrival(NamedTuple):
     """Distinguishes the message from others of the same time and body, for example by the client."""
 
 
+class Now(NamedTuple):
+    """When a request arrived."""
+
+    time_ms: int
+    """The time of points that have none."""
+    arrival_us: int
+    """From ``clock.arrival_us``: its place among the requests of this process."""
+
+
 class _Request(NamedTuple):
     """The facts that all segments of a request share."""
 
@@ -43,36 +52,45 @@ _Part = tuple[int, Sequence[Draft], Item]
 """An hour, the points of a request that lie in it, and their segment."""
 
 
+class Prepared(NamedTuple):
+    """A checked request, ready to be stored."""
+
+    request: _Request
+    now_ms: int
+    """The time of points that have none."""
+    parts: list[_Part]
+    key_name: str | None
+    """The name of the entity of its ``Idempotency-Key``."""
+
+
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
-    """Store points.
+    """Store points: ``prepare`` and ``put`` in one step."""
+    now = Now(clock.now_ms(), clock.arrival_us())
+    return put(prepare(device=device, sent=sent, now=now, idempotency_key=idempotency_key, arrival=arrival))
+
+
+def prepare(
+    *, device: Doc, sent: Sent, now: Now, idempotency_key: str | None = None, arrival: Arrival | None = None
+) -> Prepared:
+    """Check points and make their segments. This uses no store, so it can run in any thread.
 
     A retry is recognised if every point has its own time, or if the request has an ``Idempotency-Key`` or an
-    ``arrival``. It stores only those of its points that were deleted since. An edited point counts as there.
+    ``arrival``.
 
     Args:
         device: the device that the points belong to.
         sent: what the client sent.
+        now: when the request arrived.
         idempotency_key: at most 255 characters; valid for 24 hours.
         arrival: the first arrival, if the message may be delivered again.
 
-    Returns:
-        How many points of the request are there now. A point that occurs twice counts once.
-
     Raises:
-        errors.BadRequest: an item breaks a rule, the device is full, or the key was used with another body before. A
-            refused request does not use up its key. A full device accepts a retry that stores nothing.
-        errors.Unavailable: the store failed; the client may retry.
-
-    Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
-    variables. An ``Idempotency-Key`` costs one write more.
+        errors.BadRequest: an item breaks a rule.
+        errors.TooLarge: the points of one hour do not fit into a segment.
 
     Source: TagoIO, "Sending Data". Recognising retries is ours.
     """
-    arrival_us = clock.arrival_us()
-    now_ms = clock.now_us() // 1000 if arrival is None else arrival.time_ms
-    if not sent.items:
-        store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
-        return 0
+    now_ms = now.time_ms if arrival is None else arrival.time_ms
     key_name = None if idempotency_key is None else _name_of(idempotency_key)
     is_deduplicated = settings.current().dedupe and all(item.get("time") not in (None, "") for item in sent.items)
     digest = None
@@ -81,39 +99,60 @@ def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None,
         if arrival is not None and not is_deduplicated:
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
-    request = _Request(device, sent.items, is_deduplicated, digest, arrival_us)
-    points = _points(request, now_ms)
-    parts = _parts(request, points)
+    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us)
+    return Prepared(request, now_ms, _parts(request, now_ms) if sent.items else [], key_name)
+
+
+def put(prepared: Prepared) -> int:
+    """Store what was prepared.
+
+    A retry stores only those of its points that were deleted since. An edited point counts as there.
+
+    Returns:
+        How many points of the request are there now. A point that occurs twice counts once.
+
+    Raises:
+        errors.BadRequest: the device is full, or the key was used with another body before. A refused request does not
+            use up its key. A full device accepts a retry that stores nothing.
+        errors.Unavailable: the store failed; the client may retry.
+
+    Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
+    variables. An ``Idempotency-Key`` costs one write more.
+    """
+    request, now_ms, parts, key_name = prepared
+    device = request.device
+    if not parts:
+        store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
+        return 0
     amount = [0] if device["type"] == "immutable" else fullness.amount_of(device)
     is_full = amount[0] >= fullness.MAX_POINTS
     if not is_full:
         _widen(device, parts)
-    if key_name is not None and digest is not None:  # last, as a refused request does not use up its key
-        first_ms = _first_seen_ms(device["id"], key_name, digest.hex(), now_ms, may_claim=not is_full)
+    if key_name is not None and request.digest is not None:  # last, as a refused request does not use up its key
+        first_ms = _first_seen_ms(device["id"], key_name, request.digest.hex(), now_ms, may_claim=not is_full)
         if first_ms != now_ms:
-            now_ms, points = first_ms, _points(request, first_ms)
-            parts = _parts(request, points)
+            now_ms, parts = first_ms, _parts(request, first_ms)
             _widen(device, parts)
     if not is_full:
         amount[0] += _put(request, parts, now_ms)
-    elif digest is None or not all(_is_there(part) for part in parts):
+    elif request.digest is None or not all(_is_there(part) for part in parts):
         raise fullness.refusal()
-    return len(points)
+    return sum([len(points) for _, points, _ in parts])
 
 
-def _points(request: _Request, now_ms: int) -> list[Draft]:
-    """Check the points and return them in rising order of time. ``now_ms`` is the time of those that have none."""
+def _parts(request: _Request, now_ms: int) -> list[_Part]:
+    """Check the points, and make a segment for each UTC hour, in rising order.
+
+    Args:
+        request: the request.
+        now_ms: the time of points that have none.
+    """
     group = keys.new_id() if request.digest is None else request.digest.hex()[:24]
     points = rules.draft_all(items=request.items, now_ms=now_ms, group=group)
     if request.is_deduplicated and len(points) > 1:
         points = [*{point.line: point for point in points}.values()]
     if request.device["type"] == "immutable":
         _check_window(request.device, points, now_ms)
-    return points
-
-
-def _parts(request: _Request, points: list[Draft]) -> list[_Part]:
-    """Make a segment for each UTC hour, in rising order. The points are in rising order of time."""
     hour = keys.hour_of(points[0].time_ms)
     if hour == keys.hour_of(points[-1].time_ms):
         return [(hour, points, _item(request, points, hour))]
