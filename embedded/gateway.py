@@ -149,23 +149,23 @@ class Gateway:
             if not await self._commits.wait(group):
                 return _not_kept(scope, request_id), 0
             try:
-                await self._work(postponed, receive)
+                await self._work(facts.get("profile", ""), postponed, receive)
             except errors.Unavailable as error:
                 return _failed(scope, request_id, error.message, error.status, {"Retry-After": "1"}), 0
             mark = self._commits.watch()
             answer = postponed.finish().to_dict()
             # What a thread has read may be newer than the last transaction that is safe.
-            group = self._commits.newest if postponed.work else self._commits.needed(mark, facts)
+            group = self._commits.newest if postponed.is_read else self._commits.needed(mark, facts)
             postponed = answer.get("postponed")
         return answer, group
 
-    async def _work(self, postponed: Postponed, receive: Receive) -> None:
+    async def _work(self, profile: str, postponed: Postponed, receive: Receive) -> None:
         """Do the work of an answer in a thread, or give others a turn. Raises errors.Unavailable, _Gone."""
         if postponed.work is None:
             await asyncio.sleep(0)
         elif self._workers is None:
             postponed.work()
-        elif not await self._workers.run(postponed.profile, postponed.work, postponed.limits, _until_gone(receive)):
+        elif not await self._workers.run(profile, postponed, _until_gone(receive)):
             raise _Gone
 
     def _event(

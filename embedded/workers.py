@@ -1,7 +1,8 @@
-"""Threads for reads that would keep the event loop busy, each with its own snapshot of the store.
+"""Threads for work that would keep the event loop busy.
 
-At most four reads run at once, and one for each profile. Further ones wait in order of arrival. The Chalice app never
-runs in a thread; services do, as they keep nothing between calls but caches, which a thread does not use.
+At most four reads run at once, and one for each profile, each on a snapshot of the store. One body is parsed at once.
+Further ones wait in order of arrival. The Chalice app never runs in a thread; services do, as they keep nothing between
+calls but caches, which a thread does not use.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import math
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +19,11 @@ from typing import Any, cast
 from chalicelib import store
 from chalicelib.host import cache, deadline
 from chalicelib.host.deadline import Limits
+from chalicelib.http.answers import Postponed
 from chalicelib.store import Store
 from chalicelib.store.sqlite_reads import Snapshot
 
-THREADS = 4
+READERS = 4
 SHARE_S = 0.003
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
@@ -39,10 +41,10 @@ class Workers:
         self._path = path
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
-        self._executor = ThreadPoolExecutor(THREADS, "read")
-        self._free = asyncio.Semaphore(THREADS)
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._counts: Counter[str] = Counter()
+        self._executor = ThreadPoolExecutor(READERS + 1, "work")
+        self._reading, self._parsing = asyncio.Semaphore(READERS), asyncio.Semaphore(1)
+        self._turns: dict[tuple[str, bool], asyncio.Lock] = {}
+        self._counts: Counter[tuple[str, bool]] = Counter()
         self._limits: set[Limits] = set()
 
     @staticmethod
@@ -51,13 +53,12 @@ class Workers:
         deadline.set_share(SHARE_S)
         sys.setswitchinterval(SWITCH_S)
 
-    async def run(self, profile: str, work: Callable[[], None], limits: Limits, gone: Awaitable[Any]) -> bool:
-        """Call ``work`` in a thread when it is the profile's turn.
+    async def run(self, profile: str, postponed: Postponed, gone: Awaitable[Any]) -> bool:
+        """Do the work of an answer in a thread when it is the profile's turn.
 
         Args:
-            profile: whose read it is.
-            work: keeps its own result.
-            limits: the limits of the request.
+            profile: whose work it is.
+            postponed: has work.
             gone: done when the client has gone away. That ends the work.
 
         Returns:
@@ -66,46 +67,51 @@ class Workers:
         Raises:
             errors.Unavailable: the database cannot be read.
         """
-        task = asyncio.ensure_future(self._run(profile, work, limits))
+        task = asyncio.ensure_future(self._run(profile, postponed))
         left = asyncio.ensure_future(gone)
         await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            limits.end_s = -math.inf
+            postponed.limits.end_s = -math.inf
             task.add_done_callback(lambda task: task.cancelled() or task.exception())
             return False
         left.cancel()
         task.result()
         return True
 
-    async def _run(self, profile: str, work: Callable[[], None], limits: Limits) -> None:
-        self._limits.add(limits)
+    async def _run(self, profile: str, postponed: Postponed) -> None:
+        self._limits.add(postponed.limits)
+        free = self._reading if postponed.is_read else self._parsing
         try:
-            async with self._turn(profile), self._free:
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work, limits)
+            async with self._turn((profile, postponed.is_read)), free:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, postponed)
         finally:
-            self._limits.discard(limits)
+            self._limits.discard(postponed.limits)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, profile: str) -> AsyncIterator[None]:
-        """Wait until no read that came earlier from this profile runs or waits."""
-        turn = self._turns.setdefault(profile, asyncio.Lock())
-        self._counts[profile] += 1
+    async def _turn(self, whose: tuple[str, bool]) -> AsyncIterator[None]:
+        """Wait until nothing of the same kind that came earlier from this profile runs or waits."""
+        turn = self._turns.setdefault(whose, asyncio.Lock())
+        self._counts[whose] += 1
         try:
             async with turn:
                 yield
         finally:
-            self._counts[profile] -= 1
-            if not self._counts[profile]:
-                del self._counts[profile], self._turns[profile]
+            self._counts[whose] -= 1
+            if not self._counts[whose]:
+                del self._counts[whose], self._turns[whose]
 
-    def _work(self, work: Callable[[], None], limits: Limits) -> None:
+    def _work(self, postponed: Postponed) -> None:
+        assert postponed.work is not None  # noqa: S101 - else nothing needs a thread
+        if not postponed.is_read:
+            postponed.work()
+            return
         snapshot: Snapshot | None = getattr(self._here, "snapshot", None)
         if snapshot is None:
             snapshot = self._here.snapshot = Snapshot(self._path)
             self._snapshots.append(snapshot)
         reads = cast(Store, snapshot)  # a Store without the calls that write
-        with snapshot.opened(), store.using(reads), cache.bypassed(), deadline.using(limits):
-            work()
+        with snapshot.opened(), store.using(reads), cache.bypassed(), deadline.using(postponed.limits):
+            postponed.work()
 
     def close(self) -> None:
         """End what runs and waits, then the threads, and close their connections."""

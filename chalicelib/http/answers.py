@@ -50,17 +50,17 @@ class Postponed(Response):
     """Stands for an answer that takes too long for the event loop. It exists only in the embedded mode.
 
     Args:
-        profile: the profile of the request.
-        work: what must run in a thread first; None if the rest must only wait for other requests.
-        finish: returns the answer afterwards, or stands for it again. It must run in the event loop.
+        finish: returns the answer, or stands for it again. It must run in the event loop, after ``work``.
         limits: the limits of the request.
+        work: what must run in a thread first; None if the request must only let others go first.
+        is_read: whether the work reads from the store.
     """
 
     def __init__(
-        self, profile: str, work: Callable[[], None] | None, finish: Callable[[], Response], limits: Limits
+        self, finish: Callable[[], Response], limits: Limits, work: Callable[[], None] | None, *, is_read: bool
     ) -> None:
         super().__init__(body="", headers={"Access-Control-Allow-Origin": "*"})
-        self.profile, self.work, self.finish, self.limits = profile, work, finish, limits
+        self.finish, self.limits, self.work, self.is_read = finish, limits, work, is_read
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
         """Return this object for the embedded gateway, which calls ``finish``."""

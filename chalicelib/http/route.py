@@ -23,6 +23,8 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.store import Doc
 
 R = TypeVar("R")
+_BYTE_S = 1e-7
+"""How long a byte of a body takes to be parsed, at least."""
 DEVICE, PROFILE = "device", "profile"
 """Kinds of caller."""
 _logger = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ class Call:
         path: the parameters of the path.
     """
 
-    __slots__ = ("_device", "_found", "_work", "body", "caller", "facts", "path", "request")
+    __slots__ = ("_device", "_found", "body", "caller", "facts", "is_read", "path", "request", "work")
     caller: Caller
     """The caller. Not set on a route that needs no token."""
     body: Any
@@ -51,45 +53,49 @@ class Call:
         self.facts = log.facts(request)
         """What the request's line in the log says besides, such as the profile."""
         self._found: list[Any] = []
-        self._work: Callable[[], Any] | None = None
+        self.work: Callable[[], Any] | None = None
+        """What a thread must do before the route's function can go on."""
+        self.is_read = False
+        """Whether ``work`` reads from the store."""
 
-    def compute(self, work: Callable[[], R], *, estimate_s: float = 0.0) -> R:
-        """Return the result of ``work``, which writes nothing.
+    def read(self, work: Callable[[], R]) -> R:
+        """Return the result of ``work``, which reads much and writes nothing. A route calls this or ``parse``, once.
 
         In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
-        and then the route's function is called again and gets the result here. A route calls this once.
-
-        Args:
-            work: reads much or computes much.
-            estimate_s: how long it takes at least; 0: unknown. It decides where the work is done, without a try.
+        and then the route's function is called again and gets the result here.
         """
         if not self._found:
-            if estimate_s and not deadline.would_exceed(estimate_s):
-                return work()
-            self._work = work
-            if estimate_s:
+            self.work, self.is_read = work, True
+            if deadline.would_exceed(0):
                 raise deadline.TooLong
             with deadline.sharing():
                 self._found.append((work(), None))
-            self._work = None
+            self.work = None
+        return self._take(work)
+
+    def parse(self, work: Callable[[], R], size_bytes: int) -> R:
+        """Return the result of ``work``, which uses no store. The embedded mode parses large bodies in a thread."""
+        if not self._found:
+            if not deadline.would_exceed(size_bytes * _BYTE_S):
+                return work()
+            self.work, self.is_read = work, False
+            raise deadline.TooLong
+        return self._take(work)
+
+    def _take(self, _: Callable[[], R]) -> R:
+        """Return what the work has found, or raise what it has raised."""
         result, error = self._found[0]
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def take_work(self) -> Callable[[], None] | None:
-        """Return what must run in a thread, after ``compute`` took too long; None after another part did."""
-        work, self._work = self._work, None
-        if work is None:
-            return None
-
-        def find() -> None:
-            try:
-                self._found.append((work(), None))
-            except Exception as error:
-                self._found.append((None, error))
-
-        return find
+    def do_work(self) -> None:
+        """Do ``work`` in a thread, and keep its result."""
+        work, self.work = self.work, None
+        try:
+            self._found.append((work() if work else None, None))
+        except Exception as error:
+            self._found.append((None, error))
 
     @property
     def profile(self) -> str:
@@ -189,7 +195,7 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
         if row.who and is_new:
             call.admit(row.who, row.need)
         if row.method == "GET":
-            answer = call.compute(lambda: answers.ok(row.handle(call)))
+            answer = call.read(lambda: answers.ok(row.handle(call)))
             call.tell_ignored()
             return answer
         if row.body is not None and is_new:
@@ -200,7 +206,7 @@ def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
         return answer
     except deadline.TooLong:
         finish = functools.partial(_answer, row, call, is_new=False)
-        return answers.Postponed(call.facts.get("profile", ""), call.take_work(), finish, deadline.current())
+        return answers.Postponed(finish, deadline.current(), call.do_work if call.work else None, is_read=call.is_read)
     except errors.ApiError as error:
         call.note(reason=log.reason(error))
         if error.__cause__ is not None:

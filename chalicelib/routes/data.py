@@ -12,9 +12,6 @@ from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
 
-_BYTE_S = 1e-7
-"""How long a byte of points takes to be read, at least."""
-
 
 def store(call: Call) -> Any:
     """Store points."""
@@ -29,7 +26,7 @@ def store(call: Call) -> Any:
         sent = schema.read_points(raw, is_form=is_form)
         return send.prepare(device=device, sent=sent, now=now, idempotency_key=key), sent.ignored
 
-    prepared, unread = call.compute(prepare, estimate_s=len(raw) * _BYTE_S)
+    prepared, unread = call.parse(prepare, len(raw))
     call.note_ignored(unread)
     added = send.put(prepared)
     call.note(points=added)
@@ -57,7 +54,7 @@ def edit(call: Call) -> Any:
 def delete(call: Call) -> Any:
     """Remove points."""
     query = read_deletion(requests.parameters(call.request), requests.body(call.request), clock.now_ms())
-    removal = call.compute(lambda: rewrite.find(device=call.device, query=query))
+    removal = call.read(lambda: rewrite.find(device=call.device, query=query))
     removed = rewrite.remove(device=call.device, removal=removal)
     call.note(points=removed)
     return f"{removed} Data Removed"
