@@ -4,11 +4,13 @@ Source: TagoIO's clients: channels ``device_data.<id>`` and ``device_inspector.<
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
+from chalice.app import Response
 
 from chalicelib import errors
 from chalicelib.codec import keys, segments, times
@@ -16,23 +18,68 @@ from chalicelib.codec.segments import Item
 from chalicelib.host import clock
 from chalicelib.http import answers
 from chalicelib.services.access import callers, reach
+from chalicelib.services.access.callers import Caller
 
 CHANNELS = ("device_data", "device_inspector")
 PING_S = 5.0
 MAX_LISTENERS = 1_000
+MAX_PROFILE_LISTENERS = 100
 MAX_CHANNELS = 100
-_MAX_WAITING = 1_000
-"""How many events may wait for one listener. It misses further ones."""
+MAX_WAITING_BYTES = 1_000_000
+"""How many bytes of events may wait for one listener. A listener that reads too slowly for that is ended."""
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", answers.REQUEST_ID.encode()),
 ]
 _PING = b":\n\n"
-Queue = asyncio.Queue[bytes | None]
+_TOO_SLOW = b": The stream ends here: too many events were waiting, as they were read too slowly\n\n"
 Settle = Callable[[Callable[[bool], None]], None]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Listener:
+    """What waits to be sent to one listener."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting_bytes = 0
+        self._is_over = False
+        self.must_check = False
+        """Whether the right to listen may have ended."""
+
+    def add(self, data: bytes) -> None:
+        """Add an event, unless too much is waiting: then the listener is ended."""
+        if self._waiting_bytes and self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+            self.end(_TOO_SLOW)
+        elif not self._is_over:
+            self._waiting_bytes += len(data)
+            self._queue.put_nowait(data)
+
+    def check(self) -> None:
+        """Check at once whether it still may listen."""
+        self.must_check = True
+        self._queue.put_nowait(b"")
+
+    def end(self, last: bytes = b"") -> None:
+        """End the stream after one last text. What is waiting is dropped."""
+        self._is_over = True
+        self._waiting_bytes = 0
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(last)
+        self._queue.put_nowait(None)
+
+    async def next(self) -> bytes | None:
+        """Wait for the next text to send; None: there is no more."""
+        try:
+            data = await asyncio.wait_for(self._queue.get(), PING_S)
+        except TimeoutError:
+            return _PING
+        self._waiting_bytes -= min(self._waiting_bytes, len(data or b""))
+        return data
 
 
 class Events:
@@ -44,7 +91,8 @@ class Events:
 
     def __init__(self, settle: Settle) -> None:
         self._settle = settle
-        self._by_channel: dict[str, set[Queue]] = {}
+        self._by_channel: dict[str, set[Listener]] = {}
+        self._by_profile: dict[str, int] = {}
         self.count = 0
         self._is_over = False
 
@@ -77,58 +125,89 @@ class Events:
         self._settle(lambda is_kept: self._emit(channel, data) if is_kept else None)
 
     def _emit(self, channel: str, data: bytes) -> None:
-        for queue in self._by_channel.get(channel, ()):
-            if not queue.full():
-                queue.put_nowait(data)
+        for listener in self._by_channel.get(channel, ()):
+            listener.add(data)
+
+    def revoked(self, device: str) -> None:
+        """Check at once whoever listens to the device; see Watcher."""
+        for kind in CHANNELS:
+            for listener in self._by_channel.get(f"{kind}.{device}", ()):
+                listener.check()
 
     def close(self) -> None:
         """End every stream."""
         self._is_over = True
-        for queue in {queue for queues in self._by_channel.values() for queue in queues}:
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        for listener in {listener for listeners in self._by_channel.values() for listener in listeners}:
+            listener.end()
 
-    async def listen(self, query: bytes, receive: Receive, send: Send) -> dict[str, Any] | None:
-        """Serve one listener until it goes away. Return the answer if it is refused, else None."""
+    async def answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> Response | None:
+        """Serve a request for ``/events``. Return the answer, or None if a stream was it."""
+        method, query = scope["method"], scope["query_string"]
+        if method not in ("GET", "HEAD"):
+            is_preflight = method == "OPTIONS"
+            return answers.preflight() if is_preflight else answers.failed("Method Not Allowed", 405, {"Allow": "GET"})
         try:
-            channels = _channels(query)
+            caller, channels = _channels(query)
         except errors.ApiError as error:
-            refusal: dict[str, Any] = answers.refused(error).to_dict()
+            return answers.refused(error)
+        refusal = self._refuse(caller.profile)
+        if refusal is not None:
             return refusal
-        if self.count >= MAX_LISTENERS or self._is_over:
-            refusal = answers.failed("Too many listeners, try again later", 503, {"Retry-After": "60"}).to_dict()
-            return refusal
-        queue: Queue = asyncio.Queue(_MAX_WAITING)
-        for channel in channels:
-            self._by_channel.setdefault(channel, set()).add(queue)
-        self.count += 1
-        gone = asyncio.ensure_future(_until_gone(receive))
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _stream(queue, gone, send, lambda: _may_listen(query))
-        finally:
-            gone.cancel()
-            self.count -= 1
-            for channel in channels:
-                self._by_channel[channel].discard(queue)
-                if not self._by_channel[channel]:
-                    del self._by_channel[channel]
+        headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
+        if method == "HEAD":
+            await send(start)
+            await send({"type": "http.response.body"})
+            return None
+        with self._listener(caller.profile, channels) as listener:
+            gone = asyncio.ensure_future(_until_gone(receive))
+            try:
+                await send(start)
+                await _stream(listener, gone, send, lambda: _may_listen(query))
+            finally:
+                gone.cancel()
         return None
 
+    def _refuse(self, profile: str) -> Response | None:
+        """Return the refusal of one listener too many, or None."""
+        if self.count >= MAX_LISTENERS or self._is_over:
+            return answers.failed("Too many listeners, try again later", 503, {"Retry-After": "60"})
+        if self._by_profile.get(profile, 0) >= MAX_PROFILE_LISTENERS:
+            reason = f"The profile has {MAX_PROFILE_LISTENERS} listeners, end one of them first"
+            return answers.failed(reason, 429, {"Retry-After": "60"})
+        return None
 
-async def _stream(queue: Queue, gone: "asyncio.Future[None]", send: Send, may_listen: Callable[[], bool]) -> None:
+    @contextlib.contextmanager
+    def _listener(self, profile: str, channels: list[str]) -> Iterator[Listener]:
+        """Count a listener, and let it hear its channels."""
+        listener = Listener()
+        for channel in channels:
+            self._by_channel.setdefault(channel, set()).add(listener)
+        self._by_profile[profile] = self._by_profile.get(profile, 0) + 1
+        self.count += 1
+        try:
+            yield listener
+        finally:
+            self.count -= 1
+            self._by_profile[profile] -= 1
+            if not self._by_profile[profile]:
+                del self._by_profile[profile]
+            for channel in channels:
+                self._by_channel[channel].discard(listener)
+                if not self._by_channel[channel]:
+                    del self._by_channel[channel]
+
+
+async def _stream(listener: Listener, gone: "asyncio.Future[None]", send: Send, may_listen: Callable[[], bool]) -> None:
     """Send events, and a comment in every pause, until the client goes away or may not listen any more."""
     loop = asyncio.get_running_loop()
     data: bytes | None = _PING
     checked_s = loop.time()
     while data is not None and not gone.done():
         await send({"type": "http.response.body", "body": data, "more_body": True})
-        try:
-            data = await asyncio.wait_for(queue.get(), PING_S)
-        except TimeoutError:
-            data = _PING
-        if loop.time() - checked_s >= PING_S:
+        data = await listener.next()
+        if listener.must_check or loop.time() - checked_s >= PING_S:
+            listener.must_check = False
             checked_s = loop.time()
             data = data if may_listen() else None
     await send({"type": "http.response.body", "body": b""})
@@ -150,12 +229,12 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def _channels(query: bytes) -> list[str]:
-    """Return the channels that the query asks for, after checking that the token may listen to each of them.
+def _channels(query: bytes) -> tuple[Caller, list[str]]:
+    """Return the caller, and the channels that the query asks for. The caller may listen to each of them.
 
     Raises:
         errors.Denied: no valid token, or another profile's device.
-        errors.BadRequest: no channel, or an unknown one.
+        errors.BadRequest: no channel, or an unknown one, or the caller's device is deactivated.
     """
     try:
         parameters = parse_qs(query.decode("latin-1"), max_num_fields=MAX_CHANNELS + 1)
@@ -164,6 +243,8 @@ def _channels(query: bytes) -> list[str]:
     caller = callers.resolve(text=parameters.get("token", [""])[-1])
     if caller is None or not caller.may("read"):
         raise errors.Denied
+    if caller.device:
+        reach.own_device_or_raise(caller)
     names = [name for part in ("channels", "channel") for text in parameters.get(part, ()) for name in text.split(",")]
     if not 0 < len(names) <= MAX_CHANNELS:
         raise errors.BadRequest(f"channels must name 1 to {MAX_CHANNELS} channels")
@@ -177,4 +258,4 @@ def _channels(query: bytes) -> list[str]:
             reach.device_or_raise(profile=caller.profile, device=device)
         except errors.NotFound:
             raise errors.Denied from None
-    return list(dict.fromkeys(names))
+    return caller, list(dict.fromkeys(names))

@@ -80,11 +80,12 @@ class Gateway:
         request_id = request_ids.new()
         answer, group = None, 0
         try:
-            if self._events is not None and scope["path"] == "/events" and scope["method"] == "GET":
-                answer = await self._events.listen(scope["query_string"], receive, send)
-                if answer is None:
+            if self._events is not None and scope["path"] == "/events":
+                response = await self._events.answer(scope, receive, send, request_id)
+                if response is None:
                     return
-                log.answered(answer["statusCode"], request_id=request_id, method="GET", route="/events")
+                log.answered(response.status_code, request_id=request_id, method=scope["method"], route="/events")
+                answer = _complete(response, request_id)
             else:
                 answer, group = await self._answer(scope, receive, request_id)
         except _Gone:

@@ -18,6 +18,9 @@ class Watcher(Protocol):
     def seen(self, device: str, title: str, content: str) -> None:
         """The device did something, or got an answer."""
 
+    def revoked(self, device: str) -> None:
+        """The device or one of its tokens was deleted or deactivated, so whoever listens must be checked again."""
+
 
 class Nobody:
     """Ignores every event."""
@@ -26,6 +29,9 @@ class Nobody:
         """See Watcher."""
 
     def seen(self, device: str, title: str, content: str) -> None:
+        """See Watcher."""
+
+    def revoked(self, device: str) -> None:
         """See Watcher."""
 
 

@@ -4,12 +4,15 @@ import asyncio
 import http.client
 import json
 import threading
+import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
 
+from chalicelib.host import events as watchers
 from embedded import events
-from tests.kit.world import World
+from tests.kit.link import Link, settle
+from tests.kit.world import World, point
 from tests.mqtt.client import Client
 
 
@@ -114,32 +117,152 @@ def test_too_many_parameters_are_refused_in_the_envelope(program):
     link.close()
 
 
-@pytest.mark.parametrize("act", ["delete_token", "delete_device", "expire"])
-def test_stream_ends_with_the_right_to_listen(sqlite, clock, monkeypatch, act):
-    monkeypatch.setattr(events, "PING_S", 0.0)
-    world, stream, bodies = World(), events.Events(lambda then: then(True)), []
+class Heard:
+    """A listener in process, which reads at once unless it is told to wait."""
+
+    def __init__(self, stream, query, method="GET"):
+        self.bodies, self.start, self.may_read = [], None, asyncio.Event()
+        self.may_read.set()
+        self.scope = {"method": method, "query_string": query.encode()}
+        self.task = asyncio.ensure_future(stream.answer(self.scope, self._receive, self._send, "the-id"))
+
+    async def _receive(self):
+        await asyncio.Event().wait()
+
+    async def _send(self, message):
+        await self.may_read.wait()
+        if message["type"] == "http.response.start":
+            self.start = message
+        else:
+            self.bodies.append(message.get("body", b""))
+
+    async def end(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+def stream(sqlite):
+    found = events.Events(lambda then: then(True))
+    watchers.use(found)
+    return found
+
+
+@pytest.mark.parametrize("act", ["delete_token", "delete_device", "deactivate", "expire"])
+def test_stream_ends_at_once_with_the_right_to_listen(stream, clock, monkeypatch, act):
+    world = World()
     sent = {"device": world.device, "name": "listener", "permission": "read", "expire_time": "1 hour"}
     token = world.admin.post("/device/token", sent).result["token"]
 
     async def run():
-        waiting = asyncio.Event()
-
-        async def receive():
-            await waiting.wait()
-
-        async def send(message):
-            bodies.append(message.get("body"))
-
-        query = f"channels=device_data.{world.device}&token={token}".encode()
-        task = asyncio.ensure_future(stream.listen(query, receive, send))
-        while len(bodies) < 4:
-            await asyncio.sleep(0)
-        assert not task.done()
+        one = Heard(stream, f"channels=device_data.{world.device}&token={token}")
+        other = Heard(stream, f"channels=device_inspector.{world.device}&token={world.profile_token}")
+        await settle()
+        assert one.bodies == other.bodies == [b":\n\n"] and one.start["status"] == 200
         if act == "expire":
+            monkeypatch.setattr(events, "PING_S", 0.0)
             clock.advance(3_601)
+            world.send(point("a"))
+        elif act == "deactivate":
+            world.admin.put(f"/device/{world.device}", {"active": False})
         else:
             world.admin.delete(f"/device/token/{token}" if act == "delete_token" else f"/device/{world.device}")
-        await asyncio.wait_for(task, 10)
+        await settle()
+        assert one.task.done() and one.bodies[-1] == b""
+        assert other.task.done() is (act == "delete_device")  # a profile may listen to a device that is not active
+        await other.end()
+        assert stream.count == 0
+        again = Heard(stream, one.scope["query_string"].decode())
+        refusal = await again.task
+        assert refusal.status_code == (400 if act == "deactivate" else 401)
 
     asyncio.run(run())
-    assert bodies[-1] == b"" and stream.count == 0
+
+
+def test_listener_that_reads_too_slowly_is_ended_with_the_reason(stream):
+    world = World()
+
+    async def run():
+        query = f"channels=device_data.{world.device}&token={world.profile_token}"
+        slow = Heard(stream, query)
+        await settle()
+        slow.may_read.clear()
+        value, held = "x" * 5_000, []
+        tracemalloc.start()
+        for _ in range(30):
+            world.send(*(point("a", value) for _ in range(39)))
+            await settle()
+            held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert max(held) - held[0] < 2_500_000 and not slow.task.done()
+        slow.may_read.set()
+        await settle()
+        assert slow.task.done() and b"read too slowly" in slow.bodies[-2] and len(slow.bodies) <= 4
+        assert stream.count == 0
+
+    asyncio.run(run())
+
+
+def test_event_larger_than_the_limit_reaches_a_listener_that_keeps_up(stream, monkeypatch):
+    monkeypatch.setattr(events, "MAX_WAITING_BYTES", 10)
+    world = World()
+
+    async def run():
+        one = Heard(stream, f"channels=device_data.{world.device}&token={world.profile_token}")
+        for value in range(3):
+            await settle()
+            world.send(point("a", value))
+        await settle()
+        assert len(one.bodies) == 4 and not one.task.done()
+        await one.end()
+
+    asyncio.run(run())
+
+
+def test_listeners_are_counted_for_each_profile(stream, monkeypatch):
+    monkeypatch.setattr(events, "MAX_PROFILE_LISTENERS", 3)
+    monkeypatch.setattr(events, "MAX_LISTENERS", 5)
+    worlds = [World(), World(), World()]
+
+    async def run():
+        queries = [f"channels=device_data.{world.device}&token={world.token}" for world in worlds]
+        opened = [Heard(stream, queries[0]) for _ in range(3)]
+        await settle()
+        refusal = await Heard(stream, queries[0]).task
+        assert refusal.status_code == 429 and "3 listeners" in refusal.body and refusal.headers["Retry-After"]
+        opened += [Heard(stream, queries[1]) for _ in range(2)]
+        await settle()
+        assert [one.start["status"] for one in opened] == [200] * 5
+        assert (await Heard(stream, queries[2]).task).status_code == 503
+        await opened[0].end()
+        again = Heard(stream, queries[0])
+        await settle()
+        assert again.start["status"] == 200
+        for one in [*opened, again]:
+            await one.end()
+        assert stream.count == 0 and stream._by_profile == {} and stream._by_channel == {}
+
+    asyncio.run(run())
+
+
+def test_other_methods_of_the_stream(serve, stream):
+    async def scenario(gateway):
+        world = World()
+        path = f"/events?channels=device_data.{world.device}&token={world.token} HTTP/1.1\r\n\r\n".encode()
+        link = Link(gateway)
+        preflight, denied, wrong = await link.send(
+            b"OPTIONS /events HTTP/1.1\r\n\r\n", b"GET /events HTTP/1.1\r\n\r\n", b"POST " + path
+        )
+        assert preflight.status == 200 and "GET" in preflight.headers["access-control-allow-methods"]
+        assert denied.status == 401 and wrong.status == 405 and wrong.headers["allow"] == "GET"
+        link.http.data_received(b"HEAD " + path)
+        await settle()
+        head, _, rest = link.transport.sent.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200") and b"text/event-stream" in head and b"x-request-id" in head
+        assert rest == b"" and stream.count == 0
+        link.transport.sent = b""
+        link.http.data_received(b"GET " + path)
+        await settle()
+        assert b"x-request-id" in link.transport.sent and b"200 OK" in link.transport.sent and stream.count == 1
+
+    serve(scenario, events=stream)

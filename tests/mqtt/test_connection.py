@@ -478,7 +478,8 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
 
         device = bench.world.device
         query = f"channels=device_data.{device},device_inspector.{device}&token={bench.world.profile_token}".encode()
-        task = asyncio.ensure_future(stream.listen(query, receive, send))
+        scope = {"method": "GET", "query_string": query}
+        task = asyncio.ensure_future(stream.answer(scope, receive, send, "id"))
         await settled()
         link, _ = bench.connected()
         with monkeypatch.context() as patch:

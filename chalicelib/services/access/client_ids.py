@@ -3,7 +3,7 @@
 import re
 
 from chalicelib import store
-from chalicelib.host import clock, mqtt
+from chalicelib.host import clock, events, mqtt
 from chalicelib.host.cache import Cache
 from chalicelib.services.access.callers import Caller
 from chalicelib.settings import CACHE_S
@@ -57,12 +57,13 @@ def _lasts(expires_at: int | None, wanted_expires_at: int | None) -> bool:
 
 
 def end_sessions(*, device: str, fingerprint: str | None = None) -> None:
-    """End the MQTT sessions of a device, or only those of one of its tokens.
+    """End the MQTT sessions of a device, or only those of one of its tokens. Check who listens to its events.
 
     A binding that does not expire is deleted. One that expires stays, as its session may still end later.
 
     Cost: one read, one call a client id.
     """
+    events.current().revoked(device)
     for entity in store.current().list(names.device(device), names.CLIENTS):
         if fingerprint in (None, entity.doc["fingerprint"]):
             mqtt.current().disconnect(client_id=entity.name.removeprefix(names.CLIENTS))
