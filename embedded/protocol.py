@@ -6,9 +6,10 @@ answered, and each wait for the client ends. What the application never sees is 
 
 import asyncio
 from typing import Any
+from urllib.parse import unquote
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, parse_url
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from chalicelib import settings
 from chalicelib.host import log
@@ -21,16 +22,28 @@ MAX_HEADER_BYTES = 10_240
 """Names and values of all headers, as API Gateway counts them."""
 MAX_HEADERS = 100
 _MAX_HEAD_BYTES = MAX_URL_BYTES + MAX_HEADER_BYTES + 1_024
+_MAX_CHUNKED_BYTES = 8 * settings.MAX_BODY_BYTES
+"""A chunked body as it comes: a chunk of one byte takes six, and there are extensions and trailers."""
 DRAIN_BYTES = 10_000_000
 """How much is read after a refusal. A client that is still sending would otherwise see a reset, not the answer."""
 
 IDLE, HEAD, BODY, ANSWER, DRAIN = range(5)
 """What a connection waits for: a request, the rest of its head or body, our answer, or the end of a refused request."""
-LIMITS_S = {IDLE: 60.0, HEAD: 10.0, BODY: 60.0, DRAIN: 10.0}
+IDLE_S = 60.0
+LIMITS_S = {IDLE: IDLE_S, HEAD: 10.0, BODY: 60.0, DRAIN: 10.0}
 """How long a connection waits for the client. A new connection has the time of a head for its first bytes."""
 WRITE_S = 30.0
 WRITE_BYTES = 30_000
 """A client that reads fewer bytes than this in ``WRITE_S`` is disconnected."""
+
+
+_LONG_URL = 414, "The URL is too long"
+_LONG_HEADERS = 431, "The headers are too long"
+_LONG_BODY = 413, answers.TOO_LARGE.format(settings.MAX_BODY_BYTES)
+
+
+def _size_bytes(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 class _Refused(Exception):
@@ -53,7 +66,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(**given)
         self._connections = connections
         self._phase = self._waits_for = IDLE
-        self._head_bytes = self._header_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
+        self._raw_bytes = self._part_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
         self._length: int | None = None
         self._pending = b""
         """What the client sent before the answer to its last request."""
@@ -85,38 +98,52 @@ class BoundedHttp(HttpToolsProtocol):
         self._connections.hold(self, len(data))
 
     def _feed(self, data: bytes) -> None:
-        """Give the parser one part of a request after the other, so that it never meets two requests at once."""
-        view, start = memoryview(data), 0
-        while start < len(data) and self._phase < ANSWER:
-            end = self._end_of_part(data, start)
+        """Give the parser one part of a request after the other, so that it never meets two requests at once.
+
+        Data that can hold one request only, as nearly always, is one part: each part costs a microsecond or two.
+        """
+        start, size = 0, len(data)
+        is_one = self._phase == IDLE and size <= _MAX_HEAD_BYTES and data.count(b" HTTP/") <= 1
+        while start < size and self._phase < ANSWER:
+            end = size if is_one else self._end_of_part(data, start)
+            self._part_bytes = end - start
             try:
-                self.parser.feed_data(view[start:end])
+                self.parser.feed_data(data if end - start == size else memoryview(data)[start:end])
             except HttpParserUpgrade as upgrade:
                 end = start + upgrade.args[0]  # The request is answered as if it had not asked for an upgrade.
             except HttpParserError as error:
                 self._fail(error)
                 return
-            if self._phase < BODY:
-                self._head_bytes += end - start
-                if self._head_bytes > _MAX_HEAD_BYTES:
-                    self._refuse(431, "The headers are too long")
-                    return
+            if self._phase < ANSWER and not self._is_within_limits(end - start):
+                return
             start = end
-        if start < len(data):
-            self._keep(data[start:])
-        elif self._phase < ANSWER:
+        if self._phase < ANSWER:
             self._await_rest()
+        elif start < size:
+            self._keep(data[start:])
 
     def _end_of_part(self, data: bytes, start: int) -> int:
+        """Return where the head or body ends, or what may be parsed of it now."""
         if self._phase == BODY:
-            return len(data) if self._length is None else start + self._length - self._body_bytes
+            return len(data) if self._length is None else min(len(data), start + self._length - self._body_bytes)
         end = data.find(b"\r\n\r\n", start)
-        return len(data) if end < 0 else end + 4
+        return min(len(data) if end < 0 else end + 4, start + _MAX_HEAD_BYTES + 1 - self._raw_bytes)
+
+    def _is_within_limits(self, size_bytes: int) -> bool:
+        """Count bytes of an incomplete request, and refuse it if they are too many for it to be within its limits."""
+        self._raw_bytes += size_bytes
+        if self._phase == BODY:
+            if self._length is None and self._raw_bytes > _MAX_CHUNKED_BYTES:
+                self._refuse(*_LONG_BODY)
+        elif self._raw_bytes > _MAX_HEAD_BYTES:
+            is_url = self._phase == HEAD and len(self.url) > MAX_URL_BYTES
+            self._refuse(*(_LONG_URL if is_url else _LONG_HEADERS))
+        return self._phase != DRAIN
 
     def _await_rest(self) -> None:
         if self._waits_for != self._phase:
             self._wait(self._phase)
-        self._connections.hold(self, self._head_bytes + self._body_bytes)
+        self._connections.hold(self, self._raw_bytes)
 
     def _wait(self, phase: int) -> None:
         self._waits_for = phase
@@ -127,25 +154,15 @@ class BoundedHttp(HttpToolsProtocol):
         """Begin a request."""
         if self._phase == ANSWER:
             raise _Refused(400, "A second request came before the first was answered")
-        super().on_message_begin()
         self._phase = HEAD
-        self._header_bytes = self._body_bytes = 0
-        self._length = None
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the URL."""
-        super().on_url(url)
-        if len(self.url) > MAX_URL_BYTES:
-            raise _Refused(414, "The URL is too long")
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._length, self._body_bytes = None, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Blanks around a value do not belong to it. Trailers, which follow a body, are ignored."""
-        name, value = name.lower(), value.rstrip(b" \t")
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
-            raise _Refused(431, "The headers are too long")
         if self._phase == BODY:
             return
+        name, value = name.lower(), value.rstrip(b" \t")
         if name == b"content-length":
             self._length = int(value)
         elif name == b"expect" and value.lower() == b"100-continue":
@@ -153,32 +170,61 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Call the application, unless the body cannot be taken."""
-        self._check_body(self._length or 0)
+        """Call the application, unless the request breaks a limit."""
+        self._check_head()
+        version = self.parser.get_http_version()
+        url = parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope = {  # type: ignore[typeddict-item]
+            "type": "http",
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+        self.cycle = RequestResponseCycle(
+            self.scope, self.transport, self.flow, self.logger, self.access_logger, False,
+            self.server_state.default_headers, asyncio.Event(), self.expect_100_continue,
+            version != "1.0" and self.parser.should_keep_alive(), self.on_response_complete,
+        )  # fmt: skip
+        self._start_asgi_task(self.cycle, self.app)
+        self._phase = BODY
+
+    def _check_head(self) -> None:
+        if len(self.url) > MAX_URL_BYTES:
+            raise _Refused(*_LONG_URL)
+        may_be_long = self._raw_bytes + self._part_bytes > MAX_HEADER_BYTES
+        if len(self.headers) > MAX_HEADERS or (may_be_long and _size_bytes(self.headers) > MAX_HEADER_BYTES):
+            raise _Refused(*_LONG_HEADERS)
+        if self._length is not None and self._length > settings.MAX_BODY_BYTES:
+            raise _Refused(*_LONG_BODY)
         if self.parser.should_upgrade() and (self._length or b"transfer-encoding" in dict(self.headers)):
             # The parser takes the request as complete here, and would read its body as the next request.
             raise _Refused(400, "A request with a body cannot ask for an upgrade")
-        super().on_headers_complete()
-        self._phase = BODY
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._body_bytes += len(body)
-        self._check_body(self._body_bytes)
-        super().on_body(body)
-
-    def _check_body(self, size_bytes: int) -> None:
-        if size_bytes > settings.MAX_BODY_BYTES:
-            raise _Refused(413, answers.TOO_LARGE.format(settings.MAX_BODY_BYTES))
+        if self._body_bytes > settings.MAX_BODY_BYTES:
+            raise _Refused(*_LONG_BODY)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Wait for the application's answer, which may have come already."""
-        super().on_message_complete()
-        self._phase, self._head_bytes = ANSWER, 0
-        if self.cycle.response_complete:
+        self._phase, self._raw_bytes = ANSWER, 0
+        cycle = self.cycle
+        if cycle.response_complete:
             self._connections.hold(self, 0)
             self._become_idle()
-        elif not self.flow.write_paused:
+            return
+        cycle.more_body = False
+        cycle.message_event.set()
+        if not self.flow.write_paused:
             self._connections.work(self)
 
     def on_response_complete(self) -> None:
@@ -192,8 +238,9 @@ class BoundedHttp(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _become_idle(self) -> None:
-        self._phase = IDLE
-        self._wait(IDLE)
+        self._phase = self._waits_for = IDLE
+        if not self.flow.write_paused:
+            self._connections.wait(self, IDLE_S)
         if self._pending:
             self.loop.call_soon(self._read_pending)
         else:

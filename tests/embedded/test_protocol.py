@@ -108,6 +108,21 @@ def test_too_long_a_body_is_refused_before_it_is_asked_for(serve):
     serve(scenario)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [b"5;ext=" + b"x" * 60_000, b"0\r\nx: " + b"y" * 60_000, b"1\r\nx\r\n" * 10_000, b"0\r\n" + b"x: y\r\n" * 10_000],
+)
+def test_endless_chunks_and_trailers_are_refused(serve, block):
+    async def scenario(gateway):
+        link = Link(gateway)
+        found, sent = await link.send(b"POST /data HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + block), len(block)
+        while not found:
+            found, sent = await link.send(block.removeprefix(b"0\r\n").replace(b"5;ext=", b"")), sent + len(block)
+        assert [answer.status for answer in found] == [413] and sent < 2_000_000
+
+    serve(scenario)
+
+
 def test_what_follows_a_refusal_is_ignored_up_to_a_limit(serve):
     async def scenario(gateway):
         link = Link(gateway)
