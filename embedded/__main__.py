@@ -114,7 +114,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     app = _app()
     gateway = Gateway(app, list(app.routes), commits, stream, workers)
     server = _http_server(options, gateway, connections)
-    server.on_exit = (stream.close, mqtt_broker.close)
+    server.on_exit = (stream.close, mqtt_broker.close, workers.stop)
     if disk is not None:
         disk.on_failure = server.fail
 

@@ -6,12 +6,15 @@ leaves before everything that its request wrote, or read, is safe.
 """
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from chalicelib import errors
 from chalicelib.store import names
@@ -21,9 +24,10 @@ MAX_WAIT_S = 0.005
 """The longest that a commit waits while each turn of the loop writes more."""
 SLOW_S = 0.001
 """A disk that takes longer than this to sync is synced in a thread. Below, the way to the thread costs more."""
-CHECKPOINT_WRITES = 1_000
-"""After how many writes the write-ahead log is merged into the database, if a thread syncs."""
+CHECKPOINT_BYTES = 4_000_000
+"""The size from which the write-ahead log is merged into the database, if a thread syncs."""
 Settled = Callable[[bool], None]
+T = TypeVar("T")
 
 
 class GroupCommit:
@@ -42,11 +46,14 @@ class GroupCommit:
         self._is_alone = is_alone
         self._disk = disk
         self._is_syncing = False
+        self._has_failed = False
+        """Whether a sync has failed. Nothing that was read or written since can be trusted."""
         self._open: asyncio.Future[bool] | None = None
         self._waiting: dict[int, asyncio.Future[bool]] = {}
         """By its number, each transaction that is not safe yet: the one that syncs, and the open one."""
         self._latest_s = 0.0
-        self._checkpointed = 0
+        self._is_nearly_merged = False
+        """Whether a thread has merged the log but for the open transaction."""
         store.touched.clear()
         store.grouped = True
         store.on_begin = self._begin
@@ -78,20 +85,30 @@ class GroupCommit:
         except errors.Unavailable:
             self._settle(number, is_kept=False)
             return
+        if self._is_nearly_merged:
+            # The log begins again only if a transaction begins when all of it is merged. Only now none is open.
+            self._is_nearly_merged = False
+            with contextlib.suppress(sqlite3.Error):
+                self._store.checkpoint()
         if self._disk is None:
             self._settle(number, is_kept=True)
             return
         self._is_syncing = True
-        self._disk.sync(lambda is_kept: self._synced(number, is_kept))
+        self._disk.sync(lambda log_bytes: self._synced(number, log_bytes))
 
-    def _synced(self, number: int, is_kept: bool) -> None:
+    def _synced(self, number: int, log_bytes: int | None) -> None:
+        is_kept = log_bytes is not None
+        self._has_failed = self._has_failed or not is_kept
         self._settle(number, is_kept=is_kept)
         assert self._disk is not None  # noqa: S101 - it has called this
-        if is_kept and self._store.writes - self._checkpointed > CHECKPOINT_WRITES:
-            self._checkpointed = self._store.writes
-            self._disk.checkpoint(self._resume)
+        if log_bytes is not None and log_bytes > CHECKPOINT_BYTES:
+            self._disk.checkpoint(self._merged)
         else:
             self._resume()
+
+    def _merged(self) -> None:
+        self._is_nearly_merged = True
+        self._resume()
 
     def _resume(self) -> None:
         self._is_syncing = False
@@ -112,6 +129,9 @@ class GroupCommit:
 
         If nothing is waiting to be safe, ``then`` is called at once.
         """
+        if self._has_failed:
+            then(False)
+            return
         group = next(reversed(self._waiting.values()), None)
         if is_alone:
             self._commit()
@@ -153,8 +173,8 @@ class GroupCommit:
     async def wait(self, number: int) -> bool:
         """Wait until a transaction from ``needed`` is safe; return False if it was undone instead."""
         group = self._waiting.get(number)
-        if group is None:
-            return True
+        if group is None or self._has_failed:
+            return not self._has_failed
         if self._is_alone():
             self._commit()
         # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
@@ -184,20 +204,22 @@ class Disk:
         """End the thread."""
         self._executor.shutdown()
 
-    def sync(self, then: Settled) -> None:
-        """Call ``then`` when everything that was committed is on the disk, with True, or with False if that failed."""
+    def sync(self, then: Callable[[int | None], None]) -> None:
+        """Call ``then`` when all that was committed is on the disk, with the bytes of the log; None: it failed."""
 
-        def done(future: "asyncio.Future[None]") -> None:
+        def done(future: "asyncio.Future[int]") -> None:
             if future.exception() is not None and not self._has_failed:
                 self._has_failed = True
                 self.on_failure()
-            then(not self._has_failed)
+            then(None if self._has_failed else future.result())
 
         self._run(self._sync).add_done_callback(done)
 
-    def _sync(self) -> None:
-        """Sync the log, whichever file has its name now."""
-        sync(Path(f"{self._store.path}-wal"))
+    def _sync(self) -> int:
+        """Sync the log, whichever file has its name now; return its size."""
+        log = Path(f"{self._store.path}-wal")
+        sync(log)
+        return log.stat().st_size
 
     def checkpoint(self, then: Callable[[], None]) -> None:
         """Merge the log into the database as far as no reader needs it, then call ``then``. A failure does no harm."""
@@ -208,7 +230,7 @@ class Disk:
 
         self._run(self._store.checkpoint).add_done_callback(done)
 
-    def _run(self, work: Callable[[], None]) -> "asyncio.Future[None]":
+    def _run(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
@@ -222,7 +244,11 @@ def sync(path: Path) -> None:
 
 
 def sync_time_s(directory: Path) -> float:
-    """Measure how long the disk under a directory takes to sync a page; return the median of five, in seconds."""
+    """Measure how long the disk under a directory takes to sync a page.
+
+    Returns:
+        The median of five, in seconds; 0 if it cannot be measured, for example because the disk is full.
+    """
     probe, times_s = directory / "sync.probe", []
     try:
         for _ in range(5):
@@ -230,6 +256,8 @@ def sync_time_s(directory: Path) -> float:
             began_s = time.perf_counter()
             sync(probe)
             times_s.append(time.perf_counter() - began_s)
+    except OSError:
+        return 0.0
     finally:
         probe.unlink(missing_ok=True)
     return statistics.median(times_s)

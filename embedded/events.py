@@ -15,7 +15,7 @@ from chalice.app import Response
 from chalicelib import errors
 from chalicelib.codec import keys, segments, times
 from chalicelib.codec.segments import Item
-from chalicelib.host import clock
+from chalicelib.host import clock, log
 from chalicelib.http import answers
 from chalicelib.services.access import callers, reach
 from chalicelib.services.access.callers import Caller
@@ -149,6 +149,7 @@ class Events:
         try:
             caller, channels = _channels(query)
         except errors.ApiError as error:
+            log.answered(error.status, request_id=request_id, method=method, route="/events", reason=log.reason(error))
             return answers.refused(error)
         refusal = self._refuse(caller.profile)
         if refusal is not None:

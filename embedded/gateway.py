@@ -7,6 +7,7 @@ after everything that its request wrote or read is safe.
 
 import asyncio
 import base64
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -84,7 +85,6 @@ class Gateway:
                 response = await self._events.answer(scope, receive, send, request_id)
                 if response is None:
                     return
-                log.answered(response.status_code, request_id=request_id, method=scope["method"], route="/events")
                 answer = _complete(response, request_id)
             else:
                 answer, group = await self._answer(scope, receive, request_id)
@@ -166,7 +166,10 @@ class Gateway:
             await asyncio.sleep(0)
         elif self._workers is None:
             postponed.work()
-        elif not await self._workers.run(profile, postponed, _until_gone(receive)):
+        elif not await self._workers.run(
+            profile, postponed, functools.partial(_until_gone, receive) if postponed.is_read else _never
+        ):
+            log.answered(499, profile=profile, reason="the client went away")
             raise _Gone
 
     def _event(
@@ -228,6 +231,11 @@ def _complete(response: Response, request_id: str) -> dict[str, Any]:
     answers.identify(response, request_id)
     answer: dict[str, Any] = response.to_dict()
     return answer
+
+
+async def _never() -> None:
+    """A body that has arrived whole is stored, whether or not the client waits for the answer."""
+    await asyncio.get_running_loop().create_future()
 
 
 async def _until_gone(receive: Receive) -> None:

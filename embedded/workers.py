@@ -6,17 +6,16 @@ calls but caches, which a thread does not use.
 """
 
 import asyncio
-import contextlib
 import math
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
-from chalicelib import store
+from chalicelib import errors, store
 from chalicelib.host import cache, deadline
 from chalicelib.host.deadline import Limits
 from chalicelib.http.answers import Postponed
@@ -24,6 +23,8 @@ from chalicelib.store import Store
 from chalicelib.store.sqlite_reads import Snapshot
 
 READERS = 4
+MAX_WAITING = 16
+"""How many reads, and bodies, of one profile may wait or run."""
 SHARE_S = 0.003
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
@@ -44,6 +45,7 @@ class Workers:
         self._executor = ThreadPoolExecutor(READERS + 1, "work")
         self._reading, self._parsing = asyncio.Semaphore(READERS), asyncio.Semaphore(1)
         self._turns: dict[tuple[str, bool], asyncio.Lock] = {}
+        """By profile and kind of work: who came first goes first."""
         self._counts: Counter[tuple[str, bool]] = Counter()
         self._limits: set[Limits] = set()
 
@@ -53,52 +55,50 @@ class Workers:
         deadline.set_share(SHARE_S)
         sys.setswitchinterval(SWITCH_S)
 
-    async def run(self, profile: str, postponed: Postponed, gone: Awaitable[Any]) -> bool:
+    async def run(self, profile: str, postponed: Postponed, gone: Callable[[], Awaitable[Any]]) -> bool:
         """Do the work of an answer in a thread when it is the profile's turn.
 
         Args:
             profile: whose work it is.
             postponed: has work.
-            gone: done when the client has gone away. That ends the work.
+            gone: waits until the client has gone away. That ends the work.
 
         Returns:
             Whether the work was done; False if the client has gone away.
 
         Raises:
-            errors.Unavailable: the database cannot be read.
+            errors.Unavailable: the database cannot be read, or too many requests of the profile wait.
         """
-        task = asyncio.ensure_future(self._run(profile, postponed))
-        left = asyncio.ensure_future(gone)
+        whose = profile, postponed.is_read
+        if self._counts[whose] >= MAX_WAITING:
+            raise errors.Unavailable("Too many long requests of this profile at once, try again")
+        self._counts[whose] += 1
+        task = asyncio.ensure_future(self._run(whose, postponed))
+        task.add_done_callback(lambda _: self._leave(whose))
+        left = asyncio.ensure_future(gone())
         await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             postponed.limits.end_s = -math.inf
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+            task.cancel()
             return False
         left.cancel()
         task.result()
         return True
 
-    async def _run(self, profile: str, postponed: Postponed) -> None:
+    async def _run(self, whose: tuple[str, bool], postponed: Postponed) -> None:
         self._limits.add(postponed.limits)
         free = self._reading if postponed.is_read else self._parsing
         try:
-            async with self._turn((profile, postponed.is_read)), free:
+            async with self._turns.setdefault(whose, asyncio.Lock()), free:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._work, postponed)
         finally:
             self._limits.discard(postponed.limits)
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, whose: tuple[str, bool]) -> AsyncIterator[None]:
-        """Wait until nothing of the same kind that came earlier from this profile runs or waits."""
-        turn = self._turns.setdefault(whose, asyncio.Lock())
-        self._counts[whose] += 1
-        try:
-            async with turn:
-                yield
-        finally:
-            self._counts[whose] -= 1
-            if not self._counts[whose]:
-                del self._counts[whose], self._turns[whose]
+    def _leave(self, whose: tuple[str, bool]) -> None:
+        self._counts[whose] -= 1
+        if not self._counts[whose]:
+            del self._counts[whose]
+            self._turns.pop(whose, None)
 
     def _work(self, postponed: Postponed) -> None:
         assert postponed.work is not None  # noqa: S101 - else nothing needs a thread
@@ -113,10 +113,14 @@ class Workers:
         with snapshot.opened(), store.using(reads), cache.bypassed(), deadline.using(postponed.limits):
             postponed.work()
 
-    def close(self) -> None:
-        """End what runs and waits, then the threads, and close their connections."""
+    def stop(self) -> None:
+        """End what runs and waits: its clients are answered that it took too long."""
         for limits in self._limits:
             limits.end_s = -math.inf
+
+    def close(self) -> None:
+        """End the threads, and close their connections."""
+        self.stop()
         self._executor.shutdown()
         for snapshot in self._snapshots:
             snapshot.close()

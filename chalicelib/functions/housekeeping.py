@@ -1,5 +1,6 @@
 """The function that runs every hour. It finishes erasures, and lets stored points follow changes of retention."""
 
+import contextlib
 from typing import Any
 
 from chalice.app import Blueprint, Rate
@@ -14,6 +15,9 @@ bp = Blueprint(__name__)
 def keep_house(event: Any) -> dict[str, int]:
     """Resume what was begun. If the store is down, it raises, and the run of the next hour resumes."""
     deadline.begin(event.context)
-    done = {"erased": erasures.resume(), "retentions": retention.resume()}
+    with contextlib.ExitStack() as both:  # one that fails does not keep the other from its work
+        done: dict[str, int] = {}
+        both.callback(lambda: done.update(retentions=retention.resume()))
+        done["erased"] = erasures.resume()
     log.line(function="housekeeping", **done)
     return done

@@ -37,6 +37,12 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_WASTED = 0.1
+"""The part of its time that the event loop may spend on tries of one profile that turn out to be too long."""
+_LEAST_S = 0.0002
+"""A share below this is not worth a try."""
+_too_long_s: dict[str, float] = {}
+"""When a try of each profile was last given up."""
 
 
 def begin(context: Any, limit_s: float = math.inf) -> None:
@@ -73,15 +79,23 @@ def using(limits: Limits) -> Iterator[None]:
 def set_share(seconds: float) -> None:
     """Set the share of a part that runs in this thread, in seconds. By default there is no limit."""
     _here.share_s = seconds
+    _too_long_s.clear()
 
 
 @contextlib.contextmanager
-def sharing() -> Iterator[None]:
-    """Limit a part of a request to its share: after it, ``check`` raises TooLong."""
+def sharing(profile: str = "") -> Iterator[None]:
+    """Limit a part of a request to its share: after it, ``check`` raises TooLong.
+
+    Args:
+        profile: whose request it is. Soon after one of its tries was given up, its share is smaller.
+    """
     limits = _here.limits
-    limits.share_end_s = clock.monotonic_s() + _here.share_s
+    limits.share_end_s = clock.monotonic_s() + _share_s(profile)
     try:
         yield
+    except TooLong:
+        _too_long_s[profile] = clock.monotonic_s()
+        raise
     finally:
         limits.share_end_s = math.inf
 
@@ -89,6 +103,16 @@ def sharing() -> Iterator[None]:
 def would_exceed(seconds: float) -> bool:
     """Return whether work that takes so long would exceed the share of this thread."""
     return seconds >= _here.share_s
+
+
+def is_worth_a_try(profile: str) -> bool:
+    """Return whether the share of a profile is long enough for a try, after its last tries."""
+    return _share_s(profile) >= _LEAST_S
+
+
+def _share_s(profile: str) -> float:
+    last_s = _too_long_s.get(profile)
+    return _here.share_s if last_s is None else min(_here.share_s, (clock.monotonic_s() - last_s) * _WASTED)
 
 
 def check() -> None:

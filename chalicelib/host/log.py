@@ -1,4 +1,4 @@
-"""Logs one structured line for each request. It never holds a token, a value, a name or a body that a client sent."""
+"""Logs one structured line for each request. It never holds a token, a value or a body."""
 
 import re
 import sys

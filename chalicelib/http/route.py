@@ -66,9 +66,10 @@ class Call:
         """
         if not self._found:
             self.work, self.is_read = work, True
-            if deadline.would_exceed(0):
+            profile = self.facts.get("profile", "")
+            if not deadline.is_worth_a_try(profile):
                 raise deadline.TooLong
-            with deadline.sharing():
+            with deadline.sharing(profile):
                 self._found.append((work(), None))
             self.work = None
         return self._take(work)
@@ -145,7 +146,7 @@ class Call:
         caller = _caller(self.request)
         if caller is None or caller.kind not in who or not caller.may(need):
             raise errors.Denied
-        self.caller = caller
+        self.caller, self._device = caller, None
         self.facts["profile"] = caller.profile
         if caller.kind == DEVICE:
             self.facts["device"] = caller.device
@@ -185,27 +186,28 @@ def _view(app: Chalice, row: Route) -> Callable[..., Response]:
     def view(**path: str) -> Response:
         request = app.current_request
         assert request is not None  # noqa: S101 - Chalice sets it before it calls a view
-        return _answer(row, Call(request, path), is_new=True)
+        return _answer(row, Call(request, path))
 
     return view
 
 
-def _answer(row: Route, call: Call, *, is_new: bool) -> Response:
+def _answer(row: Route, call: Call) -> Response:
+    """Answer a request. It is called again after a pause, in which the caller may have lost the right to this route."""
     try:
-        if row.who and is_new:
+        if row.who:
             call.admit(row.who, row.need)
         if row.method == "GET":
             answer = call.read(lambda: answers.ok(row.handle(call)))
             call.tell_ignored()
             return answer
-        if row.body is not None and is_new:
+        if row.body is not None:
             call.body = row.body(requests.json_body(call.request))
         with store.current().unit():  # a refused request leaves no writes
             answer = answers.ok(row.handle(call))
         call.tell_ignored()
         return answer
     except deadline.TooLong:
-        finish = functools.partial(_answer, row, call, is_new=False)
+        finish = functools.partial(_answer, row, call)
         return answers.Postponed(finish, deadline.current(), call.do_work if call.work else None, is_read=call.is_read)
     except errors.ApiError as error:
         call.note(reason=log.reason(error))

@@ -27,6 +27,8 @@ def store(call: Call) -> Any:
         return send.prepare(device=device, sent=sent, now=now, idempotency_key=key), sent.ignored
 
     prepared, unread = call.parse(prepare, len(raw))
+    if prepared.request.device is not device and prepared.request.device != device:  # it was changed meanwhile
+        prepared, unread = prepare()
     call.note_ignored(unread)
     added = send.put(prepared)
     call.note(points=added)

@@ -77,7 +77,8 @@ class DynamoStore:
                 raise errors.Unavailable from error
             found = item_of(existing)
             if found.digest == item.digest and found.expires_at != item.expires_at:
-                _postpone(found._replace(expires_at=item.expires_at), profile)
+                found = found._replace(expires_at=item.expires_at)
+                _postpone(found, profile)
             return found
         return None
 

@@ -34,7 +34,7 @@ _UPSERT = (
 )
 _FIRST_PAGE = 2
 _PAGE = 128
-_SLICE = 256
+_SLICE = 32
 """How many segments are removed between two looks at the clock."""
 
 
@@ -83,6 +83,7 @@ class SqliteStore(Reads):
     def leave_checkpoints(self) -> None:
         """Let the caller merge the write-ahead log into the database. The log is written only at a commit then."""
         self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute("PRAGMA journal_size_limit=0")  # the size of the log's file is that of the log
         self._db.execute("PRAGMA cache_spill=OFF")
 
     def checkpoint(self) -> None:

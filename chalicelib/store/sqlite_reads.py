@@ -127,12 +127,16 @@ class Snapshot(Reads):
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Hold one state of the database."""
-        self._db.execute("BEGIN")
+        """Hold one state of the database. Raises errors.Unavailable: it cannot be used."""
+        try:
+            self._db.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise errors.Unavailable from error
         try:
             yield
         finally:
-            self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection."""

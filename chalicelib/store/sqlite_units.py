@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class Write:
-    """Wraps a call that writes. It opens a transaction if none is open. A failure undoes only this call.
+    """Wraps a call that writes. It opens a transaction if none is open.
 
     Without grouping, each call outside of a unit is a transaction: it is committed at the end, or undone if it fails.
+    With grouping, a call of several statements must be in a unit, which undoes all of them.
 
     Args:
         store: the store.

@@ -170,7 +170,7 @@ class Broker:
             raise
         except errors.ApiError as error:
             title, content = "[MQTT] Refused", error.message
-            self.refuse(log.reason(error))
+            log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
             dead_letters.keep(reason=error.message, message=_described(who, message, arrived_ms, unique))
         events.current().seen(who.device, title, content)
         self.deliver(who.device, who.profile, message, session)
@@ -204,7 +204,7 @@ class Broker:
 
     def refuse(self, reason: str) -> None:
         """Log why a client was refused. The reason may hold nothing that the client sent."""
-        log.line("warning", function="mqtt", refused=reason)
+        log.line("warning", function="mqtt", reason=reason)
 
 
 def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -> dict[str, Any]:

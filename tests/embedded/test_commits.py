@@ -11,7 +11,7 @@ import pytest
 from app import app
 from chalicelib import errors
 from embedded import commits
-from embedded.commits import CHECKPOINT_WRITES, Disk, GroupCommit
+from embedded.commits import Disk, GroupCommit
 from embedded.gateway import Gateway
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point, values
@@ -32,7 +32,7 @@ class HeldDisk:
         then()
 
     def end(self, *, is_kept=True):
-        self.waiting.pop(0)(is_kept)
+        self.waiting.pop(0)(1 if is_kept else None)
 
 
 @pytest.fixture
@@ -138,9 +138,10 @@ def test_a_failed_sync_acknowledges_nothing_and_shows_nothing(serve, world):
         reading = get(gateway, world.token)
         await turns()
         disk.end(is_kept=False)
-        return (await writing).status, (await reading).status
+        answers = [(await writing).status, (await reading).status]
+        return [*answers, (await get(gateway, world.token)).status, (await post(gateway, world.token, 2)).status]
 
-    assert serve(scenario, disk) == (503, 503)
+    assert serve(scenario, disk) == [503, 503, 503, 503], "what was not kept must not be seen later either"
 
 
 def test_a_failing_commit_does_not_sync(serve, world, sqlite, monkeypatch):
@@ -189,6 +190,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(serve, world, sqli
             shutil.copyfile(sqlite.path.parent / name, image / name)
 
     monkeypatch.setattr(commits, "sync", copy)
+    monkeypatch.setattr(commits, "CHECKPOINT_BYTES", 100_000)
 
     def points_on_disk():
         with sqlite3.connect(shutil.copytree(image, tmp_path / "cut", dirs_exist_ok=True) / sqlite.path.name) as db:
@@ -196,7 +198,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(serve, world, sqli
 
     async def scenario(gateway):
         acknowledged = 0
-        for _ in range(CHECKPOINT_WRITES // 100 * 3):
+        for _ in range(20):
             answers = await asyncio.gather(*(post(gateway, world.token, value) for value in range(100)))
             acknowledged += sum(answer.status == 200 for answer in answers)
             if points_on_disk() < acknowledged:
@@ -230,3 +232,29 @@ def test_the_loop_goes_on_while_a_sync_runs(serve, world, sqlite, monkeypatch):
 
 def test_the_time_of_a_sync_is_measured(tmp_path):
     assert 0 < commits.sync_time_s(tmp_path) < 10 and not list(tmp_path.iterdir())
+
+
+def test_the_log_begins_again_under_steady_load(serve, world, sqlite, monkeypatch):
+    disk, sizes = Disk(sqlite), []
+    monkeypatch.setattr(commits, "sync", lambda path: sizes.append(path.stat().st_size))
+    monkeypatch.setattr(commits, "CHECKPOINT_BYTES", 100_000)
+
+    async def scenario(gateway):
+        async def write(first):
+            for value in range(first, first + 150):
+                assert (await post(gateway, world.token, value)).status == 200
+
+        await asyncio.gather(*(write(number * 1_000) for number in range(4)))
+
+    serve(scenario, disk)
+    disk.close()
+    assert max(sizes) < 800_000 and min(sizes[len(sizes) // 2 :]) < 100_000
+    assert world.read(query="count") == 600
+
+
+def test_a_disk_that_cannot_be_measured_counts_as_fast(tmp_path, monkeypatch):
+    def fail(_path):
+        raise OSError("no room")
+
+    monkeypatch.setattr(commits, "sync", fail)
+    assert commits.sync_time_s(tmp_path) == 0 and not list(tmp_path.iterdir())

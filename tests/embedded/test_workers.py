@@ -18,7 +18,7 @@ from chalicelib.services.points import send
 from chalicelib.store.sqlite_reads import Snapshot
 from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
-from embedded.workers import READERS, Workers
+from embedded.workers import MAX_WAITING, READERS, Workers
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point, values
 
@@ -374,3 +374,109 @@ def test_points_of_a_body_that_waited_have_the_time_of_its_arrival(serve, world,
     assert serve(scenario) == "1 Data Added"
     (stored,) = world.read(variables="b")
     assert times.parse_time(stored["time"]) == arrived_ms
+
+
+CHANGES = {
+    "deleted": [("DELETE", "/device/{device}", b"")],
+    "deactivated": [("PUT", "/device/{device}", b'{"active": false}')],
+    "converted": [
+        ("PUT", "/device/{device}", b'{"active": false}'),
+        ("POST", "/device/{device}/convert", b'{"type": "immutable", "chunk_period": "day", "chunk_retention": 1}'),
+        ("PUT", "/device/{device}", b'{"active": true}'),
+    ],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_body_that_waited_is_stored_only_if_the_device_still_takes_it(serve, world, monkeypatch, sqlite, change):
+    started, allowed, prepare = threading.Event(), threading.Event(), send.prepare
+
+    def wait(**kwargs):
+        started.set()
+        assert allowed.wait(20)
+        return prepare(**kwargs)
+
+    async def scenario(gateway):
+        monkeypatch.setattr(send, "prepare", wait)
+        sending = asyncio.ensure_future(post(gateway, world.token, point("b", 1, time="2001-01-01")))
+        while not started.is_set():
+            await asyncio.sleep(0)
+        for method, path, body in CHANGES[change]:
+            headers = {"token": world.profile_token}
+            await asgi(gateway, method, path.format(device=world.device), headers, body)
+        monkeypatch.setattr(send, "prepare", prepare)
+        allowed.set()
+        return (await sending).status
+
+    assert serve(scenario) == {"deleted": 401}.get(change, 400)
+    assert sqlite.count_points(world.device, "0", "g") == 0
+
+
+def test_a_large_body_of_a_client_that_goes_away_is_stored(serve, world, monkeypatch):
+    async def scenario(gateway):
+        messages = [
+            {"type": "http.request", "body": json.dumps(LARGE).encode(), "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send_nothing(_message):
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": "/data", "raw_path": b"/data", "query_string": b"",
+                 "headers": [(b"token", world.token.encode())]}  # fmt: skip
+        await gateway(scope, receive, send_nothing)
+
+    serve(scenario)
+    assert world.read(query="count") == 2_000
+
+
+def test_too_many_long_reads_of_a_profile_are_refused_and_others_are_not(serve, world, gate):
+    other = World()
+
+    async def scenario(gateway):
+        own = [asyncio.ensure_future(get(gateway, world.token)) for _ in range(MAX_WAITING + 5)]
+        await gate.until(1)
+        elsewhere = asyncio.ensure_future(get(gateway, other.token))
+        await gate.until(2)
+        gate.open.set()
+        return [(await task).status for task in own], (await elsewhere).status
+
+    statuses, elsewhere = serve(scenario)
+    assert statuses.count(200) == MAX_WAITING and statuses.count(503) == 5 and elsewhere == 200
+
+
+def test_tries_of_a_profile_take_a_small_part_of_the_loops_time(clock):
+    deadline.set_share(0.003)
+    deadline.begin(None)
+    try:
+        with pytest.raises(deadline.TooLong), deadline.sharing("greedy"):
+            clock.advance(0.004)
+            deadline.check()
+        assert not deadline.is_worth_a_try("greedy") and deadline.is_worth_a_try("other")
+        clock.advance(0.01)
+        with pytest.raises(deadline.TooLong), deadline.sharing("greedy"):
+            clock.advance(0.0011)
+            deadline.check()
+        clock.advance(1)
+        with deadline.sharing("greedy"):
+            clock.advance(0.0029)
+            deadline.check()
+    finally:
+        deadline.set_share(math.inf)
+        deadline.end()
+
+
+def test_stopping_ends_what_runs_and_waits(serve, world, gate):
+    world.send(point("a"))
+
+    async def scenario(gateway):
+        reads = [asyncio.ensure_future(get(gateway, world.token)) for _ in range(3)]
+        await gate.until(1)
+        gateway._workers.stop()
+        gate.open.set()
+        return [(await task).status for task in reads]
+
+    assert serve(scenario) == [503] * 3

@@ -71,13 +71,19 @@ def _follow(device: Doc, marker: Entity) -> None:
 
 
 def purge() -> Iterator[None]:
-    """Remove the points that immutable devices do not keep any more. Each step removes one hour of one device.
+    """Remove the points that immutable devices do not keep any more. Each step removes at most one hour of one device.
 
     The settings are read again for each step, as they may change between two steps.
     """
     for profile in store.current().list(names.PROFILES, names.profile("")):
         for entity in store.current().list(profile.name, names.DEVICES):
-            while (device := _device(profile.name, entity.name)) is not None and expiry.drop_oldest(device):
+            has_more = True
+            while has_more:
+                device = _device(profile.name, entity.name)
+                try:
+                    has_more = device is not None and expiry.drop_oldest(device)
+                except deadline.TooLong:
+                    has_more = True
                 yield
 
 

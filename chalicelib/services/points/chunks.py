@@ -55,5 +55,5 @@ def delete(*, device: Doc, chunk: str) -> None:
     if not is_whole:
         raise errors.NotFound("Chunk not found")
     low, high = keys.key_bounds(first_ms, last_ms)
-    with deadline.sharing():
+    with deadline.sharing(device["profile"]):
         store.current().drop_segments(device["id"], low, high, profile=device["profile"])

@@ -5,7 +5,7 @@ Readers go by the settings. What a segment carries as ``expires_at`` only tells 
 
 from chalicelib import store
 from chalicelib.codec import keys, periods
-from chalicelib.host import clock
+from chalicelib.host import clock, deadline
 from chalicelib.store import Doc
 
 
@@ -38,10 +38,11 @@ def drop(device: Doc) -> None:
     """Remove what has expired, in batches. A retry resumes.
 
     Raises:
-        errors.Unavailable: the deadline passed.
+        errors.Unavailable, deadline.TooLong: there was too little time.
     """
     if device["type"] == "immutable":
-        store.current().drop_segments(device["id"], *_expired(device), profile=device["profile"])
+        with deadline.sharing(device["profile"]):
+            store.current().drop_segments(device["id"], *_expired(device), profile=device["profile"])
 
 
 def drop_oldest(device: Doc) -> bool:
@@ -51,7 +52,8 @@ def drop_oldest(device: Doc) -> bool:
     low, high = _expired(device)
     for item in store.current().scan_segments(device["id"], low, high, newest_first=False, first_page=1):
         time_ms = keys.key_time_ms(item.key)
-        store.current().drop_segments(device["id"], *keys.key_bounds(time_ms, time_ms), profile=device["profile"])
+        with deadline.sharing(device["profile"]):
+            store.current().drop_segments(device["id"], *keys.key_bounds(time_ms, time_ms), profile=device["profile"])
         return True
     return False
 

@@ -164,7 +164,7 @@ def remove(*, device: Doc, removal: Removal) -> int:
     Cost: one read and one write a segment.
     """
     try:
-        with deadline.sharing():
+        with deadline.sharing(device["profile"]):
             while removal.left:
                 key, indices = removal.left.popitem()
                 removal.removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
@@ -216,7 +216,7 @@ def empty(*, device: Doc) -> None:
     """
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
     try:
-        with deadline.sharing():
+        with deadline.sharing(device["profile"]):
             store.current().drop_segments(device["id"], low, high, profile=device["profile"])
     finally:
         fullness.forget(device["id"])
