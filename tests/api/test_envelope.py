@@ -46,10 +46,10 @@ def test_no_route_breaks_on_bad_query_strings(world, path, method):
 
 
 def test_unexpected_exception_is_a_500_that_reveals_nothing(world, monkeypatch):
-    def fail(**_):
+    def fail(_):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("chalicelib.services.points.send.store_points", fail)
+    monkeypatch.setattr("chalicelib.services.points.send.put", fail)
     answer = world.api.post("/data", point("a"))
     assert answer.status == 500 and "secret" not in answer.text and "log" in answer.message
 
@@ -66,7 +66,7 @@ def test_every_answer_names_its_request_and_a_5xx_in_the_envelope_too(world, mon
     assert [answer.status for answer in answered] == [200, 404, 405, 400]
     assert all("request_id" not in answer.body for answer in answered)
     for error, status in ((RuntimeError("x"), 500), (errors.Unavailable(), 503)):
-        monkeypatch.setattr("chalicelib.services.points.send.store_points", Mock(side_effect=error))
+        monkeypatch.setattr("chalicelib.services.points.send.put", Mock(side_effect=error))
         answered.append(world.api.post("/data", point("a")))
         assert answered[-1].status == status and answered[-1].body["request_id"] == "test"
     assert (

