@@ -135,7 +135,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     _collect_seldom()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_purge_daily(sqlite), _erase_soon(), listeners.sweep_often(mqtt_broker, connections))
+        for chore in (_purge_daily(sqlite, workers), _erase_soon(), listeners.sweep_often(mqtt_broker, connections))
     ]
     await serving
     for mqtt_server in mqtt_servers:
@@ -208,11 +208,11 @@ def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
     store.current().put(Entity(names.DEAD_LETTERS, name, doc, 1, now_ms // 1000 + _DEAD_LETTERS_KEPT_S))
 
 
-async def _purge_daily(sqlite: SqliteStore) -> None:
+async def _purge_daily(sqlite: SqliteStore, workers: Workers) -> None:
     while True:
         with contextlib.suppress(errors.Unavailable):
             sqlite.purge()
-            for _ in retention.purge():
+            for _ in retention.purge(await workers.read(retention.immutable_devices)):
                 await asyncio.sleep(0)
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
 

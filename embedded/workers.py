@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from chalicelib import errors, store
 from chalicelib.host import cache, deadline
@@ -22,6 +22,7 @@ from chalicelib.http.answers import Postponed
 from chalicelib.store import Store
 from chalicelib.store.sqlite_reads import Snapshot
 
+T = TypeVar("T")
 READERS = 4
 MAX_WAITING = 16
 """How many reads, and bodies, of one profile may wait or run."""
@@ -100,18 +101,27 @@ class Workers:
             del self._counts[whose]
             self._turns.pop(whose, None)
 
+    async def read(self, work: Callable[[], T]) -> T:
+        """Return the result of a long read that no request asked for."""
+        async with self._reading:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, work, Limits())
+
     def _work(self, postponed: Postponed) -> None:
         assert postponed.work is not None  # noqa: S101 - else nothing needs a thread
-        if not postponed.is_read:
+        if postponed.is_read:
+            self._read(postponed.work, postponed.limits)
+        else:
             postponed.work()
-            return
+
+    def _read(self, work: Callable[[], T], limits: Limits) -> T:
+        """Call ``work`` on this thread's snapshot."""
         snapshot: Snapshot | None = getattr(self._here, "snapshot", None)
         if snapshot is None:
             snapshot = self._here.snapshot = Snapshot(self._path)
             self._snapshots.append(snapshot)
         reads = cast(Store, snapshot)  # a Store without the calls that write
-        with snapshot.opened(), store.using(reads), cache.bypassed(), deadline.using(postponed.limits):
-            postponed.work()
+        with snapshot.opened(), store.using(reads), cache.bypassed(), deadline.using(limits):
+            return work()
 
     def stop(self) -> None:
         """End what runs and waits: its clients are answered that it took too long."""

@@ -17,6 +17,7 @@ from chalicelib.services.devices import retention
 from chalicelib.services.points import send
 from chalicelib.store.models import SegmentModel
 from embedded.__main__ import _purge_daily
+from embedded.workers import Workers
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import Killed, client, hook, killed_after
 from tests.kit.policies import running
@@ -77,7 +78,7 @@ def keep_house(world, clock):
     """Do what removes expired points, on either store."""
     if store.current().is_exclusive:
         store.current().purge()
-        for _ in retention.purge():
+        for _ in retention.purge(retention.immutable_devices()):
             pass
         return
     clock.advance(SETTLED_S)
@@ -148,10 +149,12 @@ def test_embedded_mode_purges_when_it_starts(clock, sqlite):
     clock.advance(DAY_S)
 
     async def start():
-        chore = asyncio.create_task(_purge_daily(sqlite))
-        for _ in range(20):
+        workers = Workers(sqlite.path)
+        chore = asyncio.create_task(_purge_daily(sqlite, workers))
+        while stored(world):
             await asyncio.sleep(0)
         chore.cancel()
+        workers.close()
 
     asyncio.run(start())
     assert stored(world) == [] and amounts(world) == [0, 0]
@@ -234,7 +237,7 @@ def test_purge_takes_an_hour_a_step_and_goes_by_the_settings_of_the_moment(clock
     for mine in (mutable, other):
         mine.send(point("a", time="2001-01-01"))
     keep(world, 2)
-    steps = retention.purge()
+    steps = retention.purge(retention.immutable_devices())
     for left in (15, 12):
         while sum(item.points for item in stored(world)) == left + 3:
             next(steps)

@@ -6,7 +6,7 @@ writes a marker there, and ``resume`` brings ``expires_at`` up to date.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from chalicelib import errors, store
@@ -70,21 +70,33 @@ def _follow(device: Doc, marker: Entity) -> None:
             store.current().set_expiry(device["id"], item.key, expires_at)
 
 
-def purge() -> Iterator[None]:
-    """Remove the points that immutable devices do not keep any more. Each step removes at most one hour of one device.
+def immutable_devices() -> list[tuple[str, str]]:
+    """Return the owner and name of every immutable device of the store. It reads all devices."""
+    return [
+        (profile.name, entity.name)
+        for profile in store.current().list(names.PROFILES, names.profile(""))
+        for entity in store.current().list(profile.name, names.DEVICES)
+        if entity.doc["type"] == "immutable"
+    ]
+
+
+def purge(devices: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Remove the points that devices do not keep any more. Each step removes at most one hour of one device.
 
     The settings are read again for each step, as they may change between two steps.
+
+    Args:
+        devices: from ``immutable_devices``.
     """
-    for profile in store.current().list(names.PROFILES, names.profile("")):
-        for entity in store.current().list(profile.name, names.DEVICES):
-            has_more = True
-            while has_more:
-                device = _device(profile.name, entity.name)
-                try:
-                    has_more = device is not None and expiry.drop_oldest(device)
-                except deadline.TooLong:
-                    has_more = True
-                yield
+    for owner, name in devices:
+        has_more = True
+        while has_more:
+            device = _device(owner, name)
+            try:
+                has_more = device is not None and expiry.drop_oldest(device)
+            except deadline.TooLong:
+                has_more = True
+            yield
 
 
 def _device(profile: str, name: str) -> Doc | None:
