@@ -7,6 +7,7 @@ year 1100. So times before 1970 sort correctly, and the digits suffice up to the
 
 import re
 import secrets
+from functools import lru_cache
 
 HOUR_MS = 3_600_000
 EARLIEST_MS = -27_454_550_400_000
@@ -30,6 +31,7 @@ def segment_key(time_ms: int, suffix: int) -> str:
     return f"{time_ms - EARLIEST_MS:012x}{suffix:08x}"
 
 
+@lru_cache(maxsize=4_096)
 def key_time_ms(key: str) -> int:
     """Return the newest time, in milliseconds since 1970, that the segment ``key`` can hold.
 

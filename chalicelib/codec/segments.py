@@ -135,7 +135,10 @@ class Segment:
 
         The ids of one request rise with the position in the request, for points of equal time.
         """
-        return self.time_ms - self.offsets[index], self.point_created_us(index), self.point_id(index)
+        time_ms = key_time_ms(self.key) - self.offsets[index]
+        if not self.moved:
+            return time_ms, self.created_us, self.key + HEX4[index]
+        return time_ms, self.point_created_us(index), self.point_id(index)
 
     def point(self, index: int) -> dict[str, Any]:
         """Decode the point at ``index``. Its numbers are exact."""

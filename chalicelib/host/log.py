@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -42,7 +43,7 @@ def request(event: Request, status: int, elapsed_ms: float) -> None:
     """Write the line of a finished request."""
     context = event.context
     written: dict[str, Any] = {
-        "time": times.to_iso(clock.now_ms()),
+        "time": _now(),
         "level": _level(status),
         "request_id": context.get("requestId"),
         "method": event.method,
@@ -66,7 +67,18 @@ def line(level: str = "info", /, **written: Any) -> None:
 
 def text(level: str, /, **written: Any) -> str:
     """Return the text of a line, with its newline."""
-    return _dumped({"time": times.to_iso(clock.now_ms()), "level": level, **written})
+    return _dumped({"time": _now(), "level": level, **written})
+
+
+def _now() -> str:
+    """Return the time as in the API. Most lines are of the same second as the line before."""
+    second, millisecond = divmod(clock.now_ms(), 1000)
+    return f"{_second(second)}.{millisecond:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return times.to_iso(second * 1000)[:-5]
 
 
 def _level(status: int) -> str:
