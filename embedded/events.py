@@ -161,7 +161,7 @@ class Events:
             await send({"type": "http.response.body"})
             return None
         with self._listener(caller.profile, channels) as listener:
-            gone = asyncio.ensure_future(_until_gone(receive))
+            gone = asyncio.ensure_future(until_gone(receive))
             try:
                 await send(start)
                 await _stream(listener, gone, send, lambda: _may_listen(query))
@@ -225,7 +225,8 @@ def _may_listen(query: bytes) -> bool:
     return True
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client has gone away."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -22,7 +22,7 @@ from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
 from embedded import compression, request_ids
 from embedded.commits import GroupCommit
-from embedded.events import Events
+from embedded.events import Events, until_gone
 from embedded.router import Router
 from embedded.workers import Workers
 
@@ -167,7 +167,7 @@ class Gateway:
         elif self._workers is None:
             postponed.work()
         elif not await self._workers.run(
-            profile, postponed, functools.partial(_until_gone, receive) if postponed.is_read else _never
+            profile, postponed, functools.partial(until_gone, receive) if postponed.is_read else _never
         ):
             log.answered(499, profile=profile, reason="the client went away")
             raise _Gone
@@ -236,11 +236,6 @@ def _complete(response: Response, request_id: str) -> dict[str, Any]:
 async def _never() -> None:
     """A body that has arrived whole is stored, whether or not the client waits for the answer."""
     await asyncio.get_running_loop().create_future()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class _Gone(Exception):

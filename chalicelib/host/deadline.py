@@ -1,7 +1,8 @@
 """How long the current work may take.
 
 A request ends at its own limit, and before the end of the Lambda function. In the embedded mode, a part of a request
-has only a share of the event loop's time. When the share is used up, the part is given up and goes on elsewhere.
+has only a share of the event loop's time. A part that has used up its share raises ``TooLong``, and its caller does it
+again in a thread, or resumes it.
 """
 
 import contextlib

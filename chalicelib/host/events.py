@@ -19,7 +19,7 @@ class Watcher(Protocol):
         """The device did something, or got an answer."""
 
     def revoked(self, device: str) -> None:
-        """The device or one of its tokens was deleted or deactivated, so whoever listens must be checked again."""
+        """The device or one of its tokens was deleted or deactivated. Each listener must be checked again."""
 
 
 class Nobody:

@@ -50,7 +50,7 @@ class Postponed(Response):
     """Stands for an answer that takes too long for the event loop. It exists only in the embedded mode.
 
     Args:
-        finish: returns the answer, or stands for it again. It must run in the event loop, after ``work``.
+        finish: returns the answer, or another ``Postponed``. It must run in the event loop, after ``work``.
         limits: the limits of the request.
         work: what must run in a thread first; None if the request must only let others go first.
         is_read: whether the work reads from the store.

@@ -15,10 +15,10 @@ from tests.kit.world import World, point
 def serve(sqlite):
     """Return a function that runs a test's coroutine with the gateway over SQLite."""
 
-    def do(scenario, **kwargs):
+    def do(scenario, disk=None, **kwargs):
         async def run():
             try:
-                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite), **kwargs))
+                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite, disk=disk), **kwargs))
             finally:
                 await Link.lose_all()
 

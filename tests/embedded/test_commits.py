@@ -8,11 +8,9 @@ import threading
 
 import pytest
 
-from app import app
 from chalicelib import errors
 from embedded import commits
-from embedded.commits import Disk, GroupCommit
-from embedded.gateway import Gateway
+from embedded.commits import Disk
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point, values
 
@@ -33,22 +31,6 @@ class HeldDisk:
 
     def end(self, *, is_kept=True):
         self.waiting.pop(0)(1 if is_kept else None)
-
-
-@pytest.fixture
-def serve(sqlite):
-    """Return a function that runs a scenario on a gateway over a disk."""
-
-    def do(scenario, disk):
-        async def run():
-            return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite, disk=disk)))
-
-        try:
-            return asyncio.run(run())
-        finally:
-            sqlite.grouped, sqlite.on_begin = False, lambda: None
-
-    return do
 
 
 @pytest.fixture

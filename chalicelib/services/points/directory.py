@@ -54,7 +54,7 @@ class _Directory:
         self.spans.update(spans)
 
 
-_CONFLICT = "Too many requests of this device at once, try again"
+CONFLICT = "Too many requests of this device at once, try again"
 _cache: Cache[_Directory] = Cache(ttl_s=3_600)
 
 
@@ -135,7 +135,7 @@ def _widen_part(device: str, known: _Directory, number: int, spans: Mapping[str,
         return {"variables": variables | changed} if changed or doc is None else doc
 
     owner, name = names.device(device), names.directory(number)
-    known.add(number, entities.update(owner=owner, name=name, revise=widened, conflict=_CONFLICT))
+    known.add(number, entities.update(owner=owner, name=name, revise=widened, conflict=CONFLICT))
     return left
 
 
@@ -150,7 +150,7 @@ def _empty_first(device: str, moved: Mapping[str, Span]) -> None:
         left = {name: span for name, span in variables.items() if not _covers(moved, {name: Span(*span)})}
         return {"variables": left}
 
-    entities.update(owner=names.device(device), name=names.DIRECTORY, revise=emptied, conflict=_CONFLICT)
+    entities.update(owner=names.device(device), name=names.DIRECTORY, revise=emptied, conflict=CONFLICT)
 
 
 def _covers(known: Mapping[str, Span], spans: Mapping[str, Span]) -> bool:

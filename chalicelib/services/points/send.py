@@ -222,7 +222,7 @@ def _put(request: _Request, parts: list[_Part], now_ms: int) -> int:
             events.current().stored(device["id"], stored)
             return sum([item.points for item in stored])
         parts = waiting
-    raise errors.Conflict("Too many requests of this device at once, try again")
+    raise errors.Conflict(directory.CONFLICT)
 
 
 def _meet(request: _Request, part: _Part, existing: Item) -> tuple[Item | None, _Part | None]:
