@@ -117,8 +117,11 @@ class GroupCommit:
     def _settle(self, number: int, *, is_kept: bool) -> None:
         """Tell those who wait for a transaction whether it was kept."""
         touched = self._store.touched
-        for owner in [owner for owner, newest in touched.items() if newest <= number]:
-            del touched[owner]
+        if number == self._store.group:
+            touched.clear()
+        else:
+            for owner in [owner for owner, newest in touched.items() if newest <= number]:
+                del touched[owner]
         for over in [over for over in self._waiting if over <= number]:
             group = self._waiting.pop(over)
             if not group.done():
@@ -177,6 +180,8 @@ class GroupCommit:
             return not self._has_failed
         if self._is_alone():
             self._commit()
+        if group.done():
+            return group.result()
         # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._after(group, lambda is_kept: None if waiter.done() else waiter.set_result(is_kept))

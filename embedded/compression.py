@@ -3,7 +3,7 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 _LEVEL = 1
@@ -15,17 +15,14 @@ _PART = re.compile(r"\s*([a-z0-9*-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?
 
 
 async def compress(
-    content: bytes, headers: Mapping[str, str], sent: Iterable[tuple[bytes, bytes]]
+    content: bytes, sent: Iterable[tuple[bytes, bytes]]
 ) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-    """Return the body of an answer, compressed if it may vary and the client accepts gzip, and the headers to add.
+    """Return the body of an answer, compressed if the client accepts gzip, and the headers to add.
 
     Args:
-        content: the body.
-        headers: the answer's headers. ``Vary`` says that the answer is long enough.
+        content: the body, long enough to be worth it: the answer has the header ``Vary``.
         sent: the request's headers.
     """
-    if "Vary" not in headers:
-        return content, ()
     accepted = next((text for name, text in sent if name == b"accept-encoding"), b"")
     if not accepts_gzip(accepted.decode("latin-1")):
         return content, ()

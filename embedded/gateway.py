@@ -93,7 +93,9 @@ class Gateway:
         if not await self._commits.wait(group):
             answer = _not_kept(scope, request_id)
         content, headers = answer["body"].encode(), answer["headers"]
-        content, encoding = await compression.compress(content, headers, scope["headers"])
+        encoding: tuple[tuple[bytes, bytes], ...] = ()
+        if "Vary" in headers:
+            content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
         raw = [
             *_encode(tuple(headers.items())),

@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, parse_url
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chalicelib import settings
 from chalicelib.host import log
 from chalicelib.http import answers
 from embedded import request_ids
 from embedded.connections import Connections
+from embedded.exchange import Exchange, write_head
 
 MAX_URL_BYTES = 8_192
 MAX_HEADER_BYTES = 10_240
@@ -68,6 +69,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._phase = self._waits_for = IDLE
         self._raw_bytes = self._part_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
         self._length: int | None = None
+        self._body: list[bytes] = []
+        self._exchange: Exchange | None = None
+        """The latest request that arrived whole."""
         self._pending = b""
         """What the client sent before the answer to its last request."""
 
@@ -79,6 +83,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application."""
         self._connections.leave(self)
+        if self._exchange is not None:
+            self._exchange.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -156,7 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
             raise _Refused(400, "A second request came before the first was answered")
         self._phase = HEAD
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._length, self._body_bytes = None, 0
+        self._length, self._body, self._body_bytes = None, [], 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Blanks around a value do not belong to it. Trailers, which follow a body, are ignored."""
@@ -170,26 +176,11 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Call the application, unless the request breaks a limit."""
+        """Wait for the body, unless the request breaks a limit."""
         self._check_head()
-        version = self.parser.get_http_version()
-        url = parse_url(self.url)
-        path = url.path.decode("ascii")
-        self.scope = {  # type: ignore[typeddict-item]
-            "type": "http",
-            "http_version": version,
-            "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            "headers": self.headers,
-        }
-        self.cycle = RequestResponseCycle(
-            self.scope, self.transport, self.flow, self.logger, self.access_logger, False,
-            self.server_state.default_headers, asyncio.Event(), self.expect_100_continue,
-            version != "1.0" and self.parser.should_keep_alive(), self.on_response_complete,
-        )  # fmt: skip
-        self._start_asgi_task(self.cycle, self.app)
+        self._target = parse_url(self.url)
+        if self.expect_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = BODY
 
     def _check_head(self) -> None:
@@ -209,33 +200,39 @@ class BoundedHttp(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_bytes > settings.MAX_BODY_BYTES:
             raise _Refused(*_LONG_BODY)
-        cycle = self.cycle
-        if not cycle.response_complete:
-            cycle.body += body
-            cycle.message_event.set()
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Wait for the application's answer, which may have come already."""
+        """Call the application."""
         self._phase, self._raw_bytes = ANSWER, 0
-        cycle = self.cycle
-        if cycle.response_complete:
-            self._connections.hold(self, 0)
-            self._become_idle()
-            return
-        cycle.more_body = False
-        cycle.message_event.set()
+        version = self.parser.get_http_version()
+        url = self._target
+        path = url.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+        body, self._body = b"".join(self._body), []
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        self._exchange = Exchange(self, scope, body, self.server_state.default_headers, keep_alive=keep_alive)
+        task = self.loop.create_task(self._exchange.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         if not self.flow.write_paused:
             self._connections.work(self)
 
-    def on_response_complete(self) -> None:
-        """Go on reading. Uvicorn calls this after each answer."""
+    def finish(self) -> None:
+        """Go on reading, after an answer."""
         if self.transport.is_closing():
             self._phase = DRAIN
             self._connections.wait(self, WRITE_S)
-        elif self._phase == ANSWER:
-            self._become_idle()
         else:
-            self.flow.resume_reading()
+            self._become_idle()
 
     def _become_idle(self) -> None:
         self._phase = self._waits_for = IDLE
@@ -257,9 +254,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _fail(self, error: HttpParserError) -> None:
         cause = error.__context__
-        if self._phase == ANSWER:
+        if self._phase == ANSWER and self._exchange is not None:
             # The parser met the next request too soon, so the rest is lost: the client sends it again.
-            self.cycle.keep_alive = False
+            self._exchange.keep_alive = False
             self.flow.pause_reading()
         elif isinstance(cause, _Refused):
             self._refuse(cause.status, cause.message)
@@ -269,21 +266,14 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(400, f"The request is not valid HTTP/1.1: {error}")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer a request that the application does not see, or not to its end. Then ignore what still comes."""
-        if self._phase == BODY:
-            if self.cycle.response_started:
-                self.transport.close()
-                return
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        """Answer a request that the application does not see. Then ignore what still comes."""
         request_id = request_ids.new()
         log.answered(status, request_id=request_id, reason=message)
         answer = answers.failed(message, status, {"Connection": "close", answers.REQUEST_ID: request_id})
         content = str(answer.body).encode()
         headers = [*self.server_state.default_headers, (b"content-length", b"%d" % len(content))]
         headers += [(name.lower().encode(), str(value).encode()) for name, value in answer.headers.items()]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(b"%s%s\r\n%s" % (STATUS_LINE[status], lines, content))
+        self.transport.write(b"%s\r\n%s" % (write_head(status, headers), content))
         self.transport.write_eof()
         self._phase = DRAIN
         self._wait(DRAIN)
@@ -326,7 +316,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End the connection, after the answer if there is one to give. The server calls this when it stops."""
-        if self._phase == ANSWER:
-            self.cycle.keep_alive = False
+        if self._phase == ANSWER and self._exchange is not None:
+            self._exchange.keep_alive = False
         else:
             self.transport.close()

@@ -13,8 +13,12 @@ class Router:
 
     def __init__(self, resources: Iterable[str]) -> None:
         self._root: dict[str, Any] = {}
+        self._fixed: dict[str, str] = {}
+        """The resources without placeholders, by path."""
         for resource in resources:
             node = self._root
+            if "{" not in resource:
+                self._fixed[resource] = resource
             for part in resource.strip("/").split("/"):
                 is_placeholder = part.startswith("{")
                 node = node.setdefault("{}" if is_placeholder else part, {})
@@ -24,6 +28,8 @@ class Router:
 
     def find(self, path: str) -> tuple[str, dict[str, str]] | None:
         """Return the resource and its path parameters as the client sent them, or None."""
+        if path in self._fixed:
+            return path, {}
         node, parameters = self._root, {}
         for part in path.strip("/").split("/"):
             below = node.get(part) if part not in ("{}", "name", "resource") else None

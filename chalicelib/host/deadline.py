@@ -83,22 +83,25 @@ def set_share(seconds: float) -> None:
     _too_long_s.clear()
 
 
-@contextlib.contextmanager
-def sharing(profile: str = "") -> Iterator[None]:
-    """Limit a part of a request to its share: after it, ``check`` raises TooLong.
+class sharing:
+    """Limits a part of a request to its share, as a context manager: after it, ``check`` raises TooLong.
 
     Args:
         profile: whose request it is. Soon after one of its tries was given up, its share is smaller.
     """
-    limits = _here.limits
-    limits.share_end_s = clock.monotonic_s() + _share_s(profile)
-    try:
-        yield
-    except TooLong:
-        _too_long_s[profile] = clock.monotonic_s()
-        raise
-    finally:
-        limits.share_end_s = math.inf
+
+    __slots__ = ("_limits", "_profile")
+
+    def __init__(self, profile: str = "") -> None:
+        self._profile, self._limits = profile, _here.limits
+
+    def __enter__(self) -> None:
+        self._limits.share_end_s = clock.monotonic_s() + _share_s(self._profile)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._limits.share_end_s = math.inf
+        if kind is TooLong:
+            _too_long_s[self._profile] = clock.monotonic_s()
 
 
 def would_exceed(seconds: float) -> bool:

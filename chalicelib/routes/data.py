@@ -9,8 +9,9 @@ from chalicelib.http.answers import Json
 from chalicelib.http.route import DEVICE, PROFILE, Call, Route
 from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
-from chalicelib.schemas.queries import read_deletion, read_query
+from chalicelib.schemas.queries import SCALARS, read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
+from chalicelib.services.points.read import AsList
 
 
 def store(call: Call) -> Any:
@@ -39,7 +40,9 @@ def get(call: Call) -> Any:
     """Read points."""
     query = read_query(requests.parameters(call.request), clock.now_ms())
     call.note_ignored(query.ignored)
-    as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind == PROFILE)
+    as_list: AsList = "never"
+    if query.kind in SCALARS:
+        as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind == PROFILE)
     answer = read.answer(device=call.device, query=query, as_list=as_list)
     call.note(points=answer.points)
     return Json(answer.text)

@@ -40,7 +40,7 @@ class Write:
         store = self._store
         store.writes += 1
         store.room.look()
-        if self._grows:
+        if self._grows and store.room.is_short:
             store.room.admit()
         if not self._db.in_transaction:
             store.note_loss()
