@@ -30,6 +30,46 @@ Settled = Callable[[bool], None]
 T = TypeVar("T")
 
 
+class _Group:
+    """Those who wait until a transaction is safe."""
+
+    __slots__ = ("_calls", "_waiters", "is_kept")
+
+    def __init__(self) -> None:
+        self.is_kept: bool | None = None
+        """Whether the transaction was kept; None: it is not known yet."""
+        self._calls: list[Settled] = []
+        self._waiters: list[asyncio.Future[bool]] = []
+
+    def call(self, then: Settled) -> None:
+        """Call ``then`` with ``is_kept`` as soon as that is known."""
+        if self.is_kept is None:
+            self._calls.append(then)
+        else:
+            then(self.is_kept)
+
+    async def wait(self) -> bool:
+        """Wait until ``is_kept`` is known, and return it."""
+        if self.is_kept is not None:
+            return self.is_kept
+        # Each request has its own future: cancelling one must not cancel the others. Cheaper than asyncio.shield.
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
+
+    def settle(self, *, is_kept: bool) -> None:
+        """Tell everybody, once. A call that fails does not affect the others."""
+        if self.is_kept is not None:
+            return
+        self.is_kept = is_kept
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(is_kept)
+        loop = asyncio.get_running_loop()
+        for call in self._calls:
+            loop.call_soon(call, is_kept)
+
+
 class GroupCommit:
     """Commits once for everything that a turn of the loop wrote, and notifies the waiters.
 
@@ -48,8 +88,8 @@ class GroupCommit:
         self._is_syncing = False
         self._has_failed = False
         """Whether a sync has failed. Nothing that was read or written since can be trusted."""
-        self._open: asyncio.Future[bool] | None = None
-        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        self._open: _Group | None = None
+        self._waiting: dict[int, _Group] = {}
         """By its number, each transaction that is not safe yet: the one that syncs, and the open one."""
         self._latest_s = 0.0
         self._is_nearly_merged = False
@@ -61,12 +101,12 @@ class GroupCommit:
     def _begin(self) -> None:
         if self._open is None:
             loop = asyncio.get_running_loop()
-            self._open = loop.create_future()
+            self._open = _Group()
             self._latest_s = loop.time() + MAX_WAIT_S
             loop.call_soon(loop.call_soon, self._look, loop, self._open, self._store.writes)
         self._waiting[self._store.group] = self._open  # a second number, if SQLite undid the first by itself
 
-    def _look(self, loop: asyncio.AbstractEventLoop, group: "asyncio.Future[bool]", writes: int) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop, group: _Group, writes: int) -> None:
         """Commit if the last turn of the loop wrote nothing, else look again after the next turn."""
         if self._open is not group:
             return
@@ -123,9 +163,7 @@ class GroupCommit:
             for owner in [owner for owner, newest in touched.items() if newest <= number]:
                 del touched[owner]
         for over in [over for over in self._waiting if over <= number]:
-            group = self._waiting.pop(over)
-            if not group.done():
-                group.set_result(is_kept)
+            self._waiting.pop(over).settle(is_kept=is_kept)
 
     def settle(self, then: Settled, *, is_alone: bool) -> None:
         """Call ``then`` with True once everything written so far is safe, or with False once it was undone.
@@ -138,16 +176,10 @@ class GroupCommit:
         group = next(reversed(self._waiting.values()), None)
         if is_alone:
             self._commit()
-        self._after(group, then)
-
-    @staticmethod
-    def _after(group: "asyncio.Future[bool] | None", then: Settled) -> None:
         if group is None:
             then(True)
-        elif group.done():
-            then(group.result())
         else:
-            group.add_done_callback(lambda future: then(future.result()))
+            group.call(then)
 
     def watch(self) -> int:
         """Note what is read from now on. Return a mark for ``needed``."""
@@ -180,12 +212,7 @@ class GroupCommit:
             return not self._has_failed
         if self._is_alone():
             self._commit()
-        if group.done():
-            return group.result()
-        # Each request has its own waiter: cancelling one must not cancel the others. Cheaper than asyncio.shield.
-        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._after(group, lambda is_kept: None if waiter.done() else waiter.set_result(is_kept))
-        return await waiter
+        return await group.wait()
 
 
 class Disk:

@@ -13,12 +13,12 @@ class Router:
 
     def __init__(self, resources: Iterable[str]) -> None:
         self._root: dict[str, Any] = {}
-        self._fixed: dict[str, str] = {}
-        """The resources without placeholders, by path."""
+        self._fixed: set[str] = set()
+        """The resources without placeholders."""
         for resource in resources:
             node = self._root
             if "{" not in resource:
-                self._fixed[resource] = resource
+                self._fixed.add(resource)
             for part in resource.strip("/").split("/"):
                 is_placeholder = part.startswith("{")
                 node = node.setdefault("{}" if is_placeholder else part, {})
