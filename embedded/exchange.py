@@ -24,7 +24,10 @@ _logger = logging.getLogger(__name__)
 
 def write_head(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
     """Return the status line and the headers of an answer. They must hold nothing that a client chose."""
-    return STATUS_LINE[status] + b"".join([b"%s: %s\r\n" % header for header in headers])
+    parts = [STATUS_LINE[status]]
+    for name, value in headers:
+        parts += name, b": ", value, b"\r\n"
+    return b"".join(parts)
 
 
 class Connection(Protocol):
@@ -87,11 +90,8 @@ class Exchange:
             if not self.is_over:
                 self._connection.transport.close()
 
-    def leave(self) -> None:
-        """Note that the client has gone away."""
-        self._end()
-
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Note that the answer has been written, or that the client has gone away."""
         self.is_over = True
         if self._left is not None and not self._left.done():
             self._left.set_result(None)
@@ -122,7 +122,7 @@ class Exchange:
         else:
             connection.transport.write(_chunk(body, is_last=is_last))
         if is_last:
-            self._end()
+            self.end()
             if not self.keep_alive:
                 connection.transport.close()
             connection.finish()
@@ -136,7 +136,7 @@ class Exchange:
             self._is_chunked = True
             write(b"%stransfer-encoding: chunked\r\n\r\n%s" % (head, _chunk(body, is_last=False)))
         elif len(body) < _JOINED_BYTES:
-            write(b"%s\r\n%s" % (head, body))
+            write(head + b"\r\n" + body)
         else:
             write(head + b"\r\n")
             write(body)

@@ -84,7 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Tell the application."""
         self._connections.leave(self)
         if self._exchange is not None:
-            self._exchange.leave()
+            self._exchange.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -53,8 +53,9 @@ def begin(context: Any, limit_s: float = math.inf) -> None:
         context: Lambda's context object; None if nothing cuts the work off.
         limit_s: how long the work may take from now.
     """
-    remaining_s = math.inf if context is None else context.get_remaining_time_in_millis() / 1000 - SPARE_S
-    _here.limits = Limits(clock.monotonic_s() + min(limit_s, remaining_s))
+    if context is not None:
+        limit_s = min(limit_s, context.get_remaining_time_in_millis() / 1000 - SPARE_S)
+    _here.limits = Limits(clock.monotonic_s() + limit_s)
 
 
 def end() -> None:

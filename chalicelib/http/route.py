@@ -227,18 +227,18 @@ def _caller(request: Request) -> Caller | None:
 
 def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
     """Chalice middleware. It replaces the answers that Chalice itself writes, and logs the request."""
-    started_s = time.perf_counter()
+    started_ns = time.perf_counter_ns()
     deadline.begin(event.lambda_context, settings.REQUEST_LIMIT_S)
     try:
-        return _close(event, get_response(event), started_s)
+        return _close(event, get_response(event), started_ns)
     finally:
         deadline.end()
 
 
-def _close(event: Request, response: Response, started_s: float) -> Response:
+def _close(event: Request, response: Response, started_ns: int) -> Response:
     """Complete an answer, and log the request unless its answer is postponed."""
     if isinstance(response, answers.Postponed):
-        response.finish = functools.partial(_resume, event, response.finish, response.limits, started_s)
+        response.finish = functools.partial(_resume, event, response.finish, response.limits, started_ns)
         return response
     if not answers.is_ours(response):
         status = response.status_code
@@ -247,11 +247,11 @@ def _close(event: Request, response: Response, started_s: float) -> Response:
         log.facts(event)["reason"] = message
         response = answers.failed(message, status, allow)
     answers.identify(response, event.context.get("requestId", ""))
-    log.request(event, response.status_code, (time.perf_counter() - started_s) * 1000)
+    log.request(event, response.status_code, time.perf_counter_ns() - started_ns)
     return response
 
 
-def _resume(event: Request, finish: Callable[[], Response], limits: Limits, started_s: float) -> Response:
+def _resume(event: Request, finish: Callable[[], Response], limits: Limits, started_ns: int) -> Response:
     """Go on with a request whose answer was postponed."""
     with deadline.using(limits):
         try:
@@ -259,7 +259,7 @@ def _resume(event: Request, finish: Callable[[], Response], limits: Limits, star
         except Exception:
             _logger.exception("The route failed")
             response = answers.failed(_BROKEN, 500)
-        return _close(event, response, started_s)
+        return _close(event, response, started_ns)
 
 
 def _name_cause(cause: BaseException) -> str:

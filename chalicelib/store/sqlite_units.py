@@ -39,10 +39,12 @@ class Write:
     def __enter__(self) -> sqlite3.Connection:
         store = self._store
         store.writes += 1
-        store.room.look()
+        is_first = not self._db.in_transaction
+        if is_first:
+            store.room.look()
         if self._grows and store.room.is_short:
             store.room.admit()
-        if not self._db.in_transaction:
+        if is_first:
             store.note_loss()
             store.lock.take()
             store.has_begun = True
@@ -104,7 +106,6 @@ class Unit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         store, is_written = self._store, self._store.writes != self._first
         is_undone = error is not None and not isinstance(error, deadline.TooLong)
-        store.note_loss()
         if self._is_marked or (is_undone and self.inserted is not None):
             self._end(is_undone=is_undone)
         if is_undone and is_written:
@@ -118,6 +119,7 @@ class Unit:
     def _end(self, *, is_undone: bool) -> None:
         """End the savepoint. If that fails, the whole transaction cannot be kept."""
         store = self._store
+        store.note_loss()
         if store.is_lost:
             return
         try:

@@ -12,8 +12,7 @@ from chalicelib.schemas.points import PointIn
 
 _clean_names: dict[str, str] = {}
 _MAX_CLEAN_NAMES = 10_000
-_SHORT = schema.MAX_VALUE_BYTES // 4
-"""A text of this many characters is within the limit of bytes, as UTF-8 has at most four bytes a character."""
+_MAX = numbers.MAX_MAGNITUDE
 
 
 def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
@@ -61,17 +60,22 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     kinds, is_exact = 0, False
     value = item.get("value")
     if value is not None:
-        if not _is_plain(value):
+        if type(value) is not float or not -_MAX < value < _MAX:  # the quick way for most values
             is_exact = _needs_exact(value)
             schema.check_value(value)
         out["value"] = value
         kinds = HAS_VALUE
     unit = item.get("unit")
     if unit is not None:
-        out["unit"] = schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
-    out["group"] = _group(item) or group
+        if len(unit) > schema.MAX_UNIT_CHARS:
+            schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
+        out["unit"] = unit
+    out["group"] = (_group(item) or group) if "group" in item or "serie" in item else group
     time = item.get("time")
-    if time is None or time == "":
+    time_ms = times.canonical_ms(time) if type(time) is str else None
+    if time_ms is not None:
+        out["time"] = time
+    elif time is None or time == "":
         time_ms, out["time"] = now_ms, times.to_iso(now_ms)
     else:
         time_ms, out["time"] = _read_time(time)
@@ -86,14 +90,6 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     line = jsontext.dumps(out)
     is_exact = is_exact or (metadata is not None and numbers.may_be_inexact(line.encode()))
     return Draft(time_ms, variable, kinds, line[1:], is_exact)
-
-
-def _is_plain(value: object) -> bool:
-    """Return whether a value can be stored without further checks. A fast path for most values."""
-    kind = type(value)
-    if kind is float:
-        return -numbers.MAX_MAGNITUDE < value < numbers.MAX_MAGNITUDE  # type: ignore[operator]
-    return kind is bool or (kind is str and len(value) <= _SHORT)  # type: ignore[arg-type]
 
 
 def _needs_exact(value: object) -> bool:
@@ -125,10 +121,6 @@ def _read_time(time: str | int | float) -> tuple[int, str]:
     Raises:
         ValueError: not a time.
     """
-    if isinstance(time, str):
-        quick = times.canonical_ms(time)
-        if quick is not None:
-            return quick, time
     try:
         time_ms = times.parse_time(time)
     except ValueError as error:

@@ -46,11 +46,21 @@ def walk(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) ->
         yield from ready
 
 
-def items(device: str, wanted: Filter, *, is_ascending: bool, first_page: int) -> Iterator[Item]:
-    """Yield the stored segments that may hold wanted points, in order of key. Raises as ``deadline.check``."""
-    if wanted.end_ms < wanted.start_ms:
+def items(
+    device: str, wanted: Filter, *, is_ascending: bool, first_page: int, newest_from_ms: int = keys.EARLIEST_MS
+) -> Iterator[Item]:
+    """Yield the stored segments that may hold wanted points, in order of key. Raises as ``deadline.check``.
+
+    Args:
+        device: whose segments.
+        wanted: the filter of the points.
+        is_ascending: whether the oldest come first.
+        first_page: how many to fetch at first.
+        newest_from_ms: leave out the segments whose newest point is older.
+    """
+    low, high = keys.key_bounds(max(wanted.start_ms, newest_from_ms), wanted.end_ms)
+    if wanted.end_ms < wanted.start_ms or low > high:
         return
-    low, high = keys.key_bounds(wanted.start_ms, wanted.end_ms)
     stored = store.current().scan_segments(device, low, high, newest_first=not is_ascending, first_page=first_page)
     for item in stored:
         yield item
