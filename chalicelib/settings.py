@@ -23,11 +23,20 @@ def read(model: type[T]) -> T:
             range stands beside it, as in ``Port``.
 
     Raises:
-        ValueError: a variable breaks the rule of its type; the text names the variable, the rule and what is set.
+        ValueError: variables break the rules of their types; the text names each, its rule and what is set.
     """
     known: Any = fields(model)  # type: ignore[arg-type]
-    texts = {field: os.environ.get(variable(field.name)) for field in known}
-    return model(**{field.name: _parse(field.name, field.type, text) for field, text in texts.items() if text})
+    found, problems = {}, []
+    for field in known:
+        text = os.environ.get(variable(field.name))
+        if text:
+            try:
+                found[field.name] = _parse(field.name, field.type, text)
+            except ValueError as error:
+                problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return model(**found)
 
 
 def variable(name: str) -> str:

@@ -232,6 +232,7 @@ async def _erase_soon() -> None:
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM, save or restore; return the exit status."""
+    os.umask(0o077)  # whatever this process writes is for this user only
     arguments = _arguments()
     for warning in settings.unknown(settings.Settings, EmbeddedSettings):
         print(f"Warning: {warning}", file=sys.stderr)

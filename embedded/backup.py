@@ -10,6 +10,7 @@ from pathlib import Path
 from embedded import folder
 from embedded.folder import Unusable
 
+_ANOTHER = "use what `python -m embedded backup` wrote"
 _PAGES = 1_000
 """How many pages are copied in one step, between two looks at the progress."""
 
@@ -23,6 +24,8 @@ def save(directory: Path, file: Path) -> None:
     Raises:
         Unusable: there is no usable database or secret, or the file exists already or cannot be written.
     """
+    if not file.parent.is_dir():
+        raise Unusable(f"{file.parent} is not a folder: name a file in one that exists")
     source, part = directory / folder.DATABASE, file.with_name(f"{file.name}.part")
     if not source.exists():
         raise Unusable(f"{source} does not exist: set DECANT_DATA_DIR to the data folder of the server")
@@ -55,16 +58,16 @@ def restore(file: Path, directory: Path, *, force: bool) -> None:
         Unusable: the file is no complete backup, the folder is in use, or it holds something and ``force`` is False.
     """
     if not file.is_file():
-        raise Unusable(f"{file} does not exist")
+        raise Unusable(f"{file} is not a file: {_ANOTHER}")
     with folder.lock(directory):
         held = sorted(path.name for path in directory.iterdir() if path.name != folder.LOCK)
         if held and not force:
             raise Unusable(f"{directory} is not empty ({', '.join(held[:5])}): --force replaces what it holds")
         path = directory / folder.DATABASE
         part = path.with_name(f"{path.name}.part")
-        with folder.opened(file, "ro") as db:
+        with folder.opened(file, "ro", _ANOTHER) as db:
             _require_backup(db, file)
-            folder.quick_check(db, file)
+            folder.quick_check(db, file, advice=_ANOTHER)
             with _new(part), folder.opened(part) as copy:
                 db.backup(copy, pages=_PAGES, progress=_progress("Restoring"))
         with contextlib.suppress(Unusable), folder.opened(path) as old:
@@ -77,9 +80,9 @@ def restore(file: Path, directory: Path, *, force: bool) -> None:
 
 
 def _require_backup(db: sqlite3.Connection, file: Path) -> None:
-    folder.require_ours(db, file)
+    folder.require_ours(db, file, _ANOTHER)
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (folder.BACKUP_TABLE,)).fetchone():
-        raise Unusable(f"{file} is no backup: it does not hold the secret. Use what `python -m embedded backup` wrote")
+        raise Unusable(f"{file} is no backup, as it does not hold the secret: {_ANOTHER}")
 
 
 @contextlib.contextmanager

@@ -34,6 +34,10 @@ def lock(directory: Path) -> IO[str]:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock_file = (directory / LOCK).open("w")
+    except (FileExistsError, NotADirectoryError):
+        raise Unusable(
+            f"{directory} is not a folder: set DECANT_DATA_DIR to one, or to the name of a new one"
+        ) from None
     except OSError as error:
         reason = f"{directory} cannot be written ({error}): give it to this user, or set DECANT_DATA_DIR"
         raise Unusable(reason) from None
@@ -68,12 +72,13 @@ def check(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+def opened(path: Path, mode: str = "rw", advice: str = "") -> Iterator[sqlite3.Connection]:
     """Open a database that exists, and close it at the end.
 
     Args:
         path: its file.
         mode: ``rw`` or ``ro``.
+        advice: what to do if it is damaged. Empty: restore a backup, or recover what can be read.
 
     Raises:
         Unusable: the block meets damage, or cannot use the file.
@@ -84,17 +89,21 @@ def opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         ) as db:
             yield db
     except sqlite3.Error as error:
-        raise Unusable(explain(path, error)) from None
+        raise Unusable(explain(path, error, advice)) from None
 
 
-def explain(path: Path, error: sqlite3.Error) -> str:
-    """Return what an error of SQLite means for the database, and what to do."""
+def explain(path: Path, error: sqlite3.Error, advice: str = "") -> str:
+    """Return what an error of SQLite means for the database, and what to do; see ``opened``."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return f"{path} is damaged, or not a database of SQLite ({error}): {_RESTORE}, or try `sqlite3 {path} .recover`"
+        return f"{path} is damaged, or not a database of SQLite ({error}): {advice or _rescue(path)}"
     return f"{path} cannot be used: {error}"
 
 
-def require_ours(db: sqlite3.Connection, path: Path) -> None:
+def _rescue(path: Path) -> str:
+    return f"{_RESTORE}, or try `sqlite3 {path} .recover`"
+
+
+def require_ours(db: sqlite3.Connection, path: Path, advice: str = "set DECANT_DATA_DIR to another folder") -> None:
     """Raise Unusable if the database belongs to another program. An empty one belongs to nobody yet."""
     if db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
         try:
@@ -102,17 +111,17 @@ def require_ours(db: sqlite3.Connection, path: Path) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
-            reason = f"{path} is another program's database ({error}): set DECANT_DATA_DIR to another folder"
-            raise Unusable(reason) from None
+            raise Unusable(f"{path} is another program's database ({error}): {advice}") from None
 
 
-def quick_check(db: sqlite3.Connection, path: Path, limit_s: float | None = None) -> None:
+def quick_check(db: sqlite3.Connection, path: Path, limit_s: float | None = None, advice: str = "") -> None:
     """Check the structure of the whole database: it reads every page.
 
     Args:
         db: an open connection.
         path: the file, for the message.
         limit_s: after how many seconds to give up, with a warning. None: never.
+        advice: see ``opened``.
 
     Raises:
         Unusable: it is damaged.
@@ -130,7 +139,7 @@ def quick_check(db: sqlite3.Connection, path: Path, limit_s: float | None = None
     finally:
         timer.cancel()
     if problem != "ok":
-        raise Unusable(f"{path} is damaged ({problem}): {_RESTORE}, or try `sqlite3 {path} .recover`")
+        raise Unusable(f"{path} is damaged ({problem}): {advice or _rescue(path)}")
 
 
 def _tell(text: str) -> None:

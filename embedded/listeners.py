@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -40,7 +41,8 @@ def bind_http(options: EmbeddedSettings) -> list[socket.socket]:
 
 
 def _unusable(protocol: str, host: str, port: int, error: OSError, name: str) -> ValueError:
-    advice = f"set {name} to use another port, DECANT_HOST another address"
+    is_address = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+    advice = "set DECANT_HOST to an address of this machine" if is_address else f"set {name} to use another port"
     return ValueError(f"{protocol} on {host} port {port}: {error}; {advice}")
 
 
@@ -62,7 +64,8 @@ def _tls_context(options: EmbeddedSettings) -> ssl.SSLContext:
     try:
         context.load_cert_chain(str(options.mqtt_cert), options.mqtt_key)
     except OSError as error:
-        raise ValueError(f"DECANT_MQTT_CERT or DECANT_MQTT_KEY cannot be read: {error}") from None
+        files = f"DECANT_MQTT_CERT ({options.mqtt_cert}) or DECANT_MQTT_KEY ({options.mqtt_key or 'not set'})"
+        raise ValueError(f"{files} cannot be used: {error}. Both are files in PEM format") from None
     return context
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from chalicelib.codec import tokens
-from chalicelib.settings import Port, read, variable
+from chalicelib.settings import Port, Settings, read, variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,21 @@ def load() -> EmbeddedSettings:
     """Read the environment.
 
     Raises:
-        ValueError: a setting breaks a rule; the text names its variable.
+        ValueError: settings, also of the API, break a rule; the text names the variable of each.
     """
-    options = read(EmbeddedSettings)
+    options, problems = EmbeddedSettings(), []
+    try:
+        options = read(EmbeddedSettings)
+    except ValueError as error:
+        problems.append(str(error))
+    try:
+        read(Settings)
+    except ValueError as error:
+        problems.append(str(error))
     for name in ("profile_token", "device_token"):
         text = getattr(options, name)
         if text is not None and tokens.bare(text) is None:
-            raise ValueError(f"{variable(name)} must be a UUID, for a profile with p- in front")
+            problems.append(f"{variable(name)} must be a UUID, for a profile with p- in front")
+    if problems:
+        raise ValueError("; ".join(problems))
     return options

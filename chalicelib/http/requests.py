@@ -95,10 +95,15 @@ def _inflate(raw: bytes, coding: tuple[int, ...], limit: int) -> bytes:
         except zlib.error:
             continue
         if len(inflated) > limit:
-            raise _too_large(limit)
+            raise errors.TooLarge(
+                f"The body inflates to over {limit} bytes: send about 2,000 points a request, or have "
+                "DECANT_MAX_INFLATED_BYTES raised, to at most 2000000"
+            )
         if inflater.eof and not inflater.unused_data:
             return inflated
-    raise errors.BadRequest("The body is not one complete stream of its Content-Encoding")
+    raise errors.BadRequest(
+        "The body is not one complete stream of its Content-Encoding: compress all of it, or leave that header out"
+    )
 
 
 def _without_marks(raw: bytes, content_type: str) -> bytes:

@@ -14,6 +14,7 @@ T = TypeVar("T")
 MAX_FIELD_ERRORS = 20
 MAX_FIELD_ERROR_CHARS = 18_000
 """Reasons are in ASCII, so ``field_errors`` has at most 20 kB."""
+_VALUE = "must be a string, a number or a boolean"
 _BY_TYPE = {
     "missing": "is required",
     "finite_number": "must be a finite number",
@@ -114,7 +115,9 @@ def _explain(problems: Sequence[ErrorDetails]) -> errors.BadRequest:
     for problem in problems:
         location = problem["loc"]
         if problem["type"] == "json_invalid":
-            return errors.BadRequest(problem["msg"])
+            refusal = errors.BadRequest(problem["msg"])
+            refusal.reason = "the body is not JSON"
+            return refusal
         place = location[:2] if location and isinstance(location[0], int) else location[:1]
         if place not in seen:
             seen.add(place)
@@ -127,8 +130,9 @@ def _explain(problems: Sequence[ErrorDetails]) -> errors.BadRequest:
     first, texts = next(iter(reasons.items()))
     message = f"Item {first}: {texts[0]}" if first.isdigit() else texts[0]
     refusal = errors.BadRequest(message, reasons)
-    where = " ".join(str(part) for part in problems[0]["loc"][:2] if problems[0]["type"] != "extra_forbidden")
-    refusal.reason = f"body {where}: {problems[0]['type']}"
+    kind, location = problems[0]["type"], problems[0]["loc"][:2]
+    where = " ".join(str(part) for part in location if kind != "extra_forbidden")
+    refusal.reason = f"body {where}: {_VALUE if 'value' in location and kind != 'missing' else kind}"
     return refusal
 
 
@@ -137,7 +141,7 @@ def _reason(problem: dict[str, Any]) -> str:
         return str(problem["ctx"]["error"])
     field = next((part for part in problem["loc"] if isinstance(part, str)), "")
     if field == "value" and problem["type"] != "missing":
-        return "must be a string, a number or a boolean"
+        return _VALUE
     if field == "time":
         return f"is not a time: {times.TIME_FORMS}"
     known = _BY_TYPE.get(problem["type"])

@@ -89,16 +89,20 @@ def read_deletion(parameters: Mapping[str, Sequence[str]], raw: bytes, now_ms: i
         now_ms: the time from which spans count back.
 
     Raises:
-        errors.BadRequest: an unknown parameter, a body, or as ``read_query``.
+        errors.BadRequest: an unknown or empty parameter, a body, or as ``read_query``.
     """
-    for name in parameters:
-        if name.partition("[")[0] not in PARAMETERS:
+    for name, texts in parameters.items():
+        known = name.partition("[")[0]
+        if known not in PARAMETERS:
             raise errors.BadRequest.field(name[:50], f"{name[:50]} is not known: use {', '.join(PARAMETERS)}")
+        if not all(text.strip() for text in texts):
+            raise errors.BadRequest.field(known, f"{known} is empty: name what to delete, or leave it out")
     if raw.strip() not in (b"", b"{}", b"null"):
         raise errors.BadRequest("Name the points to delete in the query string, not in the body")
     query = read_query(parameters, now_ms)
     if query.kind in ("min", "max"):
-        raise errors.BadRequest("Invalid query")
+        reason = f"{query.kind} names no points to delete: read them with it, then name their ids"
+        raise errors.BadRequest("Invalid query", {"query": [reason]})
     return query
 
 

@@ -90,6 +90,7 @@ def test_bomb_is_refused_in_bounded_time(world, coding, compress):
     started_s = time.thread_time()
     answer = send(world.api, bomb, Content_Encoding=coding)
     assert answer.status == 413 and "2,000 points" in answer.message
+    assert "inflates to over" in answer.message and "DECANT_MAX_INFLATED_BYTES" in answer.message
     assert time.thread_time() - started_s < 0.2
 
 

@@ -170,11 +170,23 @@ def test_delete_by_query(stored):
     assert stored.read() == [] and stored.read(query="last_value") == []
 
 
+@pytest.mark.parametrize(
+    "name", ["variables", "variable", "values", "ids", "groups", "start_date", "end_date", "qty", "query"]
+)
+@pytest.mark.parametrize("texts", ["", " ", ["v", ""]])
+def test_empty_parameter_deletes_nothing(stored, name, texts):
+    """It is what a variable of a shell that is not set leaves, and it would delete more than was meant."""
+    answer = stored.api.delete("/data", query={name: texts, "qty": 10_000} | {name: texts})
+    assert answer.status == 400 and answer.message.startswith(f"{name} is empty")
+    assert stored.read(query="count") == 10
+
+
 @pytest.mark.parametrize("query", ["count", "avg", "sum", "aggregate"])
 def test_delete_by_scalar_query_is_refused(stored, query):
     more = {"start_date": "2026-01-01", "end_date": "2026-01-02", "interval": "day", "function": "avg"}
     answer = stored.api.delete("/data", query={"query": query, **more})
     assert answer.status == 400 and answer.message == "Invalid query"
+    assert "names no points" in answer.body["field_errors"]["query"][0]
     assert stored.read(query="count") == 10
 
 
@@ -241,7 +253,11 @@ def test_delete_with_a_body_deletes_nothing(stored, body):
 
 
 def test_delete_takes_every_parameter_that_a_read_takes(stored):
+    texts = {
+        "query": "default", "qty": "1", "skip": "0", "ordination": "asc", "timezone": "UTC", "details": "true", "detail": "true",
+        "start_date": "2026-01-01", "end_date": "2026-01-02",
+    }  # fmt: skip
     for number, name in enumerate(queries.PARAMETERS):
         for key in (name, f"{name}[]", f"{name}[0]"):
-            answer = stored.api.delete("/data", query={key: "", "variables": "none"})
+            answer = stored.api.delete("/data", query={"variables": "none"} | {key: texts.get(name, "none")})
             assert answer.result == "0 Data Removed", (number, key)

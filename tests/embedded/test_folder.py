@@ -128,7 +128,15 @@ def test_start_that_was_killed_between_database_and_secret_goes_on(tmp_path):
         ({"DECANT_HTTP_PORT": "abc"}, "DECANT_HTTP_PORT must be a whole number from 0 to 65535, not 'abc'"),
         ({"DECANT_DEDUPE": "maybe"}, "DECANT_DEDUPE must be true or false, not 'maybe'"),
         ({"DECANT_PROFILE_TOKEN": "short"}, "DECANT_PROFILE_TOKEN must be a UUID, for a profile with p- in front"),
-        ({"DECANT_HOST": "no.such.host.invalid"}, "set DECANT_MQTT_PORT to use another port, DECANT_HOST another address"),
+        ({"DECANT_HOST": "no.such.host.invalid"}, "set DECANT_HOST to an address of this machine"),
+        ({"DECANT_HOST": "192.0.2.1"}, "set DECANT_HOST to an address of this machine"),
+        (
+            {"DECANT_HTTP_PORT": "-1", "DECANT_SYNCHRONOUS": "OFF", "DECANT_DEDUPE": "x", "DECANT_DEVICE_TOKEN": "y"},
+            "DECANT_HTTP_PORT must be a whole number from 0 to 65535, not '-1'; "
+            "DECANT_SYNCHRONOUS must be FULL or NORMAL, not 'OFF'; DECANT_DEDUPE must be true or false, not 'x'",
+        ),
+        ({"DECANT_DATA_DIR": "/dev/null"}, "/dev/null is not a folder: set DECANT_DATA_DIR to one"),
+        ({"DECANT_DATA_DIR": "/dev/null/data"}, "/dev/null/data is not a folder: set DECANT_DATA_DIR to one"),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_one_line(tmp_path, environment, text):

@@ -62,7 +62,8 @@ def select(*, device: Doc, query: PointQuery, room: float = math.inf) -> Iterabl
     """
     take = _POINTS.get(query.kind)
     if take is None:
-        raise errors.BadRequest("Invalid query")
+        reason = f"{query.kind} computes a number and names no points"
+        raise errors.BadRequest("Invalid query", {"query": [reason]})
     return by_id.select(device, query) if query.ids else take(device=device, query=query, room=room)
 
 
