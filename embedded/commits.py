@@ -58,7 +58,7 @@ class _Group:
         return await waiter
 
     def settle(self, *, is_kept: bool) -> None:
-        """Tell everybody, once. A call that fails does not affect the others."""
+        """Tell those who wait. Further calls do nothing, as one group may have two numbers."""
         if self.is_kept is not None:
             return
         self.is_kept = is_kept
@@ -157,11 +157,8 @@ class GroupCommit:
     def _settle(self, number: int, *, is_kept: bool) -> None:
         """Tell those who wait for a transaction whether it was kept."""
         touched = self._store.touched
-        if number == self._store.group:
-            touched.clear()
-        else:
-            for owner in [owner for owner, newest in touched.items() if newest <= number]:
-                del touched[owner]
+        for owner in [owner for owner, newest in touched.items() if newest <= number]:
+            del touched[owner]
         while self._waiting and (oldest := next(iter(self._waiting))) <= number:  # in rising order
             self._waiting.pop(oldest).settle(is_kept=is_kept)
 
@@ -279,8 +276,8 @@ def sync_time_s(directory: Path) -> float:
     """Measure how long the disk under a directory takes to sync a page.
 
     Returns:
-        The lower quartile of eight, in seconds, as what else uses the disk only adds. 0 if it cannot be measured, for
-        example because the disk is full.
+        The lower quartile of eight, in seconds: other programs that use the disk can only make a sync slower. 0 if it
+        cannot be measured, for example because the disk is full.
     """
     probe, times_s = directory / "sync.probe", []
     try:

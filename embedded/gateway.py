@@ -110,7 +110,7 @@ class Gateway:
         """Return the answer, and the transaction that must be safe before it is sent; 0: none.
 
         Raises:
-            _Gone: the client went away before it had sent all of its body, or while a long read was running.
+            _Gone: the client went away while a long read was running.
         """
         route = self._router.find(scope["raw_path"].decode("latin-1"))
         if route is None:
@@ -119,7 +119,7 @@ class Gateway:
             log.answered(200, request_id=request_id, method="OPTIONS", route=route[0])
             return _complete(answers.preflight(), request_id), 0
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = await _read(receive)
+        body = (await receive())["body"]
         try:
             query = _query(scope["query_string"])
         except ValueError:
@@ -241,23 +241,7 @@ async def _never() -> None:
 
 
 class _Gone(Exception):
-    """The client went away before its request was handled."""
-
-
-async def _read(receive: Receive) -> bytes:
-    """Return the body, which the protocol limits.
-
-    Raises:
-        _Gone: a part of the body is missing, which might still look whole.
-    """
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        raise _Gone
-    return body
+    """The client went away during a long read."""
 
 
 @lru_cache(maxsize=256)

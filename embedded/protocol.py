@@ -12,11 +12,9 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chalicelib import settings
-from chalicelib.host import log
 from chalicelib.http import answers
-from embedded import request_ids
 from embedded.connections import Connections
-from embedded.exchange import Exchange, write_head
+from embedded.exchange import Exchange, failure
 
 MAX_URL_BYTES = 8_192
 MAX_HEADER_BYTES = 10_240
@@ -69,7 +67,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._phase = self._waits_for = IDLE
         self._raw_bytes = self._part_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
         self._length: int | None = None
-        self._body: list[bytes] = []
+        self._body = bytearray()
+        self._parsed_url: Any = None
         self._exchange: Exchange | None = None
         """The latest request that arrived whole."""
         self._pending = b""
@@ -85,6 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._connections.leave(self)
         if self._exchange is not None:
             self._exchange.end()
+            self._exchange = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -162,7 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
             raise _Refused(400, "A second request came before the first was answered")
         self._phase = HEAD
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._length, self._body, self._body_bytes = None, [], 0
+        self._length, self._body, self._body_bytes = None, bytearray(), 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Blanks around a value do not belong to it. Trailers, which follow a body, are ignored."""
@@ -178,8 +178,10 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Wait for the body, unless the request breaks a limit."""
         self._check_head()
-        self._target = parse_url(self.url)
-        if self.expect_100_continue:
+        self._parsed_url = parse_url(self.url)
+        if self._parsed_url.path is None:
+            raise _Refused(400, "The URL is not valid")
+        if self.expect_100_continue and self.parser.get_http_version() != "1.0":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = BODY
 
@@ -200,13 +202,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_bytes > settings.MAX_BODY_BYTES:
             raise _Refused(*_LONG_BODY)
-        self._body.append(body)
+        self._body += body
 
     def on_message_complete(self) -> None:
         """Call the application."""
         self._phase, self._raw_bytes = ANSWER, 0
         version = self.parser.get_http_version()
-        url = self._target
+        url = self._parsed_url
         path = url.path.decode("ascii")
         scope = {
             "type": "http",
@@ -217,7 +219,7 @@ class BoundedHttp(HttpToolsProtocol):
             "query_string": url.query or b"",
             "headers": self.headers,
         }
-        body, self._body = b"".join(self._body), []
+        body, self._body = bytes(self._body), bytearray()
         keep_alive = version != "1.0" and self.parser.should_keep_alive()
         self._exchange = Exchange(self, scope, body, self.server_state.default_headers, keep_alive=keep_alive)
         task = self.loop.create_task(self._exchange.run(self.app))
@@ -254,7 +256,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _fail(self, error: HttpParserError) -> None:
         cause = error.__context__
-        if self._phase == ANSWER and self._exchange is not None:
+        if self._exchange is not None and not self._exchange.is_over:
             # The parser met the next request too soon, so the rest is lost: the client sends it again.
             self._exchange.keep_alive = False
             self.flow.pause_reading()
@@ -267,13 +269,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer a request that the application does not see. Then ignore what still comes."""
-        request_id = request_ids.new()
-        log.answered(status, request_id=request_id, reason=message)
-        answer = answers.failed(message, status, {"Connection": "close", answers.REQUEST_ID: request_id})
-        content = str(answer.body).encode()
-        headers = [*self.server_state.default_headers, (b"content-length", b"%d" % len(content))]
-        headers += [(name.lower().encode(), str(value).encode()) for name, value in answer.headers.items()]
-        self.transport.write(b"%s\r\n%s" % (write_head(status, headers), content))
+        self._body = bytearray()
+        self.transport.write(failure(status, message, self.server_state.default_headers))
         self.transport.write_eof()
         self._phase = DRAIN
         self._wait(DRAIN)
@@ -316,7 +313,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End the connection, after the answer if there is one to give. The server calls this when it stops."""
-        if self._phase == ANSWER and self._exchange is not None:
+        if self._exchange is not None and not self._exchange.is_over:
             self._exchange.keep_alive = False
         else:
             self.transport.close()

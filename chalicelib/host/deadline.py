@@ -85,7 +85,7 @@ def set_share(seconds: float) -> None:
 
 
 class sharing:
-    """Limits a part of a request to its share, as a context manager: after it, ``check`` raises TooLong.
+    """Context manager: gives a part of a request its share of the loop's time. Then ``check`` raises TooLong.
 
     Args:
         profile: whose request it is. Soon after one of its tries was given up, its share is smaller.

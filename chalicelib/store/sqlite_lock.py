@@ -31,8 +31,7 @@ class WriteLock:
         except sqlite3.Error as error:
             self._wait(False)
             raise errors.Unavailable from error
-        if not self._may_wait:
-            self._wait(True)
+        self._wait(True)
 
     def is_free(self) -> bool:
         """Return whether a transaction could begin. None may be open."""

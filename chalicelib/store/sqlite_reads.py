@@ -36,8 +36,9 @@ class Reads:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._may_interrupt = False
-        db.set_progress_handler(lambda: self._may_interrupt and deadline.is_over(), _STEPS)
+        self._open: set[sqlite3.Cursor] = set()
+        """The statements that may take long and have begun."""
+        db.set_progress_handler(lambda: bool(self._open) and deadline.is_over(), _STEPS)
 
     def note_read(self, owner: str) -> None:
         """Note that a call reads what belongs to ``owner``."""
@@ -50,8 +51,8 @@ class Reads:
 
     def _long_rows(self, sql: str, *parameters: object) -> Iterator[Any]:
         """Yield the rows of a statement that may take long. Raises as ``deadline.check``."""
-        self._may_interrupt = True
         cursor = self._db.cursor()
+        self._open.add(cursor)
         try:
             for number, row in enumerate(cursor.execute(sql, parameters), 1):
                 yield row
@@ -61,9 +62,12 @@ class Reads:
             deadline.check()
             raise errors.Unavailable from error
         finally:
-            self._may_interrupt = False
-            with contextlib.suppress(sqlite3.Error):  # it reports an interruption again
-                cursor.close()
+            self._close(cursor)
+
+    def _close(self, cursor: sqlite3.Cursor) -> None:
+        self._open.discard(cursor)
+        with contextlib.suppress(sqlite3.Error):  # it reports an interruption again
+            cursor.close()
 
     def get_segment(self, device: str, key: str) -> Item | None:
         """See Store."""
@@ -135,6 +139,10 @@ class Snapshot(Reads):
         try:
             yield
         finally:
+            # A read that was given up leaves a generator, which lives until the garbage collector finds it. While its
+            # statement is open, ROLLBACK would keep the state, and the write-ahead log could never begin again.
+            for cursor in [*self._open]:
+                self._close(cursor)
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
 

@@ -31,14 +31,14 @@ class Room:
 
     def __init__(self, db: sqlite3.Connection, path: Path, reserve_bytes: int) -> None:
         self._db, self._path, self._reserve_bytes = db, path, reserve_bytes
-        self._next_look_s = -math.inf if reserve_bytes else math.inf
+        self._next_look_s = -math.inf
         self.is_short = False
         """Whether less than half of the reserve is free."""
 
     def look(self) -> None:
         """Remove the reserve if the disk is nearly full; make it if there is room. At most once a second."""
         now_s = clock.monotonic_s()
-        if now_s < self._next_look_s:
+        if not self._reserve_bytes or now_s < self._next_look_s:
             return
         self._next_look_s = now_s + _LOOK_S
         disk = os.statvfs(self._path.parent)
@@ -60,8 +60,7 @@ class Room:
 
     def note(self, error: sqlite3.Error) -> None:
         """Look at once if a write failed because the disk is full, so that the next one finds the reserve's room."""
-        is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-        if is_full and self._reserve_bytes:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             self._next_look_s = -math.inf
             self.look()
 

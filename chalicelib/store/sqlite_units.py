@@ -42,7 +42,7 @@ class Write:
         is_first = not self._db.in_transaction
         if is_first:
             store.room.look()
-        if self._grows and store.room.is_short:
+        if self._grows:
             store.room.admit()
         if is_first:
             store.note_loss()
@@ -119,7 +119,6 @@ class Unit:
     def _end(self, *, is_undone: bool) -> None:
         """End the savepoint. If that fails, the whole transaction cannot be kept."""
         store = self._store
-        store.note_loss()
         if store.is_lost:
             return
         try:

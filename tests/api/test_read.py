@@ -467,3 +467,20 @@ def test_every_kind_of_query_has_one_function():
     from chalicelib.services.points import read
 
     assert sorted([*read._POINTS, *read._NUMBERS]) == sorted(queries.KINDS)
+
+
+@pytest.mark.parametrize("end", ["2026-11-01T11:59:59.999Z", "2026-11-01T12:00:00Z", "2026-11-01T12:30:00Z", None])
+@pytest.mark.parametrize("start", ["2026-11-01T10:00:00Z", "2026-11-01T10:20:00Z", "2026-11-01T12:10:00Z", None])
+def test_count_of_a_range_is_that_of_its_points(world, start, end):
+    """Also of segments that begin before the range or end after it, and of ranges that end where an hour does."""
+    times_ = [f"2026-11-01T{hour}:{minute:02}:00.000Z" for hour in (9, 10, 11, 12, 13) for minute in range(0, 60, 10)]
+    times_ = [time.replace("T9", "T09") for time in times_] + ["2026-11-01T11:59:59.999Z"]
+    world.send(*[point("a", 1, time=time) for time in times_])
+    for time in times_[::3]:
+        world.send(point("b", 2, time=time))
+    query = {name: bound for name, bound in (("start_date", start), ("end_date", end)) if bound}
+    counted = world.read(query="count", **query)
+    assert counted == len(world.read(qty=1_000, **query)) == sum(
+        (start or "") <= time.replace(".000", "") and (end is None or time.replace(".000", "") <= end)
+        for time in times_ + times_[::3]
+    )  # fmt: skip

@@ -216,6 +216,17 @@ def test_the_time_of_a_sync_is_measured(tmp_path):
     assert 0 < commits.sync_time_s(tmp_path) < 10 and not list(tmp_path.iterdir())
 
 
+def test_others_that_use_the_disk_do_not_make_it_slow(tmp_path, monkeypatch):
+    now_s, times_s = [0.0], iter([0.02, *[0.0002] * 6, 0.02])
+
+    def take(_path):
+        now_s[0] += next(times_s)
+
+    monkeypatch.setattr(commits, "sync", take)
+    monkeypatch.setattr(commits.time, "perf_counter", lambda: now_s[0])
+    assert commits.sync_time_s(tmp_path) == pytest.approx(0.0002)
+
+
 def test_the_log_begins_again_under_steady_load(serve, world, sqlite, monkeypatch):
     disk, sizes = Disk(sqlite), []
     monkeypatch.setattr(commits, "sync", lambda path: sizes.append(path.stat().st_size))

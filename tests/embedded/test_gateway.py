@@ -115,39 +115,6 @@ def test_inspector_shows_a_thousand_characters_of_a_body(call, sqlite):
     assert content == f"200 {body.decode()[:1_000]}"
 
 
-@pytest.mark.parametrize("sent", [b"variable=trunc&value=12", b"", b'{"variable":"a","value":1}'])
-def test_body_that_is_cut_off_has_no_effect(sqlite, sent):
-    world = World()
-
-    async def run():
-        messages = [{"type": "http.request", "body": sent, "more_body": True}, {"type": "http.disconnect"}]
-        answered = []
-
-        async def receive():
-            return messages.pop(0)
-
-        async def send(message):
-            answered.append(message)
-
-        headers = [(b"token", world.token.encode()), (b"content-type", b"application/x-www-form-urlencoded")]
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/data",
-            "raw_path": b"/data",
-            "query_string": b"",
-            "headers": headers,
-        }
-        await Gateway(app, list(app.routes), GroupCommit(sqlite))(scope, receive, send)
-        return answered
-
-    try:
-        assert asyncio.run(run()) == []
-    finally:
-        sqlite.grouped, sqlite.on_begin = False, lambda: None
-    assert world.read() == []
-
-
 def test_every_answer_names_its_request(serve, sqlite, monkeypatch):
     written = []
     log.use(lambda text: written.append(json.loads(text)))

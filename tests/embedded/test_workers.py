@@ -211,6 +211,28 @@ def test_a_read_sees_one_state_and_leaves_no_old_state_behind(serve, world, gate
     assert values(before.result) == [1] and values(after.result) == [1, 2]
 
 
+def test_a_read_that_was_given_up_leaves_no_old_state_behind(world, sqlite):
+    """Its generator lives on until the garbage collector finds it, and its end must not disturb a later read."""
+    for value in range(200):
+        world.send(point("a", value))
+    snapshot, bounds = Snapshot(sqlite.path), {"newest_first": True, "first_page": 1}
+    with snapshot.opened():
+        given_up = snapshot.scan_segments(world.device, "0", "g", **bounds)
+        next(given_up)
+    world.send(point("a", 200))
+    sqlite.checkpoint()
+    log = sqlite.path.with_name(f"{sqlite.path.name}-wal")
+    size = log.stat().st_size
+    world.send(point("a", 201))
+    assert log.stat().st_size == size, "the log begins again"
+    with snapshot.opened():
+        reading = snapshot.scan_segments(world.device, "0", "g", **bounds)
+        next(reading)
+        given_up.close()
+        assert 1 + sum(1 for _ in reading) == 202
+    snapshot.close()
+
+
 def test_a_bug_in_a_thread_is_500_in_the_envelope(serve, world, monkeypatch, caplog):
     def broken(*_args, **_kwargs):
         raise KeyError("secret")

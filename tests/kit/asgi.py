@@ -8,11 +8,7 @@ from tests.kit.api import Answer
 async def asgi(gateway, method, path, headers=None, body=b"", state="open", query=b""):
     """Call an ASGI application with one request. In the state ``closed``, the client disconnects before the answer."""
     sent = []
-    messages = [
-        {"type": "http.request", "body": body[at : at + 65_536], "more_body": True}
-        for at in range(0, len(body), 65_536)
-    ]
-    messages.append({"type": "http.request", "body": b"", "more_body": False})
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
         return messages.pop(0) if messages else await asyncio.get_running_loop().create_future()

@@ -28,6 +28,10 @@ class Transport:
         assert not self.is_ended, "written after the end of the answer"
         self.sent += data
 
+    def writelines(self, parts):
+        """Record bytes, which leave in one write."""
+        self.write(b"".join(parts))
+
     def write_eof(self):
         """Note that nothing more is written."""
         self.is_ended = True

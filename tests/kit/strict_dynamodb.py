@@ -1,6 +1,10 @@
-"""Refuses what DynamoDB refuses and moto accepts: empty keys, repeated keys, and items or numbers that are too large."""
+"""Refuses what DynamoDB refuses and moto accepts.
+
+That is: empty keys, repeated keys, items or numbers that are too large, and ranges that end before they begin.
+"""
 
 import json
+import re
 
 from botocore.exceptions import ClientError
 
@@ -21,6 +25,12 @@ def be_strict(params, model, **_):
                 _check_item(request.get("PutRequest", {}).get("Item", {}), model.name)
     _check_item(params.get("Item", {}), model.name)
     _check_item(params.get("Key", {}), model.name, is_key=True)
+    for low, high in re.findall(r"BETWEEN (:\w+) AND (:\w+)", params.get("KeyConditionExpression", "")):
+        first, last = (params["ExpressionAttributeValues"][name]["S"] for name in (low, high))
+        if first > last:
+            raise _invalid(
+                "The BETWEEN operator requires upper bound to be greater than or equal to lower bound", model.name
+            )
     for attribute in params.get("ExpressionAttributeValues", {}).values():
         if attribute.get("S") == "":
             raise _invalid("One or more parameter values are not valid: an empty key value", model.name)

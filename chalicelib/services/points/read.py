@@ -140,8 +140,8 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
 """The function of each kind of query that computes numbers."""
 
 
-_JOINED_AT_ONCE = 1_000
-"""After how many points they are joined, and the size is looked at."""
+_JOINED_AT_ONCE = 100
+"""After how many points the size is looked at."""
 
 
 def _splice(runs: Iterable[Run], *, details: bool) -> Answer:

@@ -12,7 +12,7 @@ from chalicelib.schemas.points import PointIn
 
 _clean_names: dict[str, str] = {}
 _MAX_CLEAN_NAMES = 10_000
-_MAX = numbers.MAX_MAGNITUDE
+_MAX_MAGNITUDE = numbers.MAX_MAGNITUDE
 
 
 def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
@@ -60,17 +60,15 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     kinds, is_exact = 0, False
     value = item.get("value")
     if value is not None:
-        if type(value) is not float or not -_MAX < value < _MAX:  # the quick way for most values
+        if type(value) is not float or not -_MAX_MAGNITUDE < value < _MAX_MAGNITUDE:  # most are floats in range
             is_exact = _needs_exact(value)
             schema.check_value(value)
         out["value"] = value
         kinds = HAS_VALUE
     unit = item.get("unit")
     if unit is not None:
-        if len(unit) > schema.MAX_UNIT_CHARS:
-            schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
-        out["unit"] = unit
-    out["group"] = (_group(item) or group) if "group" in item or "serie" in item else group
+        out["unit"] = schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
+    out["group"] = _group(item) or group
     time = item.get("time")
     time_ms = times.canonical_ms(time) if type(time) is str else None
     if time_ms is not None:

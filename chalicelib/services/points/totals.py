@@ -56,9 +56,9 @@ def points(*, device: Doc, query: PointQuery) -> Iterator[tuple[Segment, int]]:
 def count(*, device: Doc, query: PointQuery) -> int:
     """Count the points that match a query.
 
-    Cost: without variables, values or groups, the store adds up all segments but those at the edges of the range, less
-    than an hour of them. With variables, the headers of segments are decoded; with values or groups, the complete
-    segments.
+    Cost: without variables, values or groups, the store adds up the segments. Only those of the first and last hour
+    that the range cuts are decoded. With variables, the headers of segments are decoded; with values or groups, the
+    complete segments.
     """
     if query.ids:
         return sum(
@@ -71,7 +71,7 @@ def count(*, device: Doc, query: PointQuery) -> int:
     first_ms = -(-wanted.start_ms // keys.HOUR_MS) * keys.HOUR_MS
     if first_ms > wanted.end_ms:
         return _count_walking(device, wanted)
-    # A segment of these hours lies within the range as a whole if its newest point does.
+    # These segments begin at a whole hour. One whose newest point is in the range lies in it completely.
     low, high = keys.segment_key(first_ms, 0), keys.segment_key(wanted.end_ms, keys.SUFFIX_COUNT - 1)
     whole = store.current().count_points(device["id"], low, high)
     before, after = replace(wanted, end_ms=first_ms - 1), replace(wanted, start_ms=first_ms)
