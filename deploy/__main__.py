@@ -1,4 +1,4 @@
-"""The command line: ``python -m deploy up | down | check | diff | retry | config | cost``."""
+"""The command line: ``python -m deploy up | down | check | diff | retry | token | config | cost``."""
 
 import argparse
 import subprocess
@@ -86,6 +86,14 @@ def _add_stage_commands(parsers: Any) -> None:
         lambda options: commands.retry_queues(_cloud(options), with_dead_letters=options.dead_letters),
         "Deliver the MQTT messages again that failed while the store was down",
     )
+    token = _add(
+        parsers,
+        "token",
+        lambda options: commands.token(_cloud(options), options.profile_id),
+        "Make a full token of a profile and print it",
+        "For an operator who has lost every token.",
+    )
+    token.add_argument("--profile-id", help="the profile; not needed if there is only one")
     retry.add_argument("--dead-letters", action="store_true", help="also deliver those that could not be stored")
     config = _add(
         parsers,
@@ -94,7 +102,7 @@ def _add_stage_commands(parsers: Any) -> None:
         "Write the stage's part of .chalice/config.json and its policies",
         "It prints the files that changed. It does not call AWS.",
     )
-    for parser in (up, down, check, diff, retry, config):
+    for parser in (up, down, check, diff, retry, token, config):
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
 
 

@@ -122,11 +122,19 @@ def _find_api(cloud: Cloud) -> str | None:
     client, handler_arn = cloud.client("apigateway"), cloud.function_arn("http")
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
-            if api["name"] == APP and handler_arn in str(_resources_of_api(client, api["id"])):
+            if api["name"] == APP and handler_arn in _functions_of_api(client, api["id"]):
                 return str(api["id"])
     return None
 
 
-def _resources_of_api(client: Any, api_id: str) -> list[Any]:
+def _functions_of_api(client: Any, api_id: str) -> set[str]:
+    """Return the ARNs of the functions that an API calls. An address of one is ``…/functions/<ARN>/invocations``."""
     pages = client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
-    return [resource for page in pages for resource in page["items"]]
+    methods = [
+        method
+        for page in pages
+        for resource in page["items"]
+        for method in resource.get("resourceMethods", {}).values()
+    ]
+    addresses = [method.get("methodIntegration", {}).get("uri") or "" for method in methods]
+    return {address.partition("/functions/")[2].removesuffix("/invocations") for address in addresses}

@@ -5,6 +5,10 @@ makes what is missing, repairs what differs, and prints what it did. So it can b
 second run changes nothing. Every command returns its exit status.
 """
 
+import sys
+
+from chalicelib.schemas.tokens import TokenIn
+from chalicelib.services.access import tokens
 from chalicelib.services.accounts import profiles
 from deploy import chalice, cost, retry, spec
 from deploy.inventory import all_parts, api_keys, parts_after_functions, parts_before_functions, use_deployed_store
@@ -19,7 +23,7 @@ _CONCURRENCY_TOO_LOW = (
 def up(cloud: Cloud) -> int:
     """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
 
-    Creates the first profile if there is none, and prints its token. No later run prints that token.
+    Creates the first profile if there is none, and prints its token at once. No later run prints that token.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -40,20 +44,40 @@ def up(cloud: Cloud) -> int:
     for part in parts_after_functions(cloud, api["rest_api_id"]):
         report(part, part.ensure())
     use_deployed_store(cloud)
-    token = None
     if not profiles.list_all():
-        _, token = profiles.create(name="Default")
+        _print_token(profiles.create(name="Default")[1])  # at once, as a later step may fail
     keys = api_keys(cloud)
     report(keys, keys.ensure())
-    _print_addresses(cloud, api["rest_api_url"].rstrip("/"), token)
+    _print_addresses(cloud, api["rest_api_url"].rstrip("/"))
     return 0
 
 
-def _print_addresses(cloud: Cloud, base_url: str, token: str | None) -> None:
-    """Print where the API and MQTT are reached, and the token of a profile that was just created."""
+def token(cloud: Cloud, profile: str | None) -> int:
+    """Make and print a full token of a profile, for an operator who has none.
+
+    Args:
+        cloud: the account and stage.
+        profile: the id of the profile; None: the only one.
+    """
+    use_deployed_store(cloud)
+    known = {found["id"]: found for found in profiles.list_all()}
+    wanted = profile or (next(iter(known)) if len(known) == 1 else "")
+    if wanted not in known:
+        listed = "".join(f"\n  {found['id']}  {found.get('name', '')}" for found in known.values())
+        print(f"Name one of the stage's profiles with --profile-id:{listed or ' there are none'}", file=sys.stderr)
+        return 1
+    sent: TokenIn = {"name": "Operator", "permission": "full"}
+    _print_token(tokens.create(kind="profile", profile=wanted, device="", sent=sent)["token"])
+    return 0
+
+
+def _print_token(text: str) -> None:
+    print(f"\nProfile token   {text}   (shown only this once)", flush=True)
+
+
+def _print_addresses(cloud: Cloud, base_url: str) -> None:
+    """Print where the API and MQTT are reached."""
     print(f"\nBase URL        {base_url}")
-    if token is not None:
-        print(f"Profile token   {token}   (shown only this once)")
     endpoint = cloud.client("iot").describe_domain_configuration(domainConfigurationName=cloud.names.mqtt)
     host = (
         endpoint.get("domainName")

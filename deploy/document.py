@@ -18,6 +18,7 @@ from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSED, PREFLIGHT, R
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
 
+_UNAVAILABLE = (503, "The store is not available, try again")
 _CORS = {
     "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
     "gatewayresponse.header.Access-Control-Expose-Headers": f"'{EXPOSED}'",
@@ -37,8 +38,8 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type: use Content-Encoding gzip, deflate or none"),
     "THROTTLED": (429, _TOO_MANY_REQUESTS),
     "QUOTA_EXCEEDED": (429, "You have exceeded the maximum limit of requests of this month"),
-    "AUTHORIZER_FAILURE": (503, "The store is not available, try again"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal error; the log holds the details under this request's id"),
+    "AUTHORIZER_FAILURE": _UNAVAILABLE,
+    "AUTHORIZER_CONFIGURATION_ERROR": _UNAVAILABLE,
     "INTEGRATION_TIMEOUT": (503, "The request took too long, try again"),
     "INTEGRATION_FAILURE": (503, "The request could not be answered, try again"),
     "DEFAULT_4XX": (None, "The request cannot be understood"),

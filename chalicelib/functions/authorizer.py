@@ -17,24 +17,29 @@ def authorize(event: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         A policy that allows every route of the stage; the caller as context, as the routes check the permission; and
-        the profile's API key, by which the usage plan throttles the profile.
+        the profile's API key, by which the usage plan throttles the profile. If there is no caller, a policy that
+        denies every route, which API Gateway answers with 401: to raise would count as an error of the function, so
+        whoever tries addresses would ring the alarm.
 
     Raises:
-        Exception: there is no caller. Its text is the one that API Gateway turns into 401.
+        errors.Unavailable: the store is down. API Gateway answers 503.
     """
     headers = {name.lower(): text for name, text in (event.get("headers") or {}).items()}
     text = tokens.from_headers(headers)
     caller = callers.resolve(text=text) if text else None
-    if caller is None:
-        raise Exception("Unauthorized")
     api, stage = event["methodArn"].split("/")[:2]
-    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api}/{stage}/*"}
-    return {
-        "principalId": caller.device or caller.profile,
-        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+    resource = f"{api}/{stage}/*"
+    if caller is None:
+        return _answer("nobody", "Deny", resource)
+    return _answer(caller.device or caller.profile, "Allow", resource) | {
         "context": callers.to_context(caller),
         "usageIdentifierKey": tokens.api_key(secret.current(), caller.profile),
     }
+
+
+def _answer(principal: str, effect: str, resource: str) -> dict[str, Any]:
+    statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": resource}
+    return {"principalId": principal, "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
 
 
 # Chalice converts the event as that of a TOKEN authorizer. This authorizer needs the original event.

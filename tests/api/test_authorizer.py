@@ -6,6 +6,7 @@ from chalicelib.codec import tokens
 from chalicelib.functions.authorizer import authorize
 from chalicelib.host import secret
 from chalicelib.services.access import callers
+from deploy import document
 from tests.kit.api import Api
 from tests.kit.billing import counting
 from tests.kit.world import World, point
@@ -34,9 +35,19 @@ def test_every_header_is_looked_at(world, name):
 
 
 @pytest.mark.parametrize("headers", [{}, None, {"token": "x"}, {"token": "00000000-0000-4000-8000-000000000000"}])
-def test_bad_token_raises_the_text_that_makes_a_401(world, headers):
-    with pytest.raises(Exception, match=r"^Unauthorized$"):
-        ask(headers)
+def test_bad_token_is_denied_every_route_and_is_no_error_of_the_function(world, headers):
+    """API Gateway answers 401, as the document says. Nothing is logged, and no alarm rings."""
+    answer = ask(headers)
+    (statement,) = answer["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny" and statement["Resource"] == f"{ARN[:-10]}/*" and answer["principalId"]
+    assert "context" not in answer and "usageIdentifierKey" not in answer
+    assert document.GATEWAY_RESPONSES["ACCESS_DENIED"] == (401, "Authorization Denied")
+
+
+@pytest.mark.parametrize("name", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
+def test_store_that_is_down_or_slow_is_503_with_the_time_to_try_again(name):
+    answer = document.gateway_responses()[name]
+    assert answer["statusCode"] == "503" and "gatewayresponse.header.Retry-After" in answer["responseParameters"]
 
 
 def test_expiring_token_goes_through_the_context(clock, world):

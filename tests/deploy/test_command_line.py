@@ -15,11 +15,13 @@ OPTIONS = {
     "check": {"--stage"},
     "diff": {"--stage"},
     "retry": {"--stage", "--dead-letters"},
+    "token": {"--stage", "--profile-id"},
     "config": {"--stage"},
     "cost": {"--points", "--batch", "--path", "--every", "--basic-ingest", "--read"},
 }
 VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
+    "--profile-id": "0123456789abcdef01234567",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
 

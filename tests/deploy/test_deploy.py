@@ -6,14 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 from chalicelib.codec import tokens
 from chalicelib.services.usage import plans
-from deploy import document, spec
+from chalicelib.store import names
+from deploy import chalice, document, spec
 from deploy.names import Names
-from tests.deploy.conftest import copy
+from deploy.parts import Cloud
+from tests.deploy.conftest import REGION, copy
 
 DONE = re.compile(r"^(created|repaired|removed|kept|wrote|recovered) +(.+)$", re.MULTILINE)
 NAMES = Names("dev")
@@ -91,6 +94,24 @@ def test_up_says_what_it_makes_and_a_second_up_changes_nothing(account):
     assert len(secret) == 64 and secret not in seen
     for function in account.client("lambda").list_functions()["Functions"]:
         assert not {secret, token} & set(function["Environment"]["Variables"].values())
+
+
+def test_lost_token_is_made_anew_and_another_stage_is_not_mistaken_for_this_one(account):
+    first = account.run("up")
+    printed, made = first.index("Profile token"), first.index("API keys")
+    assert printed < made, "a step that fails later must not lose the token"
+    (token,) = re.findall(r"^Profile token +(p-\S+) ", account.run("token"), re.MULTILINE)
+    assert token not in first
+    key = {"owner": {"S": names.token(tokens.fingerprint(tokens.bare(token)))}, "name": {"S": names.TOKEN}}
+    stored = account.client("dynamodb").get_item(TableName=NAMES.entities, Key=key)["Item"]
+    assert json.loads(stored["doc"]["S"])["permission"] == "full"
+    put_profile(account, "free")
+    account.run("token", code=1)  # which of the two?
+    assert "Profile token" in account.run("token", "--profile-id", "0123456789abcdef01234567")
+    for stage, is_found in (("dev", True), ("de", False), ("d", False)):
+        clients = {name: account.client(name) for name in ("apigateway", "sts")}
+        cloud = Cloud(SimpleNamespace(region_name=REGION), stage, clients)
+        assert (chalice._find_api(cloud) is not None) is is_found, stage
 
 
 def test_what_up_made_is_what_the_spec_says(account):

@@ -25,9 +25,11 @@ def authorized(headers):
     }
     with running("authorizer"):
         try:
-            return authorizer.authorize(event, None)["context"]
-        except Exception as error:
-            return "UNAUTHORIZED" if str(error) == "Unauthorized" else "AUTHORIZER_FAILURE"
+            answer = authorizer.authorize(event, None)
+        except Exception:
+            return "AUTHORIZER_FAILURE"
+    (statement,) = answer["policyDocument"]["Statement"]
+    return answer["context"] if statement["Effect"] == "Allow" else "ACCESS_DENIED"
 
 
 def answer_of_the_gateway(name):
