@@ -18,8 +18,8 @@ def authorize(event: dict[str, Any]) -> dict[str, Any]:
     Returns:
         A policy that allows every route of the stage; the caller as context, as the routes check the permission; and
         the profile's API key, by which the usage plan throttles the profile. If there is no caller, a policy that
-        denies every route, which API Gateway answers with 401: to raise would count as an error of the function, so
-        whoever tries addresses would ring the alarm.
+        denies every route, which API Gateway answers with 401. To raise would count as an error of the function: a
+        scanner would ring the alarm.
 
     Raises:
         errors.Unavailable: the store is down. API Gateway answers 503.
