@@ -10,7 +10,7 @@ from chalicelib.http import route
 app = Chalice(app_name="decant")
 route.mount(app, routes.ALL)
 
-if "AWS_CHALICE_CLI_MODE" in os.environ:  # Chalice's command line writes the API document; Lambda does not
-    from deploy import document
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # Chalice's command line deploys; Lambda does not
+    from deploy import hook
 
-    document.install(app, routes.ALL)
+    hook.install(app, routes.ALL)

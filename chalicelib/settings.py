@@ -91,6 +91,8 @@ class Settings:
     """On AWS: SQS queue of the MQTT messages that could not be stored."""
     basic_ingest_rule: str = ""
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
+    mqtt: bool = True
+    """On AWS: whether this stage has MQTT. If not, the API refuses to publish, and there are no sessions to end."""
     dedupe: bool = True
     """Whether a retry, or a point that occurs twice in one request, is stored only once."""
     scalar_as_list: Literal["auto", "true", "false"] = "auto"

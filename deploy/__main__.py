@@ -1,15 +1,17 @@
-"""The command line: ``python -m deploy up | down | check | diff | retry | token | config | cost``."""
+"""The command line: ``python -m deploy up | down | check | diff | retry | restore | token | config | cost``."""
 
 import argparse
+import datetime
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import botocore.exceptions
+import botocore.session
 
-from deploy import commands, cost
+from deploy import commands, cost, lock, restore, waiting
 from deploy.names import stage_name
 from deploy.parts import Cloud
 
@@ -34,7 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, subprocess.CalledProcessError) as error:
-        print(f"Stopped: {error}. What is done stays done. Run the same command again to continue.", file=sys.stderr)
+        print(
+            f"Stopped: {str(error).rstrip('.')}. What is done stays done. Run the same command again to continue.",
+            file=sys.stderr,
+        )
+        return 1
+    except (lock.LockedError, restore.RefusedError) as error:
+        print(f"Stopped: {error}.", file=sys.stderr)
         return 1
 
 
@@ -93,6 +101,23 @@ def _add_stage_commands(parsers: Any) -> None:
         "Make a full token of a profile and print it",
         "For an operator who has lost every token.",
     )
+    restored = _add(
+        parsers,
+        "restore",
+        _run_restore,
+        "Bring the stage back to a second of the last 35 days",
+        "It restores both tables under new names, looks them over, and makes the stage use them. The old tables stay. "
+        "It can take hours. You can interrupt it and run it again.",
+    )
+    what = restored.add_mutually_exclusive_group()
+    what.add_argument("--to", type=_time, metavar="TIME", help="the second, such as 2026-11-26T07:00:00Z")
+    what.add_argument("--back", action="store_true", help="use the older tables again")
+    what.add_argument("--drop-old", action="store_true", help="remove the tables that the stage does not use")
+    restored.add_argument(
+        "--keep-deleted",
+        action="store_true",
+        help="with --to: devices and tokens that were deleted since come back",
+    )
     token.add_argument("--profile-id", help="the profile; not needed if there is only one")
     retry.add_argument("--dead-letters", action="store_true", help="also deliver those that could not be stored")
     config = _add(
@@ -102,8 +127,10 @@ def _add_stage_commands(parsers: Any) -> None:
         "Write the stage's part of .chalice/config.json and its policies",
         "It prints the files that changed. It does not call AWS.",
     )
-    for parser in (up, down, check, diff, retry, token, config):
+    for parser in (up, down, check, diff, retry, restored, token, config):
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
+    for parser in (up, down, check, diff, retry, restored, token):
+        parser.add_argument("--profile", help="the AWS profile with the credentials and the region, as for `aws`")
 
 
 def _add_cost(parsers: Any) -> None:
@@ -127,6 +154,32 @@ def _add_cost(parsers: Any) -> None:
     parser.add_argument("--read", choices=cost.ACCESSES, help="print what reads of this kind cost instead")
 
 
+def _time(text: str) -> datetime.datetime:
+    """Return a time with its zone, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a time, or it has no zone, so it could be meant otherwise.
+    """
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a time with its zone, such as 2026-11-26T07:00:00Z")
+    return found.astimezone(datetime.UTC).replace(microsecond=0)
+
+
+def _run_restore(options: Options) -> int:
+    cloud = _cloud(options)
+    if options.back:
+        return restore.back(cloud)
+    if options.drop_old:
+        return restore.drop_old(cloud)
+    if options.to is None:
+        options.refuse("say what to do: --to, --back or --drop-old")
+    return restore.restore(cloud, options.to, keep_deleted=options.keep_deleted)
+
+
 def _run_cost(options: Options) -> int:
     return commands.print_costs(
         points=options.points,
@@ -139,7 +192,11 @@ def _run_cost(options: Options) -> int:
 
 
 def _cloud(options: Options) -> Cloud:
-    return Cloud(boto3.Session(), options.stage)
+    if options.profile:
+        os.environ["AWS_PROFILE"] = options.profile  # chalice takes it from there too
+    session = botocore.session.Session()
+    waiting.install(session)
+    return Cloud(session, options.stage)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Runs the real ``chalice`` command, writes its configuration, and reads and repairs its record of what it deployed."""
 
+import functools
 import json
 import os
 import subprocess
@@ -8,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy import spec
-from deploy.names import APP
+from deploy.names import APP, Names
 from deploy.parts import Cloud, absent_is_none
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".chalice"
+
+
+STARTED_BY = "CHALICE_STARTED_BY"
+"""The environment variable by which app.py knows that this program started ``chalice``."""
 
 
 def run(*arguments: str) -> None:
@@ -22,27 +27,33 @@ def run(*arguments: str) -> None:
         subprocess.CalledProcessError: the command failed.
     """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)  # noqa: S603 - own words
+    environment = os.environ | {"PYTHONPATH": str(ROOT), STARTED_BY: APP}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)  # noqa: S603 - own words
 
 
-def write_config(stage: str, *, may_reserve: bool = True) -> list[Path]:
+def write_config(
+    names: Names, *, partition: str = "aws", may_reserve: bool = True, has_mqtt: bool = True
+) -> list[Path]:
     """Write a stage's part of .chalice/config.json and the policies of its functions.
 
     Keeps what a deployer added to the stage, such as a domain or an environment variable.
 
     Args:
-        stage: its name.
+        names: of the stage's parts.
+        partition: of the region.
         may_reserve: whether the account has enough concurrency to reserve any.
+        has_mqtt: whether MQTT belongs to the stage.
 
     Returns:
         The files that changed.
     """
-    config = json.loads((FOLDER / "config.json").read_text())
-    wanted, existing = spec.stage_config(stage, may_reserve=may_reserve), config["stages"].get(stage, {})
+    config, stage = json.loads((FOLDER / "config.json").read_text()), names.stage
+    wanted = spec.stage_config(names, may_reserve=may_reserve, has_mqtt=has_mqtt)
+    existing = config["stages"].get(stage, {})
     wanted["environment_variables"] = existing.get("environment_variables", {}) | wanted["environment_variables"]
     config["stages"][stage] = existing | wanted
     documents = {FOLDER / "config.json": config}
-    documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, stage) for key in spec.FUNCTIONS}
+    documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, names, partition) for key in spec.FUNCTIONS}
     texts = {path: json.dumps(document, indent=2) + "\n" for path, document in documents.items()}
     changed = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     for path in changed:
@@ -61,9 +72,17 @@ def reserves(stage: str) -> bool:
 
 
 def may_reserve(cloud: Cloud) -> bool:
-    """Return whether the account has enough concurrency to reserve any. A new account often has ten in all."""
-    limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    return bool(limit >= spec.RESERVED + spec.UNRESERVED_MINIMUM)
+    """Return whether the account has enough concurrency for what the stage reserves. A new account often has ten.
+
+    What the stage has reserved already counts as free for it. Costs a call, and one more a function that reserves any.
+    """
+    client = cloud.client("lambda")
+    free = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    names = [function.full_name(cloud.stage) for function in spec.FUNCTIONS.values() if function.concurrency]
+    for name in names:
+        call = functools.partial(client.get_function_concurrency, FunctionName=name)
+        free += (absent_is_none(call) or {}).get("ReservedConcurrentExecutions", 0)
+    return bool(free >= spec.RESERVED + spec.UNRESERVED_MINIMUM)
 
 
 def deployed(stage: str) -> dict[str, dict[str, Any]]:
@@ -78,14 +97,19 @@ def _record_path(stage: str) -> Path:
     return FOLDER / "deployed" / f"{stage}.json"
 
 
-def recover(cloud: Cloud) -> bool:
+def recover(cloud: Cloud, *, afresh: bool = False) -> bool:
     """If Chalice's record is missing, write it from what AWS has. Return whether it was written.
 
     Chalice writes the record at the end of a deployment, on the machine that deployed. Without the record,
     ``chalice deploy`` would make a second API and ``chalice delete`` would remove nothing.
-    Costs about 20 calls to AWS if the record is missing, otherwise none.
+    Costs about 20 calls to AWS if it looks, otherwise none.
+
+    Args:
+        cloud: the account and stage.
+        afresh: look although there is a record. ``chalice delete`` fails for ever if the record names an API that an
+            earlier ``chalice delete`` removed before it was interrupted.
     """
-    if deployed(cloud.stage):
+    if deployed(cloud.stage) and not afresh:
         return False
     resources: list[dict[str, Any]] = []
     for key, function in spec.FUNCTIONS.items():
@@ -94,8 +118,9 @@ def recover(cloud: Cloud) -> bool:
     if api_id is not None:
         url = f"https://{api_id}.execute-api.{cloud.region}.amazonaws.com/api/"
         resources.append({"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api_id, "rest_api_url": url})
+    path = _record_path(cloud.stage)
+    path.unlink(missing_ok=True)
     if resources:
-        path = _record_path(cloud.stage)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"resources": resources, "schema_version": "2.0", "backend": "api"}, indent=2))
     return bool(resources)
@@ -118,11 +143,11 @@ def _resources_of(cloud: Cloud, key: str, function: spec.Function) -> list[dict[
 
 
 def _find_api(cloud: Cloud) -> str | None:
-    """Return the id of the API that calls the stage's HTTP handler. The name of an API does not hold the stage."""
+    """Return the id of the API that calls the stage's HTTP handler. Earlier versions gave all stages' APIs one name."""
     client, handler_arn = cloud.client("apigateway"), cloud.function_arn("http")
     for page in client.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
-            if api["name"] == APP and handler_arn in _functions_of_api(client, api["id"]):
+            if api["name"] in (cloud.names.api, APP) and handler_arn in _functions_of_api(client, api["id"]):
                 return str(api["id"])
     return None
 

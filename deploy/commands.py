@@ -5,14 +5,28 @@ makes what is missing, repairs what differs, and prints what it did. So it can b
 second run changes nothing. Every command returns its exit status.
 """
 
+import functools
+import subprocess
 import sys
+from collections.abc import Callable, Iterable
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.accounts import profiles
-from deploy import chalice, cost, retry, spec
-from deploy.inventory import all_parts, api_keys, parts_after_functions, parts_before_functions, use_deployed_store
-from deploy.parts import Cloud, Part
+from deploy import chalice, cost, lock, mqtt, retry, spec, storage
+from deploy.inventory import (
+    api_keys,
+    deployed_parts,
+    parts_after_functions,
+    parts_before_functions,
+    parts_of_mqtt,
+    removable_parts,
+    use_deployed_store,
+)
+from deploy.names import Names
+from deploy.parts import Cloud, NotYetError, Part
 
 _CONCURRENCY_TOO_LOW = (
     "The account's Lambda concurrency is too low to reserve any. "
@@ -28,28 +42,56 @@ def up(cloud: Cloud) -> int:
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
         subprocess.CalledProcessError: ``chalice deploy`` failed.
+        lock.LockedError: somebody else changes the stage.
         RuntimeError: a part differs in a way that AWS cannot change.
     """
+    print_place(cloud)
+    table = cloud.names.entities
+    if storage.create_table(cloud, table):  # the lock is in it
+        print(f"created     table {table}")
+    with lock.held(cloud, table, "up"):
+        ensure_all(cloud)
+    return 0
+
+
+def ensure_all(cloud: Cloud) -> None:
+    """Do what ``up`` does. The caller holds the lock."""
+    owner = mqtt.owner(cloud)
+    has_mqtt = owner in (None, cloud.stage)
     for part in parts_before_functions(cloud):
-        report(part, part.ensure())
+        ensure(part)
     if chalice.recover(cloud):
         print("recovered   Chalice's record of what it deployed")
     may_reserve = chalice.may_reserve(cloud)
     if not may_reserve:
         print(f"warning     {_CONCURRENCY_TOO_LOW}")
-    for path in chalice.write_config(cloud.stage, may_reserve=may_reserve):
+    written = chalice.write_config(cloud.names, partition=cloud.partition, may_reserve=may_reserve, has_mqtt=has_mqtt)
+    for path in written:
         print(f"wrote       {path.relative_to(chalice.ROOT)}")
     chalice.run("deploy", "--stage", cloud.stage)
     api = chalice.deployed(cloud.stage)["rest_api"]
     for part in parts_after_functions(cloud, api["rest_api_id"]):
-        report(part, part.ensure())
+        ensure(part)
+    for part in parts_of_mqtt(cloud) if has_mqtt else parts_of_mqtt(cloud)[::-1]:
+        (ensure if has_mqtt else remove)(part)
     use_deployed_store(cloud)
     if not profiles.list_all():
         _print_token(profiles.create(name="Default")[1])  # at once, as a later step may fail
-    keys = api_keys(cloud)
-    report(keys, keys.ensure())
-    _print_addresses(cloud, api["rest_api_url"].rstrip("/"))
-    return 0
+    ensure(api_keys(cloud))
+    print(f"\nBase URL        {api['rest_api_url'].rstrip('/')}")
+    if has_mqtt:
+        _print_mqtt(cloud)
+    else:
+        print(f"MQTT            none: {_taken(owner)}")
+
+
+def print_place(cloud: Cloud) -> None:
+    """Print where a command works, before it does anything: credentials may be those of another account."""
+    print(f"Account {cloud.account}, region {cloud.region}, stage {cloud.stage}", flush=True)
+
+
+def _taken(owner: str | None) -> str:
+    return f"it belongs to stage {owner} of this account and region. Use another region or account for this stage"
 
 
 def token(cloud: Cloud, profile: str | None) -> int:
@@ -75,9 +117,8 @@ def _print_token(text: str) -> None:
     print(f"\nProfile token   {text}   (shown only this once)", flush=True)
 
 
-def _print_addresses(cloud: Cloud, base_url: str) -> None:
-    """Print where the API and MQTT are reached."""
-    print(f"\nBase URL        {base_url}")
+def _print_mqtt(cloud: Cloud) -> None:
+    """Print where MQTT is reached."""
     endpoint = cloud.client("iot").describe_domain_configuration(domainConfigurationName=cloud.names.mqtt)
     host = (
         endpoint.get("domainName")
@@ -90,16 +131,36 @@ def _print_addresses(cloud: Cloud, base_url: str) -> None:
     )
 
 
-def report(part: Part, done: str) -> None:
+def report(part: Part, done: str, why: str = "") -> None:
     """Print what was done with a part."""
-    print(f"{done:<11} {part.kind} {part.name}", flush=True)
+    print(f"{done:<11} {part.kind} {part.name}" + (f": {why}" if why else ""), flush=True)
+
+
+def ensure(part: Part) -> None:
+    """Make or repair a part, and print what was done."""
+    try:
+        report(part, part.ensure())
+    except NotYetError as error:
+        report(part, "waiting", str(error))
+
+
+def remove(part: Part) -> None:
+    """Remove a part if it exists, and print it. A part without ``drop`` goes together with another one."""
+    if part.drop is None or part.look() is None:
+        return
+    try:
+        part.drop()
+        report(part, "removed")
+    except NotYetError as error:
+        report(part, "waiting", str(error))
 
 
 def check(cloud: Cloud) -> int:
     """Print each part and what is wrong with it. Return 1 if anything is wrong, otherwise 0."""
     chalice.recover(cloud)
-    faults = 0
-    for part in all_parts(cloud):
+    owner, faults = mqtt.owner(cloud), 0
+    has_mqtt = owner in (None, cloud.stage)
+    for part in deployed_parts(cloud, has_mqtt=has_mqtt):
         difference = part.difference()
         faults += difference is not None
         print(f"{'fault' if difference else 'ok':<6} {part.kind:<15} {part.name:<48} {difference or ''}".rstrip())
@@ -108,6 +169,8 @@ def check(cloud: Cloud) -> int:
         print(f"fault  API             not deployed: run `python -m deploy up --stage {cloud.stage}`")
     if not chalice.may_reserve(cloud):
         print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
+    if not has_mqtt:
+        print(f"note   MQTT            {_taken(owner)}")
     print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else ""))
     return 1 if faults else 0
 
@@ -115,7 +178,7 @@ def check(cloud: Cloud) -> int:
 def diff(cloud: Cloud) -> int:
     """Print what ``up`` would change. Changes nothing in AWS."""
     chalice.recover(cloud)
-    for part in all_parts(cloud):
+    for part in deployed_parts(cloud, has_mqtt=mqtt.owner(cloud) in (None, cloud.stage)):
         difference = part.difference()
         if difference is not None:
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
@@ -125,31 +188,55 @@ def diff(cloud: Cloud) -> int:
 
 
 def down(cloud: Cloud, *, with_data: bool) -> int:
-    """Remove what ``up`` made, in reverse order.
+    """Remove what ``up`` made, in reverse order. Go on if a part fails.
 
     Args:
         cloud: the account and stage.
         with_data: whether to remove the tables and the secret too.
+
+    Returns:
+        1 if a part could not be removed. 0 if everything is removed, or waits for AWS to allow it.
     """
-    chalice.recover(cloud)
-    for part in reversed(list(all_parts(cloud))):
-        if part.holds_data and not with_data:
-            report(part, "kept")
-        elif part.kind != "log group":
-            remove(part)
+    print_place(cloud)
+    if storage.table(cloud, cloud.names.entities).look() is None:
+        return _remove_all(cloud, with_data=with_data)
+    with lock.held(cloud, cloud.names.entities, "down"):
+        return _remove_all(cloud, with_data=with_data)
+
+
+def _remove_all(cloud: Cloud, *, with_data: bool) -> int:
+    chalice.recover(cloud, afresh=True)
+    parts = removable_parts(cloud)
+    kept = [part for part in parts if part.holds_data]
+    logs = [part for part in parts if part.kind == "log group"]
+    failures = _remove_each([part for part in parts if part not in (*kept, *logs)])
     if chalice.deployed(cloud.stage):
-        chalice.run("delete", "--stage", cloud.stage)
-    for part in parts_before_functions(cloud):
-        if part.kind == "log group":
-            remove(part)
-    return 0
+        failures += _goes_wrong("the functions and the API", lambda: chalice.run("delete", "--stage", cloud.stage))
+    failures += _remove_each(logs)  # a function that still ran would make its log group anew
+    if with_data:
+        failures += _remove_each(kept) + _goes_wrong("other tables", lambda: storage.drop_tables(cloud))
+    else:
+        for part in kept:
+            if part.look() is not None:
+                report(part, "kept")
+    if failures:
+        print(f"{failures} parts could not be removed. Run the same command again to continue.")
+    return 1 if failures else 0
 
 
-def remove(part: Part) -> None:
-    """Remove a part if it exists. A part without ``drop`` goes together with another one."""
-    if part.drop is not None and part.look() is not None:
-        part.drop()
-        report(part, "removed")
+def _remove_each(parts: Iterable[Part]) -> int:
+    """Remove each part. Return how many failed."""
+    return sum(_goes_wrong(f"{part.kind} {part.name}", functools.partial(remove, part)) for part in parts)
+
+
+def _goes_wrong(what: str, action: Callable[[], object]) -> bool:
+    """Do something. Return whether it failed, and print why."""
+    try:
+        action()
+    except (ClientError, BotoCoreError, subprocess.CalledProcessError) as error:
+        print(f"failed      {what}: {error}", flush=True)
+        return True
+    return False
 
 
 def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
@@ -193,6 +280,6 @@ def print_costs(*, points: float, batch: int, path: str, every_s: float, basic_i
 
 def config(stage: str) -> int:
     """Write the stage's part of .chalice/config.json and its policies, and print the files that changed."""
-    for path in chalice.write_config(stage):
+    for path in chalice.write_config(Names(stage)):
         print(f"wrote {path.relative_to(chalice.ROOT)}")
     return 0

@@ -17,6 +17,7 @@ from chalicelib.functions import authorizer, counters, housekeeping, iot_authori
 from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
+from deploy.names import Names
 
 _UNAVAILABLE = (503, "The store is not available, try again")
 _CORS = {
@@ -48,7 +49,7 @@ GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
 """Status and message of each answer that API Gateway gives by itself. None keeps the status that it chooses."""
 
 
-def install(app: Chalice, rows: Iterable[Route]) -> None:
+def install(app: Chalice, rows: Iterable[Route], stage: str) -> None:
     """Prepare an app for Chalice's command line.
 
     Fixes the runtime and the handlers, adds the functions beside the API, requires authorizer and API key on each route
@@ -66,16 +67,16 @@ def install(app: Chalice, rows: Iterable[Route]) -> None:
     generator: Any = SwaggerGenerator
     if not hasattr(generator, "generate_bare"):
         generator.generate_bare = generator.generate_swagger
-        generator.generate_swagger = _generate
+
+    def generate(generator: Any, app: Chalice, rest_api: Any = None) -> dict[str, Any]:
+        return complete(generator.generate_bare(app, rest_api), stage)
+
+    generator.generate_swagger = generate
 
 
-def _generate(generator: Any, app: Chalice, rest_api: Any = None) -> dict[str, Any]:
-    document: dict[str, Any] = generator.generate_bare(app, rest_api)
-    return complete(document)
-
-
-def complete(document: dict[str, Any]) -> dict[str, Any]:
+def complete(document: dict[str, Any], stage: str) -> dict[str, Any]:
     """Add to an API document what Chalice cannot express. Changes the document and returns it."""
+    document["info"]["title"] = Names(stage).api
     document["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
     document["x-amazon-apigateway-minimum-compression-size"] = COMPRESSED_FROM_BYTES
     document["x-amazon-apigateway-gateway-responses"] = gateway_responses()

@@ -56,35 +56,45 @@ def _limits_of(statement: State) -> State:
 
 
 def stream_mapping(cloud: Cloud) -> Part:
-    """The mapping by which Lambda feeds the stream of the segments table to the counters function."""
+    """The mapping by which Lambda feeds the stream of the segments table to the counters function.
+
+    There is no other one: a mapping of a table that was restored from, or of a stream that was turned off, is removed.
+    """
     client, dynamodb = cloud.client("lambda"), cloud.client("dynamodb")
     function, name = spec.FUNCTIONS["counters"].full_name(cloud.stage), cloud.names.segments
     table = absent_is_none(lambda: dict(dynamodb.describe_table(TableName=name)["Table"])) or {}
-    wanted: State = {**spec.STREAM_MAPPING, "EventSourceArn": table.get("LatestStreamArn")}
+    stream = table.get("LatestStreamArn")
+    wanted: State = {**spec.STREAM_MAPPING, "EventSourceArn": stream, "others": 0}
+
+    def existing() -> list[State]:
+        """Return the mappings of the function, first that of the stream. Those that AWS is removing are left out."""
+        pages = client.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+        mappings = [mapping for page in pages for mapping in page["EventSourceMappings"]]
+        present = [mapping for mapping in mappings if mapping.get("State") != "Deleting"]
+        return sorted(present, key=lambda mapping: mapping["EventSourceArn"] != stream)
 
     def look() -> State | None:
-        mappings = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-        matching = [mapping for mapping in mappings if f":table/{name}/" in mapping["EventSourceArn"]]
-        return matching[0] if matching else None
+        found = existing()
+        return {**found[0], "others": len(found) - 1} if found else None
 
     def make() -> None:
         client.create_event_source_mapping(
-            FunctionName=function,
-            StartingPosition="TRIM_HORIZON",
-            **wanted,
+            FunctionName=function, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", **spec.STREAM_MAPPING
         )
 
-    def mend(actual: State) -> None:
-        if actual["EventSourceArn"] == wanted["EventSourceArn"]:
-            client.update_event_source_mapping(UUID=actual["UUID"], **spec.STREAM_MAPPING)
-        else:
-            client.delete_event_source_mapping(UUID=actual["UUID"])
+    def mend(_: State) -> None:
+        ours = [mapping for mapping in existing() if mapping["EventSourceArn"] == stream]
+        for mapping in existing():
+            if mapping not in ours[:1]:
+                client.delete_event_source_mapping(UUID=mapping["UUID"])
+        if not ours:
             make()
+        else:
+            client.update_event_source_mapping(UUID=ours[0]["UUID"], **spec.STREAM_MAPPING)
 
     def drop() -> None:
-        actual = look()
-        if actual is not None:
-            client.delete_event_source_mapping(UUID=actual["UUID"])
+        for mapping in existing():
+            client.delete_event_source_mapping(UUID=mapping["UUID"])
 
     return Part("stream mapping", f"{name} → {function}", wanted, look, make, mend, drop)
 
@@ -92,7 +102,7 @@ def stream_mapping(cloud: Cloud) -> Part:
 def retries(cloud: Cloud, key: str) -> Part:
     """How often Lambda retries a failed call of a function, and the queue to which it then sends the call."""
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
-    destination = cloud.queue_arn(cloud.names.failures)
+    destination = cloud.arn("sqs", cloud.names.failures)
     wanted: State = {"age_s": spec.RETRY_FOR_S, "retries": spec.RETRIES, "destination": destination}
 
     def look() -> State:

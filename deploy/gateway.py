@@ -19,41 +19,53 @@ def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
 def usage_plan(cloud: Cloud, api_id: str, plan: Plan, rows: Sequence[Route]) -> Part:
     """The usage plan of a price plan: rates by method, and a number of requests a month.
 
-    ``mend`` makes a new usage plan and moves the keys one by one. Each key is in no plan for some milliseconds.
+    ``mend`` makes a new usage plan of the same name, moves the keys one by one, and removes the old one. Each key is in
+    no plan for some milliseconds. AWS takes one UpdateUsagePlan in 20 seconds, and a plan that is removed needs one.
     """
     client = cloud.client("apigateway")
     name = cloud.names.usage_plan(plan.name)
     throttles, quota = spec.plan_throttles(plan, rows), spec.plan_quota(plan)
     stage = {"apiId": api_id, "stage": spec.API_STAGE, **({"throttle": throttles} if throttles else {})}
-    wanted: State = {"apiStages": [stage], "quota": quota}
+    wanted: State = {"name": name, "apiStages": [stage], "quota": quota, "others": 0}
+
+    def existing() -> list[State]:
+        return _plans_named(client, name, wanted)
 
     def look() -> State | None:
-        plans_of_account = _pages(client, "get_usage_plans")
-        actual = next((usage_plan for usage_plan in plans_of_account if usage_plan["name"] == name), None)
-        return {**actual, "quota": actual.get("quota")} if actual else None
+        found = existing()
+        return {"quota": None, **found[0], "others": len(found) - 1} if found else None
 
-    def create() -> str:
+    def create() -> State:
         created: State = client.create_usage_plan(name=name, apiStages=[stage], **({"quota": quota} if quota else {}))
-        return str(created["id"])
+        return created
 
     def make() -> None:
         create()
 
-    def mend(actual: State) -> None:
-        client.update_usage_plan(
-            usagePlanId=actual["id"], patchOperations=[{"op": "replace", "path": "/name", "value": f"{name}-old"}]
-        )
-        new_plan_id = create()
-        for key in _pages(client, "get_usage_plan_keys", usagePlanId=actual["id"]):
-            _move_key(client, key["id"], actual["id"], new_plan_id)
-        _remove_plan(client, actual)
+    def mend(_: State) -> None:
+        found = existing()
+        kept, old = (found[0], found[1:]) if _is_plan(found[0], wanted) else (create(), found)
+        for usage_plan in old:
+            for key in _pages(client, "get_usage_plan_keys", usagePlanId=usage_plan["id"]):
+                _move_key(client, key["id"], usage_plan["id"], kept["id"])
+            _remove_plan(client, usage_plan)
 
     def drop() -> None:
-        actual = look()
-        if actual is not None:
-            _remove_plan(client, actual)
+        for usage_plan in existing():
+            _remove_plan(client, usage_plan)
 
     return Part("usage plan", name, wanted, look, make, mend, drop)
+
+
+def _is_plan(usage_plan: State, wanted: State) -> bool:
+    return all(usage_plan.get(key) == wanted[key] for key in ("name", "apiStages", "quota"))
+
+
+def _plans_named(client: Any, name: str, wanted: State) -> list[State]:
+    """Return the usage plans of a name, first the one that is as wanted. More than one: ``mend`` was interrupted."""
+    names = (name, f"{name}-old")  # earlier versions gave a plan that they replaced the second name
+    found = [usage_plan for usage_plan in _pages(client, "get_usage_plans") if usage_plan["name"] in names]
+    return sorted(found, key=lambda usage_plan: not _is_plan(usage_plan, wanted))
 
 
 def _remove_plan(client: Any, usage_plan: State) -> None:
@@ -149,6 +161,23 @@ def throttling(cloud: Cloud, api_id: str) -> Part:
         client.update_stage(restApiId=api_id, stageName=spec.API_STAGE, patchOperations=operations)
 
     return Part("throttling", f"{api_id}/{spec.API_STAGE}", wanted, look, make, lambda _: make(), None)
+
+
+def api_name(cloud: Cloud, api_id: str) -> Part:
+    """The name of the API, by which CloudWatch tells the APIs of an account apart."""
+    client, wanted = cloud.client("apigateway"), {"name": cloud.names.api}
+
+    def look() -> State | None:
+        return absent_is_none(lambda: {"name": client.get_rest_api(restApiId=api_id)["name"]})
+
+    def mend(_: State) -> None:
+        operations = [{"op": "replace", "path": "/name", "value": cloud.names.api}]
+        client.update_rest_api(restApiId=api_id, patchOperations=operations)
+
+    def make() -> None:
+        raise RuntimeError(f"The API {api_id} is gone. Remove .chalice/deployed/{cloud.stage}.json, and run `up` again")
+
+    return Part("API", api_id, wanted, look, make, mend, None)
 
 
 def usage_plans(cloud: Cloud, api_id: str, rows: Sequence[Route]) -> list[Part]:

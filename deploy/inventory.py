@@ -11,6 +11,7 @@ from chalicelib.services.usage import plans
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import chalice, functions, gateway, mqtt, spec, storage
+from deploy.names import Names
 from deploy.parts import Cloud, Part
 
 
@@ -18,7 +19,7 @@ def parts_before_functions(cloud: Cloud) -> list[Part]:
     """Return the parts that must exist before Chalice deploys the functions."""
     names = cloud.names
     return [
-        *(storage.table(cloud, name) for name in spec.tables(cloud.stage)),
+        *(storage.table(cloud, name) for name in spec.tables(names)),
         storage.secret(cloud),
         *(storage.queue(cloud, name) for name in (names.dead_letters, names.failures)),
         *(storage.log_group(cloud, key) for key in spec.FUNCTIONS),
@@ -26,22 +27,29 @@ def parts_before_functions(cloud: Cloud) -> list[Part]:
 
 
 def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
-    """Return the parts that need the functions and the API. Costs a few calls to AWS."""
-    iot, arn = spec.IOT_PRINCIPAL, f"arn:aws:iot:{cloud.region}:{cloud.account}"
-    rules = spec.topic_rules(cloud.stage)
+    """Return the parts that need the functions and the API, without those of MQTT. Costs a few calls to AWS."""
     return [
+        gateway.api_name(cloud, api_id),
         gateway.throttling(cloud, api_id),
         *gateway.usage_plans(cloud, api_id, routes.ALL),
         functions.stream_mapping(cloud),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
+        *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
+    ]
+
+
+def parts_of_mqtt(cloud: Cloud) -> list[Part]:
+    """Return the parts that only the stage has to which MQTT belongs. Costs a few calls to AWS."""
+    iot, rules = spec.IOT_PRINCIPAL, spec.topic_rules(cloud.stage)
+    authorizer = cloud.arn("iot", f"authorizer/{cloud.names.mqtt}")
+    return [
         mqtt.rule_errors_role(cloud),
-        *(functions.permission(cloud, "iot-ingest", name, iot, f"{arn}:rule/{name}") for name in rules),
+        *(functions.permission(cloud, "iot-ingest", name, iot, cloud.arn("iot", f"rule/{name}")) for name in rules),
         *(mqtt.topic_rule(cloud, name, sql) for name, sql in rules.items()),
-        functions.permission(cloud, "iot-authorizer", "authorizer", iot, f"{arn}:authorizer/{cloud.names.mqtt}"),
+        functions.permission(cloud, "iot-authorizer", "authorizer", iot, authorizer),
         mqtt.iot_authorizer(cloud),
         mqtt.mqtt_endpoint(cloud),
-        *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
     ]
 
 
@@ -51,17 +59,22 @@ def api_keys(cloud: Cloud) -> Part:
     return gateway.api_keys(cloud, wanted, lambda profile_id: tokens.api_key(secret.current(), profile_id))
 
 
-def use_deployed_store(cloud: Cloud) -> None:
+def use_deployed_store(cloud: Cloud, names: Names | None = None) -> None:
     """Make the services of this process use the stage's tables and secret.
+
+    Args:
+        cloud: the account and stage.
+        names: with other tables than those that the stage uses.
 
     Raises:
         botocore.exceptions.ClientError: the secret does not exist.
     """
+    names = names or cloud.names
     stage_settings = replace(
         settings.current(),
-        segments_table=cloud.names.segments,
-        entities_table=cloud.names.entities,
-        secret_parameter=cloud.names.secret_parameter,
+        segments_table=names.segments,
+        entities_table=names.entities,
+        secret_parameter=names.secret_parameter,
     )
     settings.use(stage_settings)
     models.SegmentModel.Meta.table_name = stage_settings.segments_table
@@ -72,12 +85,28 @@ def use_deployed_store(cloud: Cloud) -> None:
     secret.use(parameter["Parameter"]["Value"].encode())
 
 
-def all_parts(cloud: Cloud) -> Iterator[Part]:
-    """Yield every part that can be looked at now: those after the functions only if the API exists."""
+def deployed_parts(cloud: Cloud, *, has_mqtt: bool) -> Iterator[Part]:
+    """Yield every part that can be looked at now: those after the functions only if the API exists.
+
+    Args:
+        cloud: the account and stage.
+        has_mqtt: whether MQTT belongs to the stage.
+    """
     yield from parts_before_functions(cloud)
     api = chalice.deployed(cloud.stage).get("rest_api")
-    if api is not None:
-        yield from parts_after_functions(cloud, api["rest_api_id"])
-        if storage.secret(cloud).look() is not None:
-            use_deployed_store(cloud)
-            yield api_keys(cloud)
+    if api is None:
+        return
+    yield from parts_after_functions(cloud, api["rest_api_id"])
+    if has_mqtt:
+        yield from parts_of_mqtt(cloud)
+    if storage.secret(cloud).look() is not None:
+        use_deployed_store(cloud)
+        yield api_keys(cloud)
+
+
+def removable_parts(cloud: Cloud) -> list[Part]:
+    """Return every part that may exist, also without an API, in the order in which ``down`` removes them."""
+    api_id = chalice.deployed(cloud.stage).get("rest_api", {}).get("rest_api_id", "")
+    keys = gateway.api_keys(cloud, {}, str)
+    parts = [*parts_before_functions(cloud), *parts_after_functions(cloud, api_id), *parts_of_mqtt(cloud), keys]
+    return parts[::-1]

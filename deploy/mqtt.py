@@ -1,9 +1,42 @@
-"""The parts in IoT Core: topic rules, the authorizer of MQTT clients, and the endpoint that clients connect to."""
+"""The parts in IoT Core: topic rules, the authorizer of MQTT clients, and the endpoint that clients connect to.
 
+IoT Core has one broker an account and region, and clients choose shared topics and client ids, so the stages of one
+account and region cannot all have MQTT: it belongs to one of them.
+"""
+
+import datetime
 import json
+import re
+
+from botocore.exceptions import ClientError
 
 from deploy import spec
-from deploy.parts import Cloud, Part, State, absent_is_none
+from deploy.names import APP
+from deploy.parts import Cloud, NotYetError, Part, State, absent_is_none
+
+_MANAGED_DAYS = 7
+"""How long IoT Core keeps an endpoint that it manages itself after it was disabled."""
+
+
+def owner(cloud: Cloud) -> str | None:
+    """Return the stage to which MQTT belongs in this account and region, or None. Costs a call.
+
+    It is the stage whose rule for the shared topic is the oldest: so two stages that were deployed at once, or by a
+    version that did not ask, agree.
+    """
+    pages = cloud.client("iot").get_paginator("list_topic_rules").paginate(topic=spec.SHARED_TOPIC)
+    found = []
+    for page in pages:
+        for rule in page["rules"]:
+            of_stage = re.fullmatch(rf"{APP}_([a-z0-9]+)_shared", rule["ruleName"])
+            if of_stage:
+                found.append((rule["createdAt"], of_stage[1]))
+    return min(found)[1] if found else None
+
+
+def is_ours(cloud: Cloud) -> bool:
+    """Return whether the stage has MQTT, or may have it as no other stage does. Costs a call."""
+    return owner(cloud) in (None, cloud.stage)
 
 
 def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
@@ -51,7 +84,7 @@ def topic_rule(cloud: Cloud, name: str, sql: str) -> Part:
 def rule_errors_role(cloud: Cloud) -> Part:
     """The role with which IoT Core sends a message that it could not hand over to the queue of failures."""
     client, name = cloud.client("iam"), cloud.names.rule_errors
-    trust, permissions = spec.rule_errors_role(cloud.queue_arn(cloud.names.failures))
+    trust, permissions = spec.rule_errors_role(cloud.arn("sqs", cloud.names.failures))
     wanted = {"trust": trust, "permissions": permissions}
 
     def look() -> State:
@@ -100,7 +133,12 @@ def iot_authorizer(cloud: Cloud) -> Part:
 
     def drop() -> None:
         client.update_authorizer(authorizerName=name, status="INACTIVE")
-        client.delete_authorizer(authorizerName=name)
+        try:
+            client.delete_authorizer(authorizerName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "DeleteConflictException":
+                raise
+            raise NotYetError("inactive; it can be removed after the endpoint that names it") from error
 
     return Part("authorizer", name, wanted, lambda: absent_is_none(look), make, mend, drop)
 
@@ -122,7 +160,17 @@ def mqtt_endpoint(cloud: Cloud) -> Part:
         client.update_domain_configuration(domainConfigurationName=name, **wanted)
 
     def drop() -> None:
-        client.update_domain_configuration(domainConfigurationName=name, domainConfigurationStatus="DISABLED")
-        client.delete_domain_configuration(domainConfigurationName=name)
+        if look()["domainConfigurationStatus"] != "DISABLED":  # to disable it again would begin the seven days anew
+            client.update_domain_configuration(domainConfigurationName=name, domainConfigurationStatus="DISABLED")
+        try:
+            client.delete_domain_configuration(domainConfigurationName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidRequestException":
+                raise
+            removable = look()["lastStatusChangeDate"] + datetime.timedelta(days=_MANAGED_DAYS)
+            raise NotYetError(
+                f"disabled; IoT Core lets it be removed from {removable:%Y-%m-%d %H:%M %Z} on. "
+                "Run `down` again then; `up` enables it again"
+            ) from error
 
     return Part("MQTT endpoint", name, wanted, lambda: absent_is_none(look), make, mend, drop)

@@ -13,16 +13,28 @@ class Names:
     """The names of one stage's parts. A name that is not listed here raises AttributeError."""
 
     stage: str
+    restored: str = ""
+    """Which tables the stage uses: empty for those that ``up`` made, or the mark of those that ``restore`` made."""
 
     @property
     def segments(self) -> str:
         """The table of points."""
-        return self._named("segments")
+        return self._table("segments")
 
     @property
     def entities(self) -> str:
         """The table of everything else."""
-        return self._named("entities")
+        return self._table("entities")
+
+    @property
+    def tables_parameter(self) -> str:
+        """The SSM parameter that holds ``restored``. It does not exist if that is empty."""
+        return f"/{APP}/{self.stage}/tables"
+
+    @property
+    def api(self) -> str:
+        """The API. CloudWatch tells APIs apart by their names only."""
+        return f"{APP}-{self.stage}"
 
     @property
     def dead_letters(self) -> str:
@@ -52,6 +64,20 @@ class Names:
     def usage_plan(self, plan: str) -> str:
         """Return the name of a price plan's usage plan."""
         return self._named(plan)
+
+    def of_table(self, name: str) -> "Names | None":
+        """Return the names with a table of this stage, or None if no table of this stage has the name.
+
+        >>> Names("dev").of_table("decant-dev-segments-r20261126T070000Z")
+        Names(stage='dev', restored='r20261126T070000Z')
+        >>> Names("dev").of_table("decant-dev-segments"), Names("dev").of_table("decant-dev2-segments")
+        (Names(stage='dev', restored=''), None)
+        """
+        found = re.fullmatch(rf"{APP}-{self.stage}-(?:segments|entities)(?:-(r\d{{8}}T\d{{6}}Z))?", name)
+        return Names(self.stage, found[1] or "") if found else None
+
+    def _table(self, part: str) -> str:
+        return self._named(part) + (f"-{self.restored}" if self.restored else "")
 
     def _named(self, part: str) -> str:
         return f"{APP}-{self.stage}-{part}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chalicelib import routes
 from deploy import chalice, template, terraform
-from deploy.names import stage_name
+from deploy.names import Names, stage_name
 
 ZIP_BYTES = 30_000_000
 """The zip may not be larger: a Lambda with a larger zip starts more slowly."""
@@ -22,7 +22,7 @@ def package(folder: Path, stage: str) -> None:
         RuntimeError: the zip is larger than ``ZIP_BYTES``.
         subprocess.CalledProcessError: ``chalice package`` failed.
     """
-    chalice.write_config(stage, may_reserve=chalice.reserves(stage))
+    chalice.write_config(Names(stage), may_reserve=chalice.reserves(stage))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     extras = folder / "extras.json"

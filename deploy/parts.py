@@ -4,10 +4,11 @@ The functions of a part look at it, make it, repair it and remove it. up, check,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import botocore.session
 from botocore.exceptions import ClientError
 
 from deploy import spec
@@ -25,6 +26,10 @@ _ABSENT = (
 )
 
 
+class NotYetError(Exception):
+    """AWS allows a change only later, in hours or days. It is no failure: the rest is done, and the text says when."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One thing in AWS: what it should be, and how to look at it, make it, repair it and remove it."""
@@ -37,9 +42,9 @@ class Part:
     """Returns the actual values by the names of ``wanted``, or None if the part does not exist."""
     make: Callable[[], None]
     mend: Callable[[State], None]
-    """Takes what ``look`` returned and changes it to ``wanted``."""
+    """Takes what ``look`` returned and changes it to ``wanted``. Raises NotYetError if AWS allows it only later."""
     drop: Callable[[], None] | None
-    """None if AWS removes it together with another part."""
+    """None if AWS removes it together with another part. Raises NotYetError as ``mend`` does."""
     holds_data: bool = False
     """Whether ``down`` keeps it unless ``--data`` is given."""
     is_whole: bool = False
@@ -59,7 +64,11 @@ class Part:
         ]
 
     def ensure(self) -> str:
-        """Make the part if it does not exist, or repair it if it differs. Return created, repaired or unchanged."""
+        """Make the part if it does not exist, or repair it if it differs. Return created, repaired or unchanged.
+
+        Raises:
+            NotYetError: AWS allows the change only later.
+        """
         actual = self.look()
         if actual is None:
             self.make()
@@ -74,25 +83,38 @@ class Part:
 class Cloud:
     """An AWS account and region, and the stage that is deployed there."""
 
-    session: Any
+    session: botocore.session.Session
     stage: str
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """Return the boto3 client of a service. Makes it once."""
+        """Return the botocore client of a service. Makes it once."""
         if service not in self.clients:
-            self.clients[service] = self.session.client(service)
+            self.clients[service] = self.session.create_client(service)
         return self.clients[service]
 
-    @property
+    @cached_property
     def names(self) -> Names:
-        """The names of the stage's parts."""
-        return Names(self.stage)
+        """The names of the stage's parts. Costs a call the first time: AWS knows which tables the stage uses."""
+        parameter = Names(self.stage).tables_parameter
+        found = absent_is_none(lambda: dict(self.client("ssm").get_parameter(Name=parameter)))
+        return Names(self.stage, found["Parameter"]["Value"] if found else "")
 
-    @property
+    def using(self, names: Names) -> "Cloud":
+        """Return the same account and stage with other tables."""
+        other = replace(self)
+        other.__dict__["names"] = names
+        return other
+
+    @cached_property
     def region(self) -> str:
         """The region, such as eu-central-1."""
-        return str(self.session.region_name)
+        return str(self.session.get_config_variable("region"))
+
+    @cached_property
+    def partition(self) -> str:
+        """The partition of the region: aws, or aws-cn or aws-us-gov, which are separate clouds."""
+        return str(self.session.get_partition_for_region(self.region))
 
     @cached_property
     def account(self) -> str:
@@ -101,21 +123,21 @@ class Cloud:
 
     def queue_url(self, name: str) -> str:
         """Return the URL of a queue, or if it does not exist the URL that it will have. Costs one call."""
-        answer = absent_is_none(lambda: dict(self.client("sqs").get_queue_url(QueueName=name)))
-        return str(answer["QueueUrl"]) if answer else f"https://sqs.{self.region}.amazonaws.com/{self.account}/{name}"
+        client = self.client("sqs")
+        answer = absent_is_none(lambda: dict(client.get_queue_url(QueueName=name)))
+        return str(answer["QueueUrl"]) if answer else f"{client.meta.endpoint_url}/{self.account}/{name}"
 
-    def queue_arn(self, name: str) -> str:
-        """Return the ARN of a queue."""
-        return f"arn:aws:sqs:{self.region}:{self.account}:{name}"
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource of a service in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def role_arn(self, name: str) -> str:
-        """Return the ARN of a role."""
-        return f"arn:aws:iam::{self.account}:role/{name}"
+        """Return the ARN of a role. IAM has no regions."""
+        return f"arn:{self.partition}:iam::{self.account}:role/{name}"
 
     def function_arn(self, key: str) -> str:
         """Return the ARN of a function of the spec."""
-        name = spec.FUNCTIONS[key].full_name(self.stage)
-        return f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
+        return self.arn("lambda", f"function:{spec.FUNCTIONS[key].full_name(self.stage)}")
 
 
 def absent_is_none(call: Callable[[], State]) -> State | None:

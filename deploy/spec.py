@@ -67,11 +67,12 @@ UNRESERVED_MINIMUM = 100
 """The concurrency that Lambda does not let an account reserve."""
 
 
-def tables(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the arguments of CreateTable by table name. Stage ``prod`` is protected from deletion."""
-    names = Names(stage)
-    common: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST", "SSESpecification": {"Enabled": True}}
-    common["DeletionProtectionEnabled"] = stage == "prod"
+def tables(names: Names) -> dict[str, dict[str, Any]]:
+    """Return the arguments of CreateTable by table name. Stage ``prod`` is protected from deletion.
+
+    They name no key for the encryption, so DynamoDB uses its own, which costs nothing.
+    """
+    common: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST", "DeletionProtectionEnabled": names.stage == "prod"}
     return {
         names.segments: {
             **_key_schema("device", "key"),
@@ -96,31 +97,35 @@ STREAM_ACTIONS = tuple(
     f"dynamodb:{operation}" for operation in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
 """What Lambda itself does with the role of a function to feed a stream to it."""
-END_SESSION = ("iot:DeleteConnection", "arn:aws:iot:*:*:client/*")
-"""Client ids belong to the account, not to a stage. The bindings say which of them belong to a device."""
 LAMBDA_SENDS = "sqs:SendMessage"
 """What Lambda itself does with the role of a function if a call has failed for good."""
 
 
-def policy(function: str, stage: str) -> dict[str, Any]:
+def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any]:
     """Return the IAM policy of a function. It allows the calls that the function makes, nothing else.
 
     Args:
         function: a key of ``FUNCTIONS``.
-        stage: its name.
+        names: of the stage's parts.
+        partition: of the region.
     """
-    names = Names(stage)
-    segments, entities = (f"arn:aws:dynamodb:*:*:table/{name}" for name in (names.segments, names.entities))
-    secret = ("ssm:GetParameter", f"arn:aws:ssm:*:*:parameter{names.secret_parameter}")
-    dead_letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], f"arn:aws:sqs:*:*:{names.dead_letters}")
-    failures = (LAMBDA_SENDS, f"arn:aws:sqs:*:*:{names.failures}")
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:{partition}:{service}:*:*:{resource}"
+
+    segments, entities = (arn("dynamodb", f"table/{name}") for name in (names.segments, names.entities))
+    secret = ("ssm:GetParameter", arn("ssm", f"parameter{names.secret_parameter}"))
+    dead_letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", names.dead_letters))
+    failures = (LAMBDA_SENDS, arn("sqs", names.failures))
+    # Client ids belong to the account, not to a stage. The bindings say which of them belong to a device.
+    end_session = ("iot:DeleteConnection", arn("iot", "client/*"))
     by_function: dict[str, list[tuple[str | list[str], str]]] = {
         "http": [
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
-            ("iot:Publish", "arn:aws:iot:*:*:topic/device/*"),
-            END_SESSION,
+            ("iot:Publish", arn("iot", "topic/device/*")),
+            end_session,
         ],
         "authorizer": [(_dynamodb_actions("GetItem"), entities), secret],
         "iot-ingest": [
@@ -134,11 +139,11 @@ def policy(function: str, stage: str) -> dict[str, Any]:
         "housekeeping": [
             (_dynamodb_actions("BatchWriteItem", "Query", "UpdateItem"), segments),
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
-            END_SESSION,
+            end_session,
             failures,
         ],
     }
-    log_group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{FUNCTIONS[function].full_name(stage)}:*"
+    log_group = arn("logs", f"log-group:/aws/lambda/{FUNCTIONS[function].full_name(names.stage)}:*")
     grants = [*by_function[function], (["logs:CreateLogStream", "logs:PutLogEvents"], log_group)]
     statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in grants]
     return {"Version": "2012-10-17", "Statement": statements}
@@ -148,26 +153,27 @@ def _dynamodb_actions(*operations: str) -> list[str]:
     return [f"dynamodb:{operation}" for operation in operations]
 
 
-def environment(stage: str) -> dict[str, str]:
+def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
     """Return the environment variables of the functions of a stage: names, never a secret."""
-    names = Names(stage)
     return {
         "DECANT_SEGMENTS_TABLE": names.segments,
         "DECANT_ENTITIES_TABLE": names.entities,
         "DECANT_SECRET_PARAMETER": names.secret_parameter,
         "DECANT_DEAD_LETTERS_QUEUE": names.dead_letters,
-        "DECANT_BASIC_INGEST_RULE": _rule(stage, "shared"),
+        "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
+        "DECANT_MQTT": str(has_mqtt).lower(),
     }
 
 
-def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
+def stage_config(names: Names, *, may_reserve: bool = True, has_mqtt: bool = True) -> dict[str, Any]:
     """Return the part of .chalice/config.json that describes a stage.
 
     Args:
-        stage: its name.
+        names: of the stage's parts.
         may_reserve: whether the account has enough concurrency to reserve any. A new account has not.
+        has_mqtt: whether MQTT belongs to the stage.
     """
-    functions = {}
+    stage, functions = names.stage, {}
     for key, function in FUNCTIONS.items():
         if function.name:
             functions[function.name] = {
@@ -182,20 +188,22 @@ def stage_config(stage: str, *, may_reserve: bool = True) -> dict[str, Any]:
         "iam_policy_file": f"policy-http-{stage}.json",
         "lambda_memory_size": FUNCTIONS["http"].memory_mb,
         "lambda_timeout": FUNCTIONS["http"].timeout_s,
-        "environment_variables": environment(stage),
+        "environment_variables": environment(names, has_mqtt=has_mqtt),
         "lambda_functions": functions,
     }
 
 
+SHARED_TOPIC = "tago/data/post"
 RULE_SQL = (
     "SELECT encode(*, 'base64') AS payload, topic() AS topic, clientid() AS clientid, principal() AS principal, "
-    "timestamp() AS timestamp, newuuid() AS uuid FROM '{topic}'"
+    "timestamp() AS timestamp, newuuid() AS uuid FROM '{topic}' WHERE clientid() <> 'n/a'"
 )
+"""What the ingest function gets of a message. A message that the API published has no client: its id is ``n/a``."""
 
 
 def topic_rules(stage: str) -> dict[str, str]:
     """Return the SQL of each topic rule by name. AWS allows no hyphens in these names."""
-    topics = {"shared": "tago/data/post", "shared_alias": "tagoio/data/post", "own": "device/+/#"}
+    topics = {"shared": SHARED_TOPIC, "shared_alias": "tagoio/data/post", "own": "device/+/#"}
     return {_rule(stage, name): RULE_SQL.format(topic=topic) for name, topic in topics.items()}
 
 
@@ -253,7 +261,7 @@ def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def alarms(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the arguments of PutMetricAlarm by alarm name. They are ten: every account has ten alarms free of charge.
+    """Return the arguments of PutMetricAlarm by alarm name. They are eleven: ten alarms of an account cost nothing.
 
     The housekeeping has no alarm of its own, and the ingest function has none for throttles: such calls go to the
     queue of failures, which has an alarm.
@@ -267,6 +275,7 @@ def alarms(stage: str) -> dict[str, dict[str, Any]]:
         alarm_by_name[f"{full_names[key]}-throttles"] = _alarm(
             "AWS/Lambda", "Throttles", "FunctionName", full_names[key], 0
         )
+    alarm_by_name[f"{names.api}-5xx"] = _alarm("AWS/ApiGateway", "5XXError", "ApiName", names.api, 0)
     for name in (names.dead_letters, names.failures):
         alarm_by_name[f"{name}-depth"] = _alarm(
             "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, 0, "Maximum"

@@ -3,8 +3,14 @@
 import secrets
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from deploy import spec
-from deploy.parts import Cloud, Part, State, absent_is_none
+from deploy.names import Names
+from deploy.parts import Cloud, NotYetError, Part, State, absent_is_none
+
+_DYNAMODBS = "DynamoDB's own"
+"""The key that encrypts a table, unless one of KMS does, which costs money."""
 
 
 def table(cloud: Cloud, name: str) -> Part:
@@ -14,10 +20,10 @@ def table(cloud: Cloud, name: str) -> Part:
         cloud: the account and stage.
         name: a key of ``spec.tables``.
     """
-    client, shape = cloud.client("dynamodb"), spec.tables(cloud.stage)[name]
+    client, shape = cloud.client("dynamodb"), spec.tables(cloud.names)[name]
     wanted: State = {
         "deletion_protection": shape["DeletionProtectionEnabled"],
-        "encrypted": True,
+        "key": _DYNAMODBS,
         "expiry": spec.EXPIRY_ATTRIBUTE,
         "recovery": True,
         "stream": shape.get("StreamSpecification", {}).get("StreamViewType"),
@@ -30,14 +36,32 @@ def table(cloud: Cloud, name: str) -> Part:
         _mend_table(client, name, shape, wanted, actual)
 
     def make() -> None:
-        client.create_table(TableName=name, **shape)
+        create_table(cloud, name)
         mend(wanted | {"recovery": False, "expiry": None})
 
     def drop() -> None:
-        client.update_table(TableName=name, DeletionProtectionEnabled=False)
-        client.delete_table(TableName=name)
+        drop_table(client, name)
 
     return Part("table", name, wanted, look, make, mend, drop, holds_data=True)
+
+
+def create_table(cloud: Cloud, name: str) -> bool:
+    """Make a table, and wait until it can be used. Return False if it exists, or somebody else is making it."""
+    client = cloud.client("dynamodb")
+    try:
+        client.create_table(TableName=name, **spec.tables(cloud.names)[name])
+        is_new = True
+    except client.exceptions.ResourceInUseException:
+        is_new = False
+    client.get_waiter("table_exists").wait(TableName=name)
+    return is_new
+
+
+def drop_table(client: Any, name: str) -> None:
+    """Remove a table, even if it is protected from that."""
+    if client.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
+        client.update_table(TableName=name, DeletionProtectionEnabled=False)
+    client.delete_table(TableName=name)
 
 
 def _look_at_table(client: Any, name: str) -> State:
@@ -48,7 +72,7 @@ def _look_at_table(client: Any, name: str) -> State:
     is_expiring = expiry["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
     return {
         "deletion_protection": description.get("DeletionProtectionEnabled", False),
-        "encrypted": description.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING"),
+        "key": description.get("SSEDescription", {}).get("KMSMasterKeyArn", _DYNAMODBS),
         "expiry": expiry.get("AttributeName") if is_expiring else None,
         "recovery": recovery == "ENABLED",
         "stream": description.get("StreamSpecification", {}).get("StreamViewType"),
@@ -59,7 +83,7 @@ def _mend_table(client: Any, name: str, shape: State, wanted: State, actual: Sta
     client.get_waiter("table_exists").wait(TableName=name)
     changes = {
         "deletion_protection": {"DeletionProtectionEnabled": wanted["deletion_protection"]},
-        "encrypted": {"SSESpecification": shape["SSESpecification"]},
+        "key": {"SSESpecification": {"Enabled": False}},
         "stream": {"StreamSpecification": shape.get("StreamSpecification", {"StreamEnabled": False})},
     }
     for part, change in changes.items():
@@ -71,9 +95,39 @@ def _mend_table(client: Any, name: str, shape: State, wanted: State, actual: Sta
             TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
     if not actual.get("expiry"):
-        client.update_time_to_live(
-            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
-        )
+        _turn_expiry_on(client, name)
+
+
+def _turn_expiry_on(client: Any, name: str) -> None:
+    specification = {"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
+    try:
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification=specification)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        raise NotYetError("DynamoDB lets expiry be changed once an hour. Run `up` again then") from error
+
+
+def tables_of_stage(cloud: Cloud) -> list[str]:
+    """Return the names of all tables of the stage, also of those that it does not use."""
+    pages = cloud.client("dynamodb").get_paginator("list_tables").paginate()
+    return [name for page in pages for name in page["TableNames"] if cloud.names.of_table(name)]
+
+
+def drop_tables(cloud: Cloud, kept: Names | None = None) -> list[str]:
+    """Remove the tables of the stage, except those of ``kept``; and without ``kept`` also what says which it uses.
+
+    Returns:
+        The names of the tables that were removed.
+    """
+    removed = []
+    for name in tables_of_stage(cloud):
+        if kept is None or name not in (kept.segments, kept.entities):
+            drop_table(cloud.client("dynamodb"), name)
+            removed.append(name)
+    if kept is None and cloud.names.restored:
+        cloud.client("ssm").delete_parameter(Name=cloud.names.tables_parameter)
+    return removed
 
 
 def secret(cloud: Cloud) -> Part:
@@ -141,17 +195,22 @@ def log_group(cloud: Cloud, key: str) -> Part:
 
 
 def alarm(cloud: Cloud, name: str, wanted: State) -> Part:
-    """An alarm. The deployer chooses whom it notifies."""
+    """An alarm. The deployer chooses whom it notifies: ``mend`` keeps its actions."""
     client = cloud.client("cloudwatch")
 
     def look() -> State | None:
         alarms = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
         return alarms[0] if alarms else None
 
-    def make() -> None:
-        client.put_metric_alarm(AlarmName=name, **wanted)
+    def mend(actual: State) -> None:
+        kept = {key: actual[key] for key in _DEPLOYERS if key in actual}
+        client.put_metric_alarm(AlarmName=name, **kept, **wanted)
 
     def drop() -> None:
         client.delete_alarms(AlarmNames=[name])
 
-    return Part("alarm", name, wanted, look, make, lambda _: make(), drop)
+    return Part("alarm", name, wanted, look, lambda: mend({}), mend, drop)
+
+
+_DEPLOYERS = ("ActionsEnabled", "AlarmActions", "OKActions", "InsufficientDataActions", "AlarmDescription")
+"""What of an alarm belongs to the deployer. PutMetricAlarm replaces all of an alarm."""

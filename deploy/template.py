@@ -53,10 +53,9 @@ def _capitalized(shape: Any) -> Any:
 
 def _tables(stage: str) -> dict[str, Resource]:
     tables = {}
-    for name, shape in spec.tables(stage).items():
+    for name, shape in spec.tables(Names(stage)).items():
         properties = shape | {
             "TableName": name,
-            "SSESpecification": {"SSEEnabled": shape["SSESpecification"]["Enabled"]},
             "TimeToLiveSpecification": {"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE},
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         }

@@ -69,7 +69,7 @@ def _function(key: str, attribute: str = "arn") -> str:
 
 def _tables(stage: str) -> Resources:
     tables = {}
-    for name, shape in spec.tables(stage).items():
+    for name, shape in spec.tables(Names(stage)).items():
         hash_key, range_key = (key["AttributeName"] for key in shape["KeySchema"])
         tables[_id(name)] = {
             "name": name,
@@ -80,7 +80,6 @@ def _tables(stage: str) -> Resources:
                 {"name": attribute["AttributeName"], "type": attribute["AttributeType"]}
                 for attribute in shape["AttributeDefinitions"]
             ],
-            "server_side_encryption": {"enabled": shape["SSESpecification"]["Enabled"]},
             "point_in_time_recovery": {"enabled": True},
             "ttl": {"enabled": True, "attribute_name": spec.EXPIRY_ATTRIBUTE},
             "deletion_protection_enabled": shape["DeletionProtectionEnabled"],

@@ -84,34 +84,50 @@ class Server:
 class Account:
     """An empty AWS account on a moto server. Commands run on it from a copy of the project."""
 
-    def __init__(self, project, folder, server, concurrency=1_000):
+    def __init__(self, project, folder, server, concurrency=1_000, faults=None):
         self.folder, self.documents_folder = folder / "project", folder / "documents"
         copy(project, self.folder)
+        shutil.copy(Path(__file__).with_name("quick_sleep.py"), self.folder / "sitecustomize.py")
         self.url, self.clients = server.url, {}
-        server.empty(documents=str(self.documents_folder), concurrency=concurrency)
+        server.empty(documents=str(self.documents_folder), concurrency=concurrency, faults=faults)
 
     def command(self, *arguments):
         return [sys.executable, "-m", "deploy", *arguments]
 
+    def chalice_command(self, *arguments):
+        return [str(Path(sys.executable).with_name("chalice")), *arguments]
+
     @property
     def environment(self):
-        return os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
+        return os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "PYTHONPATH": str(self.folder)}
+
+    def strict(self, command, **sent):
+        """Tell the layer in front of moto something, such as ``sleep``; return what it answers."""
+        with urllib.request.urlopen(f"{self.url}/strict/{command}", json.dumps(sent).encode(), timeout=30) as answer:
+            return json.load(answer)
+
+    def attempt(self, *arguments):
+        """Run a command; return what it did."""
+        return self._attempt(self.command(*arguments), self.environment)
+
+    def attempt_chalice(self, *arguments, environment=None):
+        """Run ``chalice`` as a deployer does; return what it did."""
+        return self._attempt(self.chalice_command(*arguments), environment or self.environment)
+
+    def _attempt(self, command, environment):
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
     def run(self, *arguments, code=0):
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run a command that ends with this status; return what it printed."""
+        done = self.attempt(*arguments)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
     def chalice(self, *arguments):
-        command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-        subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
+        """Run ``chalice``; return what it printed."""
+        done = self.attempt_chalice(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def client(self, service):
         """Return a cached client of a service: loading the service's description takes a tenth of a second."""

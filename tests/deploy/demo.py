@@ -1,5 +1,6 @@
-"""``make deploy-demo``: runs the deployer's commands on a moto server, and shows what a deployer would see."""
+"""``make deploy-demo``: runs the deployer's commands on a stand-in for AWS, and shows what a deployer would see."""
 
+import datetime
 import subprocess
 import sys
 import tempfile
@@ -7,15 +8,27 @@ from pathlib import Path
 
 from tests.deploy.conftest import ROOT, Account, Server, copy
 
-STORY = (
-    ("See what would be made", "diff"),
-    ("Deploy", "up"),
-    ("Look it over", "check"),
-    ("Deploy again: nothing changes", "up"),
-    ("See what points cost", "cost", "--points", "1e6", "--batch", "100"),
-    ("Remove it and keep the data", "down"),
-    ("Remove the data too", "down", "--data"),
-)
+WEEK_S = 7 * 86_400
+
+
+def story(account):
+    """Yield what is shown: a title, and a command line. Between two commands, time may pass on the stand-in."""
+    yield "See what would be made", ["diff"]
+    yield "Deploy", ["up"]
+    yield "Look it over", ["check"]
+    yield "Deploy again: nothing changes", ["up"]
+    yield "Deploy a second stage: MQTT belongs to the first", ["up", "--stage", "prod"]
+    yield "Look over the second", ["check", "--stage", "prod"]
+    yield "See what points cost", ["cost", "--points", "1e6", "--batch", "100"]
+    at = datetime.datetime.fromtimestamp(account.strict("snapshot")["taken_s"], datetime.UTC)
+    yield "Bring the first stage back to a second", ["restore", "--to", f"{at:%Y-%m-%dT%H:%M:%SZ}"]
+    yield "Return to the tables from before", ["restore", "--back"]
+    yield "Remove the first stage and keep its data: the MQTT endpoint must rest for a week", ["down"]
+    account.strict("sleep", seconds=WEEK_S)
+    yield "A week later: remove the rest, and the data too", ["down", "--data"]
+    yield "Remove the second stage with Chalice's own command", ["chalice", "delete", "--stage", "prod"]
+    yield "Deploy it again with Chalice's own command: now it has MQTT", ["chalice", "deploy", "--stage", "prod"]
+    yield "Remove it", ["down", "--stage", "prod", "--data"]
 
 
 def main():
@@ -25,12 +38,12 @@ def main():
         server = Server()
         try:
             account = Account(source, Path(folder), server)
-            print(f"A moto server replaces AWS: {account.url}\n")
-            for title, *arguments in STORY:
-                print(f"# {title}\n$ python -m deploy {' '.join(arguments)}", flush=True)
-                done = subprocess.run(
-                    account.command(*arguments), cwd=account.folder, env=account.environment, check=False
-                )
+            print(f"A stand-in replaces AWS: {account.url}. Its clock moves when a command waits.\n")
+            for title, arguments in story(account):
+                is_chalice = arguments[0] == "chalice"
+                print(f"# {title}\n$ {'' if is_chalice else 'python -m deploy '}{' '.join(arguments)}", flush=True)
+                command = account.chalice_command(*arguments[1:]) if is_chalice else account.command(*arguments)
+                done = subprocess.run(command, cwd=account.folder, env=account.environment, check=False)
                 print(flush=True)
                 if done.returncode:
                     return done.returncode

@@ -5,21 +5,29 @@ A POST to /moto-api/reset empties the account. The body names the folder DOCUMEN
 Chalice sends Swagger 2, but moto reads only OpenAPI 3 with a description and complete mocks. So this server completes
 each document before moto reads it, and writes it to the folder DOCUMENTS as Chalice sent it. It also adds what moto
 lacks: IoT authorizers, the protocol of an IoT endpoint, and the log format of a function. It keeps a stage's settings
-when the stage is deployed again, and can remove a stage with throttles from a usage plan.
+when the stage is deployed again, and can remove a stage with throttles from a usage plan. A restored table has the items
+of the time that was asked for. In front of moto stands tests.deploy.strict_aws.
 """
 
+import datetime
 import json
 import threading
 from pathlib import Path
 
 import moto.awslambda.urls
+import moto.moto_server.threaded_moto_server as moto_threaded
 from moto.apigateway.models import APIGatewayBackend, RestAPI, UsagePlan
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
-from moto.iot.models import FakeDomainConfiguration
+from moto.core.utils import unix_time, utcnow
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.responses import DynamoHandler
+from moto.iot.models import FakeDomainConfiguration, IoTBackend
 from moto.iot.responses import IoTResponse
 from moto.moto_api._internal.responses import MotoAPIResponse
 from moto.server import ThreadedMotoServer
+
+from tests.deploy.strict_aws import STRICT, items_at, layer
 
 AUTHORIZERS = {}
 ACCOUNT = {}
@@ -79,7 +87,13 @@ def update_authorizer(self):
 
 
 def delete_authorizer(self):
-    assert AUTHORIZERS.pop(name_of(self))["status"] == "INACTIVE"
+    name = name_of(self)
+    assert AUTHORIZERS[name]["status"] == "INACTIVE"
+    for endpoint in self.iot_backend.domain_configurations.values():
+        if (endpoint.authorizer_config or {}).get("defaultAuthorizerName") == name:
+            body = {"message": "in use", "__type": "DeleteConflictException"}
+            return 409, {"status": 409, "x-amzn-errortype": "DeleteConflictException"}, json.dumps(body)
+    del AUTHORIZERS[name]
     return "{}"
 
 
@@ -118,11 +132,57 @@ def create_domain_configuration_of(self):
 
 
 def to_description_dict_of(self):
-    return to_description_dict(self) | PROTOCOLS[self.domain_configuration_name]
+    name = self.domain_configuration_name
+    host = {"domainName": f"d0123456789-{name}.iot.eu-central-1.amazonaws.com"}
+    return to_description_dict(self) | host | PROTOCOLS[name]
+
+
+update_domain_configuration = IoTBackend.update_domain_configuration
+
+
+def update_domain_configuration_of(self, domain_configuration_name, *arguments, **more):
+    endpoint = update_domain_configuration(self, domain_configuration_name, *arguments, **more)
+    endpoint.last_status_change_date = utcnow() + datetime.timedelta(seconds=STRICT.now_s)
+    return endpoint
 
 
 def get_account_settings(self):
-    return json.dumps({"AccountLimit": {"ConcurrentExecutions": ACCOUNT["concurrency"]}})
+    reserved = sum(int(function.reserved_concurrency or 0) for function in self.backend.list_functions())
+    limit = ACCOUNT["concurrency"]
+    answer = {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit - reserved}
+    return json.dumps({"AccountLimit": answer})
+
+
+delete_event_source_mapping = LambdaBackend.delete_event_source_mapping
+
+
+def delete_event_source_mapping_of(self, uuid):
+    mapping = delete_event_source_mapping(self, uuid)
+    STRICT.note("mapping", mapping.event_source_arn)
+    return mapping
+
+
+restore_table_to_point_in_time = DynamoHandler.restore_table_to_point_in_time
+
+
+def restore_of(self):
+    answer = restore_table_to_point_in_time(self)
+    target, source = self.body["TargetTableName"], self.body["SourceTableName"]
+    items = items_at(source, self.body["RestoreDateTime"].timestamp())
+    if items is not None:
+        self.dynamodb_backend.tables[target].items = items
+    STRICT.note("table", target)
+    return answer
+
+
+describe_continuous_backups = DynamoDBBackend.describe_continuous_backups
+
+
+def describe_continuous_backups_of(self, table_name):
+    backups = describe_continuous_backups(self, table_name)
+    if "LatestRestorableDateTime" in backups["PointInTimeRecoveryDescription"]:
+        backups["PointInTimeRecoveryDescription"]["LatestRestorableDateTime"] = unix_time()
+    return backups
 
 
 update_configuration, get_configuration = LambdaFunction.update_configuration, LambdaFunction.get_configuration
@@ -144,10 +204,19 @@ def reset_response_of(self, request, full_url, headers):
     AUTHORIZERS.clear()
     PROTOCOLS.clear()
     ACCOUNT.update(json.loads(request.data))
+    STRICT.reset(ACCOUNT.pop("faults", None))
     return reset_response(self, request, full_url, headers)
 
 
+dispatcher = moto_threaded.DomainDispatcherApplication
+
+
 def complete_moto():
+    moto_threaded.DomainDispatcherApplication = lambda create: layer(dispatcher(create))
+    DynamoDBBackend.describe_continuous_backups = describe_continuous_backups_of
+    DynamoHandler.restore_table_to_point_in_time = restore_of
+    IoTBackend.update_domain_configuration = update_domain_configuration_of
+    LambdaBackend.delete_event_source_mapping = delete_event_source_mapping_of
     MotoAPIResponse.reset_response = reset_response_of
     LambdaFunction.update_configuration = update_configuration_of
     LambdaFunction.get_configuration = get_configuration_of

@@ -10,18 +10,19 @@ from deploy.__main__ import main
 from tests.deploy.conftest import ROOT
 
 OPTIONS = {
-    "up": {"--stage"},
-    "down": {"--stage", "--data"},
-    "check": {"--stage"},
-    "diff": {"--stage"},
-    "retry": {"--stage", "--dead-letters"},
-    "token": {"--stage", "--profile-id"},
+    "up": {"--stage", "--profile"},
+    "down": {"--stage", "--profile", "--data"},
+    "check": {"--stage", "--profile"},
+    "diff": {"--stage", "--profile"},
+    "retry": {"--stage", "--profile", "--dead-letters"},
+    "restore": {"--stage", "--profile", "--to", "--keep-deleted", "--back", "--drop-old"},
+    "token": {"--stage", "--profile", "--profile-id"},
     "config": {"--stage"},
     "cost": {"--points", "--batch", "--path", "--every", "--basic-ingest", "--read"},
 }
 VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
-    "--profile-id": "0123456789abcdef01234567",
+    "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
 

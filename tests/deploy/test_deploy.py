@@ -6,8 +6,8 @@ import re
 import shutil
 import signal
 import subprocess
-from types import SimpleNamespace
 
+import botocore.session
 import pytest
 
 from chalicelib.codec import tokens
@@ -77,7 +77,9 @@ def test_up_says_what_it_makes_and_a_second_up_changes_nothing(account):
     (url,) = re.findall(r"^Base URL +(https://\S+/api)$", first, re.MULTILINE)
     (token,) = re.findall(r"^Profile token +(p-\S+) ", first, re.MULTILINE)
     assert tokens.bare(token) and "mosquitto_pub -h" in first and ":8883" in first
-    assert set(re.findall(r"^(?:repaired|unchanged) +(.+) decant", first, re.MULTILINE)) == {"logging"}
+    assert first.startswith("Account 123456789012, region eu-central-1, stage dev\n")
+    changed = set(re.findall(r"^(?:repaired|unchanged) +(.+) decant", first, re.MULTILINE))
+    assert changed == {"logging", "table"}, "the table of the lock is made first and completed later"
     before = inventory(account)
     assert len(before["functions"]) == len(spec.FUNCTIONS) and len(before["rules"]) == 3 and len(before["plans"]) == 4
     second = account.run("up")
@@ -109,18 +111,18 @@ def test_lost_token_is_made_anew_and_another_stage_is_not_mistaken_for_this_one(
     account.run("token", code=1)  # which of the two?
     assert "Profile token" in account.run("token", "--profile-id", "0123456789abcdef01234567")
     for stage, is_found in (("dev", True), ("de", False), ("d", False)):
-        clients = {name: account.client(name) for name in ("apigateway", "sts")}
-        cloud = Cloud(SimpleNamespace(region_name=REGION), stage, clients)
+        clients = {name: account.client(name) for name in ("apigateway", "sts", "ssm")}
+        session = botocore.session.Session()
+        session.set_config_variable("region", REGION)
+        cloud = Cloud(session, stage, clients)
         assert (chalice._find_api(cloud) is not None) is is_found, stage
 
 
 def test_what_up_made_is_what_the_spec_says(account):
     account.run("up")
     table = account.client("dynamodb").describe_table(TableName=NAMES.segments)["Table"]
-    assert (
-        table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-        and table["SSEDescription"]["Status"] == "ENABLED"
-    )
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert "SSEDescription" not in table, "DynamoDB's own key costs nothing"
     assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
     for key, function in spec.FUNCTIONS.items():
         found = account.client("lambda").get_function(FunctionName=function.full_name("dev"))
@@ -131,11 +133,11 @@ def test_what_up_made_is_what_the_spec_says(account):
             "python3.12",
         )
         assert shape["LoggingConfig"] == spec.LOGGING
-        assert shape["Environment"]["Variables"] == spec.environment("dev")
+        assert shape["Environment"]["Variables"] == spec.environment(Names("dev"))
         role = shape["Role"].rpartition("/")[2]
         (name,) = account.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
         assert account.client("iam").get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] == spec.policy(
-            key, "dev"
+            key, Names("dev")
         )
         reserved = account.client("lambda").get_function_concurrency(FunctionName=shape["FunctionName"])
         assert reserved.get("ReservedConcurrentExecutions") == function.concurrency
@@ -146,7 +148,7 @@ def test_what_up_made_is_what_the_spec_says(account):
             assert "123456789012" in statement["Condition"]["ArnLike"]["AWS:SourceArn"]
             assert list(statement["Condition"]["StringEquals"].values()) == ["123456789012"]
     rule = account.client("iot").get_topic_rule(ruleName="decant_dev_own")["rule"]
-    assert rule["sql"].endswith("FROM 'device/+/#'") and "encode(*, 'base64')" in rule["sql"]
+    assert rule["sql"].endswith("FROM 'device/+/#' WHERE clientid() <> 'n/a'") and "encode(*, 'base64')" in rule["sql"]
     assert rule["errorAction"]["sqs"]["queueUrl"].endswith(NAMES.failures)
     (mapping,) = account.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert mapping["EventSourceArn"] == table["LatestStreamArn"] and mapping["MaximumBatchingWindowInSeconds"] == 60
@@ -205,8 +207,10 @@ DRIFTS = {
 
 def test_drift_is_named_by_check_and_diff_and_mended_by_up(account):
     account.run("up")
+    account.strict("sleep", seconds=3_600)  # DynamoDB lets expiry be changed once an hour
     for drift in DRIFTS.values():
         drift(account)
+    account.strict("sleep", seconds=3_600)
     checked, would = account.run("check", code=1), account.run("diff")
     assert f"{len(DRIFTS)} faults" in checked
     mended = account.run("up")
@@ -324,7 +328,9 @@ def test_another_clone_finds_the_deployment_and_down_leaves_only_data(account):
     assert "0 faults" in account.run("check")
     assert sorted(json.loads(record.read_text())["resources"], key=lambda one: one["name"]) == before
     record.unlink()
-    account.run("down")
+    assert "waiting     MQTT endpoint" in account.run("down")
+    account.strict("sleep", seconds=7 * 86_400)
+    assert "removed     MQTT endpoint" in account.run("down")
     left = inventory(account)
     assert sorted(left.pop("tables")) == [NAMES.entities, NAMES.segments] and left.pop("parameters") == [
         "/decant/dev/secret"
@@ -334,23 +340,34 @@ def test_another_clone_finds_the_deployment_and_down_leaves_only_data(account):
     again = account.run("up")
     assert "Profile token" not in again and "unchanged   table" in again and "0 faults" in account.run("check")
     account.run("down", "--data")
+    account.strict("sleep", seconds=7 * 86_400)
+    account.run("down", "--data")
     assert {name: found for name, found in inventory(account).items() if found} == {}
 
 
-def test_account_without_concurrency_to_reserve_is_warned_and_deployed(open_account):
-    account = open_account(concurrency=10)
-    assert "warning" in account.run("up")
-    reserved = account.client("lambda").get_function_concurrency(FunctionName="decant-dev-iot-authorizer")
-    assert "ReservedConcurrentExecutions" not in reserved
-    assert re.search(r"^warn +concurrency", account.run("check"), re.MULTILINE)
+@pytest.mark.parametrize(("concurrency", "may_reserve"), [(10, False), (149, False), (150, True)])
+def test_concurrency_is_reserved_only_if_enough_of_the_account_is_unreserved(open_account, concurrency, may_reserve):
+    account = open_account(concurrency=concurrency)
+    for _ in range(2):  # what the stage itself has reserved does not count
+        assert ("warning" in account.run("up")) is not may_reserve
+        reserved = account.client("lambda").get_function_concurrency(FunctionName="decant-dev-iot-authorizer")
+        assert ("ReservedConcurrentExecutions" in reserved) is may_reserve
+    assert bool(re.search(r"^warn +concurrency", account.run("check"), re.MULTILINE)) is not may_reserve
 
 
 def test_two_stages_in_one_account_do_not_meet(account, project):
     account.run("up", "--stage", "dev")
-    account.run("up", "--stage", "prod")
-    assert "0 faults" in account.run("check", "--stage", "dev") and "0 faults" in account.run(
-        "check", "--stage", "prod"
-    )
+    second = account.run("up", "--stage", "prod")
+    assert "MQTT            none: it belongs to stage dev of this account and region" in second
+    for stage in ("dev", "prod"):
+        assert "0 faults" in account.run("check", "--stage", stage) and account.run("diff", "--stage", stage) == ""
+    assert "belongs to stage dev" in account.run("check", "--stage", "prod")
+    assert {name.split("_")[1] for name in inventory(account)["rules"]} == {"dev"}
+    for stage, has_mqtt in (("dev", "true"), ("prod", "false")):
+        shape = account.client("lambda").get_function_configuration(FunctionName=f"decant-{stage}")
+        assert shape["Environment"]["Variables"]["DECANT_MQTT"] == has_mqtt
+    names = [api["name"] for api in account.client("apigateway").get_rest_apis()["items"]]
+    assert sorted(names) == ["decant-dev", "decant-prod"], "CloudWatch tells APIs apart by name"
     table = account.client("dynamodb").describe_table(TableName="decant-prod-segments")["Table"]
     assert table["DeletionProtectionEnabled"] is True
     shutil.rmtree(account.folder / ".chalice")
@@ -359,3 +376,17 @@ def test_two_stages_in_one_account_do_not_meet(account, project):
     left = inventory(account)
     assert not [name for name in left["functions"] + left["roles"] + left["tables"] if "prod" in name]
     assert "0 faults" in account.run("check", "--stage", "dev")
+    account.run("down", "--stage", "dev")
+    assert "prod" in account.run("up", "--stage", "prod").partition("mosquitto_pub")[0], "MQTT is free again"
+    assert {name.split("_")[1] for name in inventory(account)["rules"]} == {"prod"}
+
+
+def test_stage_that_loses_mqtt_removes_what_an_earlier_version_made(account):
+    account.run("up", "--stage", "dev")
+    payload = account.client("iot").get_topic_rule(ruleName="decant_dev_shared")["rule"]
+    kept = {key: payload[key] for key in ("sql", "actions", "errorAction", "awsIotSqlVersion")}
+    account.client("iot").delete_topic_rule(ruleName="decant_dev_shared")
+    account.client("iot").create_topic_rule(ruleName="decant_older_shared", topicRulePayload=kept)
+    account.client("iot").create_topic_rule(ruleName="decant_dev_shared", topicRulePayload=kept)
+    assert "removed     topic rule decant_dev_shared" in account.run("up", "--stage", "dev")
+    assert inventory(account)["rules"] == ["decant_older_shared"]

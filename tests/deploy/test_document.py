@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT
 from deploy import chalice, document, runtime, spec
+from deploy.names import Names
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,8 +77,8 @@ def test_gateway_answers_in_the_envelope_with_cors(api):
 
 
 def test_completing_twice_changes_nothing(api):
-    once = json.dumps(document.complete(json.loads(json.dumps(api))))
-    assert json.loads(once) == document.complete(json.loads(once))
+    once = json.dumps(document.complete(json.loads(json.dumps(api)), "dev"))
+    assert json.loads(once) == document.complete(json.loads(once), "dev")
 
 
 def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
@@ -92,9 +93,9 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
 
 def test_committed_configuration_is_what_the_spec_says():
     folder = ROOT / ".chalice"
-    assert json.loads((folder / "config.json").read_text())["stages"]["dev"] == spec.stage_config("dev")
+    assert json.loads((folder / "config.json").read_text())["stages"]["dev"] == spec.stage_config(Names("dev"))
     for key in spec.FUNCTIONS:
-        assert json.loads((folder / f"policy-{key}-dev.json").read_text()) == spec.policy(key, "dev")
+        assert json.loads((folder / f"policy-{key}-dev.json").read_text()) == spec.policy(key, Names("dev"))
 
 
 def test_configuration_of_another_stage_is_written_beside_dev(tmp_path, monkeypatch):
@@ -103,11 +104,11 @@ def test_configuration_of_another_stage_is_written_beside_dev(tmp_path, monkeypa
     config = json.loads((tmp_path / "config.json").read_text())
     config["stages"].pop("prod", None)  # a deployer of stage prod has it
     (tmp_path / "config.json").write_text(json.dumps(config))
-    chalice.write_config("prod")
+    chalice.write_config(Names("prod"))
     written = json.loads((tmp_path / "config.json").read_text())
-    assert written == config | {"stages": config["stages"] | {"prod": spec.stage_config("prod")}}
+    assert written == config | {"stages": config["stages"] | {"prod": spec.stage_config(Names("prod"))}}
     for key in spec.FUNCTIONS:
-        assert json.loads((tmp_path / f"policy-{key}-prod.json").read_text()) == spec.policy(key, "prod")
+        assert json.loads((tmp_path / f"policy-{key}-prod.json").read_text()) == spec.policy(key, Names("prod"))
 
 
 def test_git_ignores_the_policies_of_every_stage_but_dev(tmp_path, monkeypatch):
@@ -120,7 +121,7 @@ def test_git_ignores_the_policies_of_every_stage_but_dev(tmp_path, monkeypatch):
     chalice.FOLDER.mkdir()
     (chalice.FOLDER / "config.json").write_text('{"stages": {}}')
     for stage in ("dev", "prod"):
-        chalice.write_config(stage)
+        chalice.write_config(Names(stage))
     command = [git, "-C", str(tmp_path), "ls-files", "--others", "--exclude-standard", ".chalice"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     policies = [f".chalice/policy-{key}-dev.json" for key in spec.FUNCTIONS]
@@ -132,7 +133,7 @@ def test_reservation_is_known_from_the_configuration(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"stages": {"new": {"api_gateway_custom_domain": {}}}}')
     assert chalice.reserves("unknown") and chalice.reserves("new")
     for may_reserve in (False, True):
-        chalice.write_config("new", may_reserve=may_reserve)
+        chalice.write_config(Names("new"), may_reserve=may_reserve)
         assert chalice.reserves("new") is may_reserve
 
 
@@ -140,15 +141,18 @@ def test_what_a_deployer_adds_to_the_configuration_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(chalice, "FOLDER", tmp_path)
     monkeypatch.setattr(chalice, "ROOT", tmp_path)
     (tmp_path / "config.json").write_text('{"stages": {}}')
-    assert len(chalice.write_config("test")) == 1 + len(spec.FUNCTIONS) and chalice.write_config("test") == []
+    assert (
+        len(chalice.write_config(Names("test"))) == 1 + len(spec.FUNCTIONS)
+        and chalice.write_config(Names("test")) == []
+    )
     found = json.loads((tmp_path / "config.json").read_text())
     found["stages"]["test"] |= {"api_gateway_custom_domain": {}, "api_gateway_stage": "wrong"}
     found["stages"]["test"]["environment_variables"] |= {"DECANT_DEDUPE": "0", "DECANT_SEGMENTS_TABLE": "wrong"}
     (tmp_path / "config.json").write_text(json.dumps(found))
-    assert chalice.write_config("test") == [tmp_path / "config.json"]
+    assert chalice.write_config(Names("test")) == [tmp_path / "config.json"]
     stage = json.loads((tmp_path / "config.json").read_text())["stages"]["test"]
     assert stage["api_gateway_custom_domain"] == {} and stage["api_gateway_stage"] == "api"
-    assert stage["environment_variables"] == spec.environment("test") | {"DECANT_DEDUPE": "0"}
+    assert stage["environment_variables"] == spec.environment(Names("test")) | {"DECANT_DEDUPE": "0"}
 
 
 def test_functions_are_those_of_the_spec(template):
@@ -160,7 +164,7 @@ def test_functions_are_those_of_the_spec(template):
     assert len(made) == len(spec.FUNCTIONS)
     for found in made.values():
         assert found["Runtime"] == f"python{runtime.VERSION}"
-        assert found["Environment"]["Variables"] == spec.environment("dev")
+        assert found["Environment"]["Variables"] == spec.environment(Names("dev"))
 
 
 def test_lambda_does_not_load_the_deployer():

@@ -17,6 +17,7 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.services.points import send
 from chalicelib.store import Entity
 from deploy import spec
+from deploy.names import Names
 from tests.iot.test_iot import connect, publish
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
@@ -141,7 +142,7 @@ def test_what_the_functions_do_is_what_they_may(seen):
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_no_policy_is_wide(stage):
     for function in spec.FUNCTIONS:
-        for statement in spec.policy(function, stage)["Statement"]:
+        for statement in spec.policy(function, Names(stage))["Statement"]:
             actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
             assert not any("*" in action or action.endswith(":Scan") for action in actions)
             resource = statement["Resource"].split(":", 5)[5]
@@ -150,7 +151,7 @@ def test_no_policy_is_wide(stage):
                 continue
             assert f"decant-{stage}" in resource or f"decant/{stage}" in resource
             assert "*" not in resource.removesuffix("/stream/*").removesuffix(":*")
-        assert len(json.dumps(spec.policy(function, stage))) < 10_240
+        assert len(json.dumps(spec.policy(function, Names(stage)))) < 10_240
 
 
 def test_violation_names_its_call_and_the_line_that_made_it(dynamo):

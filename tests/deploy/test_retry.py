@@ -4,6 +4,7 @@ import base64
 import json
 
 import boto3
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def cloud(connected, letters):  # noqa: F811
     """A deployment with two queues. ``queue.put`` adds to the queue of failures."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="decant-dev-failures")["QueueUrl"]
-    made = Cloud(boto3.Session(), "dev", {"lambda": Functions(), "sqs": sqs})
+    made = Cloud(botocore.session.Session(), "dev", {"lambda": Functions(), "sqs": sqs})
     made.world, made.letters = connected, letters
     made.put = lambda body: sqs.send_message(
         QueueUrl=url, MessageBody=body if isinstance(body, str) else json.dumps(body)

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
+import botocore.session
 import pytest
 
 from deploy import spec
-from deploy.inventory import parts_after_functions, parts_before_functions
+from deploy.inventory import removable_parts
+from deploy.names import Names
 from deploy.parts import Cloud
 from tests.deploy.conftest import CREDENTIALS, copy
 
@@ -41,9 +42,10 @@ OF_CHALICE = 2
 @pytest.fixture
 def parts(dynamodb):
     """Everything that ``up`` makes in stage dev: its parts by kind."""
-    cloud = Cloud(boto3.Session(region_name="us-east-1"), "dev")
+    session = botocore.session.Session()
+    session.set_config_variable("region", "us-east-1")
     found = {}
-    for part in [*parts_before_functions(cloud), *parts_after_functions(cloud, "api-id")]:
+    for part in removable_parts(Cloud(session, "dev")):
         found.setdefault(part.kind, []).append(part)
     return found
 
@@ -80,7 +82,7 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
     (role,) = parts["role"]
     assert [one for one in of_type(cloudformation, "AWS::IAM::Role") if one.get("RoleName") == role.name]
     assert [one for one in terraform["resource"]["aws_iam_role"].values() if one["name"] == role.name]
-    left = set(parts) - set(NAMED) - set(COUNTED) - {"permission", "role", "throttling", "secret"}
+    left = set(parts) - set(NAMED) - set(COUNTED) - {"permission", "role", "throttling", "secret", "API", "API keys"}
     assert left == set(), "a part that no template was asked for"
 
 
@@ -112,7 +114,9 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         (found,) = [one for one in of_type(cloudformation, "AWS::Serverless::Function") if one["FunctionName"] == full]
         assert (found["MemorySize"], found["Timeout"]) == (function.memory_mb, function.timeout_s), key
         assert found.get("ReservedConcurrentExecutions") == function.concurrency
-        assert found["LoggingConfig"] == spec.LOGGING and found["Environment"]["Variables"] == spec.environment("dev")
+        assert found["LoggingConfig"] == spec.LOGGING and found["Environment"]["Variables"] == spec.environment(
+            Names("dev")
+        )
         (there,) = [
             one for one in terraform["resource"]["aws_lambda_function"].values() if one["function_name"] == full
         ]
@@ -126,7 +130,7 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         json.dumps(one["Policies"][0]["PolicyDocument"], sort_keys=True)
         for one in of_type(cloudformation, "AWS::IAM::Role")
     }
-    assert {json.dumps(spec.policy(key, "dev"), sort_keys=True) for key in spec.FUNCTIONS} <= policies
+    assert {json.dumps(spec.policy(key, Names("dev")), sort_keys=True) for key in spec.FUNCTIONS} <= policies
 
 
 def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first(packaged, tmp_path):
@@ -143,7 +147,7 @@ def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first
         function.full_name("prod") for function in spec.FUNCTIONS.values()
     }
     roles = [one["Policies"][0]["PolicyDocument"] for one in of_type(resources, "AWS::IAM::Role") if "Policies" in one]
-    assert all(spec.policy(key, "prod") in roles for key in spec.FUNCTIONS)
+    assert all(spec.policy(key, Names("prod")) in roles for key in spec.FUNCTIONS)
     assert all(one["DeletionProtectionEnabled"] for one in of_type(resources, "AWS::DynamoDB::Table"))
     terraform = (tmp_path / "out/terraform/chalice.tf.json").read_text()
     assert "decant-prod-segments" in terraform and "decant-dev" not in terraform
@@ -154,7 +158,7 @@ def test_tables_are_kept_and_protected(cloudformation, terraform):
         assert found["DeletionPolicy"] == found["UpdateReplacePolicy"] == "Retain"
         assert found["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert found["Properties"]["TimeToLiveSpecification"]["AttributeName"] == "expires_at"
-        assert found["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+        assert "SSESpecification" not in found["Properties"], "a key of KMS costs money"
     for found in terraform["resource"]["aws_dynamodb_table"].values():
         assert found["lifecycle"] == {"prevent_destroy": True} and found["point_in_time_recovery"] == {"enabled": True}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy import spec
+from deploy.names import Names
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("app.py", "chalicelib", "deploy", "embedded")
@@ -47,7 +48,7 @@ def allowed(function):
     """Return the (action, resource) pairs of a function's policy; a resource is the last part of its ARN."""
     return {
         (action, statement["Resource"].rpartition(":")[2].removeprefix("table/").removeprefix("parameter"))
-        for statement in spec.policy(function, "dev")["Statement"]
+        for statement in spec.policy(function, Names("dev"))["Statement"]
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
 

@@ -189,17 +189,24 @@ def delete(*, profile: str, text: str) -> None:
     if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != "device":
         raise errors.NotFound("Token not found")
     listed = store.current().get(_owner_of(entity.doc), names.token(fingerprint))
-    _delete(listed.doc if listed else {**entity.doc, "serie_number": None})
+    remove(listed.doc if listed else {**entity.doc, "serie_number": None})
 
 
 def delete_all(*, device: str) -> None:
     """Delete every token of a device."""
     for entity in store.current().list(names.device(device), names.TOKENS):
-        _delete(entity.doc)
+        remove(entity.doc)
 
 
-def _delete(listed: Doc) -> None:
-    """Delete what belongs to a token, then end its sessions. All goes at once: a part could not be deleted again."""
+def remove(listed: Doc) -> None:
+    """Delete what belongs to a token, then end its sessions. All goes at once: a part could not be deleted again.
+
+    Args:
+        listed: what lists show of the token.
+
+    Raises:
+        errors.Conflict: somebody else changes the token at the same moment.
+    """
     fingerprint = listed["fingerprint"]
     deletes = [(names.token(fingerprint), names.TOKEN), (_owner_of(listed), names.token(fingerprint))]
     if listed["serie_number"]:

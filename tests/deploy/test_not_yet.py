@@ -1,0 +1,302 @@
+"""What AWS answers with "not yet", with a limit or with a failure: the commands wait, report or go on, and lose nothing."""
+
+import json
+import re
+import subprocess
+import threading
+
+import pytest
+
+from deploy import waiting
+from tests.deploy.test_deploy import NAMES, inventory
+
+WEEK_S = 7 * 86_400
+
+
+@pytest.fixture
+def account(open_account):
+    return open_account()
+
+
+def calls(account, operation):
+    return [call for call in account.strict("calls")["calls"] if call[1] == operation]
+
+
+FAULTS = {
+    "UpdateContinuousBackups": "ContinuousBackupsUnavailableException",
+    "UpdateTimeToLive": "ResourceInUseException",
+    "CreateEventSourceMapping": ("InvalidParameterValueException", "The function's role cannot be assumed"),
+    "UpdateEventSourceMapping": "ResourceConflictException",
+    "CreateTopicRule": ("InvalidRequestException", "iot.amazonaws.com is unable to assume role"),
+    "CreateQueue": "AWS.SimpleQueueService.QueueDeletedRecently",
+    "PutRetentionPolicy": "OperationAbortedException",
+    "PutRolePolicy": "NoSuchEntity",
+    "UpdateAssumeRolePolicy": "ConcurrentModification",
+    "UpdateFunctionConfiguration": "ResourceConflictException",
+    "PutFunctionEventInvokeConfig": "ResourceConflictException",
+    "CreateUsagePlan": "TooManyRequestsException",
+    "CreateApiKey": "TooManyRequestsException",
+    "CreateDeployment": "TooManyRequestsException",
+}
+"""What AWS documents as passing, by call: the code, and the text where only the text tells."""
+
+
+def fault(operation, times):
+    known = FAULTS[operation]
+    code, text = (known, "wait") if isinstance(known, str) else known
+    return [code, times, text]
+
+
+def test_up_waits_for_what_is_not_ready_and_says_so(account):
+    account.strict("fault", **{operation: fault(operation, 3) for operation in FAULTS})
+    printed = account.run("up")
+    for operation in FAULTS:
+        if operation not in ("UpdateEventSourceMapping", "CreateDeployment"):  # a first up does not call these
+            waits = re.findall(rf"^waiting +{operation}, up to \d+ s: ", printed, re.MULTILINE)
+            assert waits, operation
+    assert "0 faults" in account.run("check")
+
+
+def test_wait_ends_and_the_error_is_told(account):
+    account.strict("fault", CreateTopicRule=fault("CreateTopicRule", 1_000))
+    account.run("up", code=1)
+    assert 120 <= account.strict("calls")["now_s"] <= 200
+    account.strict("fault", CreateTopicRule=fault("CreateTopicRule", 0))
+    account.run("up")
+    assert "0 faults" in account.run("check")
+
+
+def test_error_that_does_not_pass_is_not_waited_for(account):
+    account.strict("fault", CreateTopicRule=["InvalidRequestException", 1, "The SQL is wrong"])
+    before = len(calls(account, "CreateTopicRule"))
+    account.run("up", code=1)
+    assert len(calls(account, "CreateTopicRule")) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "text", "is_passing"),
+    [
+        ("dynamodb", "DeleteTable", "ResourceInUseException", "", True),
+        ("dynamodb", "CreateTable", "ResourceInUseException", "", False),
+        ("dynamodb", "UpdateTimeToLive", "ValidationException", "", False),
+        ("iam", "GetRolePolicy", "NoSuchEntity", "", False),
+        ("iam", "DeleteRole", "ConcurrentModification", "", True),
+        ("api-gateway", "UpdateUsagePlan", "TooManyRequestsException", "", True),
+        ("lambda", "GetFunction", "TooManyRequestsException", "", False),
+        ("lambda", "DeleteEventSourceMapping", "ResourceInUseException", "", True),
+        ("lambda", "AddPermission", "ResourceConflictException", "The statement id already exists", False),
+        ("iot", "ReplaceTopicRule", "ConflictingResourceUpdateException", "", True),
+    ],
+)
+def test_only_documented_answers_pass(service, operation, code, text, is_passing):
+    found = waiting._find(service, operation, {"Code": code, "Message": text})
+    assert (found is not None) is is_passing
+
+
+def test_change_of_a_plan_costs_one_update_of_a_usage_plan(account):
+    account.run("up")
+    before = len(calls(account, "UpdateUsagePlan"))
+    account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
+    assert "repaired    usage plan decant-dev-free" in account.run("up")
+    assert len(calls(account, "UpdateUsagePlan")) == before + 1
+    assert len(inventory(account)["plans"]) == 4
+
+
+def test_plan_that_was_being_replaced_is_finished(account):
+    account.run("up")
+    client = account.client("apigateway")
+    (plan,) = [one for one in client.get_usage_plans()["items"] if one["name"] == "decant-dev-unlimited"]
+    (key,) = client.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
+    old = client.create_usage_plan(name="decant-dev-unlimited-old")
+    client.delete_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"])
+    client.create_usage_plan_key(usagePlanId=old["id"], keyId=key["id"], keyType="API_KEY")
+    account.run("up")
+    (left,) = [one for one in client.get_usage_plans()["items"] if "unlimited" in one["name"]]
+    assert left["id"] == plan["id"] and client.get_usage_plan_keys(usagePlanId=left["id"])["items"]
+
+
+def test_alarms_keep_whom_they_notify(account):
+    account.run("up")
+    client, topic = account.client("cloudwatch"), "arn:aws:sns:eu-central-1:123456789012:ops"
+    (alarm,) = client.describe_alarms(AlarmNames=["decant-dev-errors"])["MetricAlarms"]
+    shape = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator")
+    client.put_metric_alarm(
+        AlarmName="decant-dev-errors", AlarmActions=[topic], OKActions=[topic], AlarmDescription="Ours", Threshold=5,
+        **{name: alarm[name] for name in shape},
+    )  # fmt: skip
+    assert "repaired    alarm decant-dev-errors" in account.run("up")
+    (alarm,) = client.describe_alarms(AlarmNames=["decant-dev-errors"])["MetricAlarms"]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [topic] and alarm["AlarmDescription"] == "Ours"
+    assert alarm["Threshold"] == 0
+
+
+def test_mapping_of_another_table_is_removed_and_one_that_goes_is_waited_for(account):
+    account.run("up")
+    client = account.client("lambda")
+    (mapping,) = client.list_event_source_mappings()["EventSourceMappings"]
+    client.delete_event_source_mapping(UUID=mapping["UUID"])
+    stream = account.client("dynamodb").create_table(
+        TableName="other", KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
+    )["TableDescription"]["LatestStreamArn"]  # fmt: skip
+    client.create_event_source_mapping(
+        FunctionName="decant-dev-counters", EventSourceArn=stream, StartingPosition="TRIM_HORIZON"
+    )
+    assert "waiting     CreateEventSourceMapping" in account.run("up")
+    (left,) = client.list_event_source_mappings()["EventSourceMappings"]
+    assert left["EventSourceArn"] == mapping["EventSourceArn"]
+
+
+def test_expiry_that_dynamodb_does_not_let_be_changed_is_reported(account):
+    account.run("up")
+    account.strict("sleep", seconds=3_600)
+    account.client("dynamodb").update_time_to_live(
+        TableName=NAMES.segments, TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"}
+    )
+    printed = account.run("up")
+    assert "waiting     table decant-dev-segments: DynamoDB lets expiry be changed once an hour" in printed
+    assert "Base URL" in printed
+    account.run("check", code=1)
+    account.strict("sleep", seconds=3_600)
+    account.run("up")
+    assert "0 faults" in account.run("check")
+
+
+def status(account):
+    endpoint = account.client("iot").describe_domain_configuration(domainConfigurationName=NAMES.mqtt)
+    authorizer = account.client("iot").describe_authorizer(authorizerName=NAMES.mqtt)["authorizerDescription"]
+    return endpoint["domainConfigurationStatus"], authorizer["status"], endpoint["domainName"]
+
+
+def test_endpoint_rests_for_seven_days_and_up_enables_it_again(account):
+    account.run("up")
+    *_, host = status(account)
+    first = account.run("down")
+    assert re.search(r"^waiting +MQTT endpoint decant-dev-mqtt: disabled; .+ from 20\d\d-", first, re.MULTILINE)
+    assert re.search(r"^waiting +authorizer decant-dev-mqtt: inactive", first, re.MULTILINE)
+    assert status(account) == ("DISABLED", "INACTIVE", host) and inventory(account)["functions"] == []
+    account.strict("sleep", seconds=WEEK_S / 2)
+    updates = len(calls(account, "UpdateDomainConfiguration"))
+    account.run("down")
+    assert len(calls(account, "UpdateDomainConfiguration")) == updates, "to disable again begins the week anew"
+    assert host in account.run("up") and status(account) == ("ENABLED", "ACTIVE", host)
+    assert "0 faults" in account.run("check")
+    account.run("down")
+    account.strict("sleep", seconds=WEEK_S)
+    last = account.run("down", "--data")
+    assert "removed     MQTT endpoint" in last and "removed     authorizer" in last
+    assert {name: found for name, found in inventory(account).items() if found} == {}
+
+
+def test_down_goes_on_after_a_part_that_fails(account):
+    account.run("up")
+    account.strict(
+        "fault", DeleteAlarms=["InternalServiceFault", 1, "no"], DeleteRule=["AccessDeniedException", 1, "no"]
+    )
+    failed = account.run("down", "--data", code=1)
+    assert re.search(r"^failed +alarm decant-dev-\S+: .*InternalServiceFault", failed, re.MULTILINE)
+    assert "2 parts could not be removed" in failed
+    left = inventory(account)
+    assert len(left["alarms"]) == 1 and left["tables"] == left["parameters"] == []
+    account.strict("sleep", seconds=WEEK_S)
+    account.run("down", "--data")
+    assert {name: found for name, found in inventory(account).items() if found} == {}
+
+
+def test_queue_names_rest_for_a_minute(account):
+    account.run("up")
+    account.run("down", "--data")
+    assert "waiting     CreateQueue, up to 120 s" in account.run("up")
+
+
+def begun(account, *arguments):
+    """Start a command; return it when it holds the lock."""
+    process = subprocess.Popen(
+        account.command(*arguments), cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if "table decant-dev-segments" in line:
+            break
+    drain = threading.Thread(target=process.stdout.read)
+    drain.start()
+    return process, drain
+
+
+def lock_item(account):
+    key = {"owner": {"S": "deploy"}, "name": {"S": "lock"}}
+    return account.client("dynamodb").get_item(TableName=NAMES.entities, Key=key).get("Item")
+
+
+def test_only_one_deployer_at_a_time(account):
+    account.run("up")
+    process, drain = begun(account, "up")
+    refused = [account.attempt(command) for command in ("up", "down")]
+    assert process.wait() == 0
+    drain.join()
+    process.stdout.close()
+    for done in refused:
+        assert done.returncode == 1
+        assert re.search(r"Stopped: \S+@\S+ runs `up` on this stage since [\d:]+ UTC", done.stderr), done.stderr
+    assert lock_item(account) is None
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT", "SIGKILL"])
+def test_deployer_that_was_ended_leaves_the_stage_free(account, signal):
+    account.run("up")
+    process, drain = begun(account, "up")
+    process.send_signal(getattr(__import__("signal"), signal))
+    assert process.wait() != 0
+    drain.join()
+    process.stdout.close()
+    assert (lock_item(account) is not None) is (signal == "SIGKILL")
+    account.run("up")
+
+
+def test_lock_of_another_machine_holds_until_it_ends(account):
+    account.run("up")
+    holder = {"who": "eve@elsewhere", "command": "restore", "since_s": 1_700_000_000, "pid": 1, "machine": "other"}
+    item = {
+        "owner": {"S": "deploy"}, "name": {"S": "lock"}, "doc": {"S": json.dumps(holder)}, "version": {"N": "1"},
+        "expires_at": {"N": "9999999999"},
+    }  # fmt: skip
+    account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item)
+    assert "eve@elsewhere runs `restore` on this stage since 22:13:20 UTC" in account.attempt("up").stderr
+    account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item | {"expires_at": {"N": "1"}})
+    account.run("up")
+
+
+def test_plain_chalice_deploy_and_delete_are_up_and_down(account):
+    printed = account.chalice("deploy", "--stage", "dev")
+    assert printed.startswith("This is `python -m deploy up --stage dev`.") and "Profile token" in printed
+    assert "0 faults" in account.run("check")
+    again = account.chalice("deploy", "--stage", "dev")
+    assert not re.search(r"^(created|repaired)", again, re.MULTILINE)
+    account.chalice("delete", "--stage", "dev")
+    left = inventory(account)
+    assert left["functions"] == left["apis"] == left["rules"] == left["alarms"] == [] and len(left["tables"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--api-gateway-stage", "v1"], "--api-gateway-stage"),
+        (["--autogen-policy"], "--autogen-policy"),
+        (["--no-autogen-policy", "--connection-timeout", "5"], "--autogen-policy, --connection-timeout"),
+    ],
+)
+def test_options_that_the_deployer_sets_are_refused_before_anything_changes(account, arguments, named):
+    done = account.attempt_chalice("deploy", *arguments)
+    assert done.returncode == 1 and done.stderr == f"Leave out {named}: `python -m deploy up` sets it\n"
+    assert {name: found for name, found in inventory(account).items() if found} == {}
+
+
+def test_profile_of_the_credentials_is_handed_on(account, tmp_path):
+    file = tmp_path / "credentials"
+    file.write_text("[ops]\naws_access_key_id = test\naws_secret_access_key = test\n")
+    without = {name: text for name, text in account.environment.items() if not name.endswith(("KEY_ID", "ACCESS_KEY"))}
+    environment = without | {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_EC2_METADATA_DISABLED": "true"}
+    refused = account.attempt_chalice("deploy", environment=environment)
+    assert refused.returncode == 1 and "credentials" in refused.stderr
+    done = account.attempt_chalice("deploy", "--profile", "ops", environment=environment)
+    assert done.returncode == 0 and "Profile token" in done.stdout, done.stdout + done.stderr
