@@ -28,7 +28,7 @@ endif
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m embedded.settings_page
-	$(BIN)/python -m deploy.cost
+	$(BIN)/python -m deploy.cost_page
 	$(BIN)/python -m deploy.compatibility
 
 package: $(VENV)/.dev

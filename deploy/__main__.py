@@ -150,6 +150,12 @@ def _add_cost(parsers: Any) -> None:
     parser.add_argument(
         "--every", type=float, default=10, metavar="SECONDS", help="time between two requests of a device; default: 10"
     )
+    parser.add_argument(
+        "--environments",
+        type=float,
+        default=1,
+        help="how many execution environments of each function have caches of their own; inf: none helps; default: 1",
+    )
     parser.add_argument("--basic-ingest", action="store_true", help="devices publish to the topic rule, not the broker")
     parser.add_argument("--read", choices=cost.ACCESSES, help="print what reads of this kind cost instead")
 
@@ -186,6 +192,7 @@ def _run_cost(options: Options) -> int:
         batch=options.batch,
         path=options.path,
         every_s=options.every,
+        environments=options.environments,
         basic_ingest=options.basic_ingest,
         access=options.read,
     )

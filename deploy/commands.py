@@ -27,6 +27,7 @@ from deploy.inventory import (
 )
 from deploy.names import Names
 from deploy.parts import Cloud, NotYetError, Part
+from deploy.pricing import prices, table
 
 _CONCURRENCY_TOO_LOW = (
     "The account's Lambda concurrency is too low to reserve any. "
@@ -252,7 +253,16 @@ def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
     return 0
 
 
-def print_costs(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool, access: str | None) -> int:
+def print_costs(
+    *,
+    points: float,
+    batch: int,
+    path: str,
+    every_s: float,
+    environments: float,
+    basic_ingest: bool,
+    access: str | None,
+) -> int:
     """Print what points cost at list prices: to send, to keep, and a month without requests. Or what reads cost.
 
     Args:
@@ -260,21 +270,28 @@ def print_costs(*, points: float, batch: int, path: str, every_s: float, basic_i
         batch: points a request or message, 1 or 100.
         path: http or mqtt.
         every_s: seconds between two requests of one device.
+        environments: execution environments of each function; each has caches of its own.
         basic_ingest: whether devices publish MQTT messages to the topic rule itself.
         access: a kind of read, one of ``cost.ACCESSES``, or None.
     """
-    priced = cost.prices()
-    print(f"List prices of {priced['region']}, {priced['date']}, without free tiers.")
-    print(f"Each device sends a request every {every_s:g} s.")
-    print("Assumed run times, in milliseconds a call (for the counters, a change):")
-    print(f"{cost.assumed_run_times()}.\n")
+    print(f"List prices of {prices()['region']}, {prices()['date']}, without free tiers.")
+    print(f"Each device sends a request every {every_s:g} s, to {environments:g} execution environments.")
+    print("docs/cost.md says what is assumed, and what else costs money.\n")
     if access:
-        print(f"{points:,.0f} reads, {access}\n\n{cost.table(cost.read(requests=points, access=access))}")
+        found = cost.read(requests=points, access=access, every_s=every_s, environments=environments)
+        print(f"{points:,.0f} reads, {access}\n\n{table(found)}")
         return 0
-    sent = cost.send(points=points, batch=batch, path=path, every_s=every_s, basic_ingest=basic_ingest)
-    print(f"{points:,.0f} points over {path}, {batch} at a time\n\n{cost.table(sent)}")
-    print(f"\nTo keep them for a month\n\n{cost.table(cost.keep(points=points, batch=batch))}")
-    print(f"\nA month without requests\n\n{cost.table(cost.idle())}")
+    sent = cost.send(
+        points=points,
+        batch=batch,
+        path=path,
+        every_s=every_s,
+        environments=environments,
+        basic_ingest=basic_ingest,
+    )
+    print(f"{points:,.0f} points over {path}, {batch} at a time\n\n{table(sent)}")
+    print(f"\nTo keep them for a month\n\n{table(cost.keep(points=points, batch=batch))}")
+    print(f"\nA month without requests\n\n{table(cost.idle())}")
     return 0
 
 

@@ -1,47 +1,50 @@
-"""Estimates what points cost on AWS: the calls and units that the tests count, times the list prices in prices.json.
+"""Estimates what Decant costs on AWS: the calls, units and bytes that the tests count, times the prices of pricing.py.
 
-Only the run times of the functions are assumed, because no machine but Lambda's can measure them. prices.json holds
-them, rounded up from the time that the code takes on our machine and the time that DynamoDB is known to take.
+``python -m deploy.cost_page`` writes docs/cost.md from these estimates.
 """
 
-import json
-from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
-from chalicelib.functions.iot_authorizer import REFRESH_S
+from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
 from chalicelib.settings import CACHE_S
 from deploy import spec
+from deploy.pricing import Component, cpu_ms, lambda_calls, lambda_run, logs, measured, priced, prices, total
 
 HOUR_S = 3_600
+MONTH_S = 730 * HOUR_S
 ACCESSES = ("last_value", "last_15", "get_1000")
+Refusal = Literal["unknown token", "too many requests", "bad request", "unknown MQTT client"]
 
 
-class Component(NamedTuple):
-    """One line of an estimate."""
+class Traffic(NamedTuple):
+    """Requests or messages, and how often one device or client sends them."""
 
-    name: str
-    quantity: float
-    """How much of what AWS bills: requests, messages, units, GB or GB-seconds, as the name says."""
-    dollars: float
+    requests: float
+    every_s: float
+    environments: float
+    """How many execution environments of a function serve them. Each has caches of its own; infinite: none helps."""
+
+    def once_in(self, seconds: float, environments: float = 1) -> float:
+        """Return how many requests are the first of their device in ``seconds``, in one of so many environments.
+
+        A device's requests are assumed to be spread evenly over the environments.
+        """
+        return self.requests * min(1.0, environments * self.every_s / seconds)
+
+    @property
+    def lookups(self) -> float:
+        """How many requests find their token and device in no cache."""
+        return self.once_in(CACHE_S, self.environments)
+
+    @property
+    def hours(self) -> float:
+        """For how many hours a client is connected to send them."""
+        return self.requests * self.every_s / HOUR_S
 
 
-@lru_cache(maxsize=1)
-def prices() -> dict[str, Any]:
-    """Return prices.json: dollars by unit, the region and date of the prices, and the assumed run times."""
-    price_table: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
-    return price_table
-
-
-@lru_cache(maxsize=1)
-def measured() -> dict[str, Any]:
-    """Return measured.json: what a test counted, by kind of request."""
-    figures: dict[str, Any] = json.loads(Path(__file__).with_name("measured.json").read_text())
-    return figures
-
-
-def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: bool = False) -> list[Component]:
+def send(
+    *, points: float, batch: int, path: str, every_s: float, environments: float = 1, basic_ingest: bool = False
+) -> list[Component]:
     """Return what it costs to store points.
 
     Args:
@@ -49,58 +52,180 @@ def send(*, points: float, batch: int, path: str, every_s: float, basic_ingest: 
         batch: points a request or message, 1 or 100. Only these were counted.
         path: http or mqtt.
         every_s: seconds between two requests of one device.
+        environments: execution environments of each function, as in ``Traffic``.
         basic_ingest: for MQTT, whether devices publish to the rule's own topic. AWS charges no message for that.
     """
-    requests = points / batch
-    counted = measured()[f"{path}_{batch}"]
-    components_of = {"http": _http, "mqtt": _mqtt}
-    transport = [*components_of[path](requests, every_s, counted)]
-    if basic_ingest:
-        transport = [component for component in transport if component.name != "IoT Core messages"]
-    new_hours = requests * min(1.0, every_s / HOUR_S)
-    batches = requests * min(1.0, every_s / spec.COUNTING_S)
-    lookups = requests * min(1.0, every_s / CACHE_S)
-    reads = new_hours * measured()["new_hour"]["read_units"] + lookups * measured()[f"{path}_lookups"]["read_units"]
-    writes = requests * counted["write_units"] + new_hours * measured()["new_hour"]["write_units"]
+    traffic, kind = Traffic(points / batch, every_s, environments), f"{path}_{batch}"
+    counted, new_hour, hour_lookups = (measured()[name] for name in (kind, "new_hour", "hour_lookups"))
+    new_hours, hours_looked_up = traffic.once_in(HOUR_S), traffic.once_in(HOUR_S, environments)
+    more_calls = new_hours * new_hour["calls"] + hours_looked_up * hour_lookups["calls"]
+    if path == "http":
+        transport = _http(traffic, kind, more_calls=more_calls)
+    else:
+        transport = _mqtt(traffic, kind, more_calls=more_calls, basic_ingest=basic_ingest)
+    writes = traffic.requests * counted["write_units"] + new_hours * new_hour["write_units"]
+    reads = new_hours * new_hour["read_units"] + hours_looked_up * hour_lookups["read_units"]
     return [
         *transport,
-        _priced("DynamoDB writes", writes, "write_unit"),
-        _priced("DynamoDB writes of counters", batches * measured()["counted"]["write_units"], "write_unit"),
-        _priced("DynamoDB reads", reads, "read_unit"),
-        *_function("counters", requests, calls=batches / 1_000),
+        priced("DynamoDB writes", writes, "write_unit"),
+        priced("DynamoDB reads", reads + traffic.lookups * _lookup_units(path), "read_unit"),
+        *count(changes=traffic.requests, updates=traffic.once_in(spec.COUNTING_S)),
     ]
 
 
-def _http(requests: float, _every_s: float, counted: dict[str, Any]) -> Iterator[Component]:
-    yield _priced("API Gateway requests", requests, "api_request")
-    yield from _function("authorizer", requests)
-    yield from _function("http", requests)
-    yield _logs(requests, counted)
+def _lookup_units(path: str) -> float:
+    """Return the read units of a look-up of token or binding, and of the device."""
+    kinds = {"http": ("authorizer_lookups", "http_lookups"), "mqtt": ("mqtt_lookups",)}[path]
+    return float(sum(measured()[kind]["read_units"] for kind in kinds))
 
 
-def _mqtt(messages: float, every_s: float, counted: dict[str, Any]) -> Iterator[Component]:
+def _http(traffic: Traffic, kind: str, more_calls: float = 0, compressed: bool = False) -> list[Component]:
+    """Price what each HTTP request takes, without the units of the tables.
+
+    Args:
+        traffic: the requests.
+        kind: what they do, a key of measured.json and of the processor times.
+        more_calls: calls of the tables beside those of ``kind`` and of look-ups.
+        compressed: whether the answers are compressed.
+    """
+    requests, counted = traffic.requests, measured()[kind]
+    authorizer_calls = traffic.lookups * measured()["authorizer_lookups"]["calls"]
+    http_calls = traffic.lookups * measured()["http_lookups"]["calls"] + more_calls
+    answer_bytes = counted["compressed_bytes" if compressed else "answer_bytes"]
+    out_bytes = answer_bytes + prices()["assumed"]["gateway_header_bytes"]
+    return [
+        priced("API Gateway requests", requests, "api_request"),
+        *lambda_calls("authorizer", requests, "authorizer", 0, authorizer_calls),
+        *lambda_calls("http", requests, kind, counted["calls"], http_calls),
+        *logs(requests, counted["log_bytes"]),
+        priced("Data out, GB", requests * out_bytes / 1e9, "data_out_gb"),
+    ]
+
+
+def _mqtt(traffic: Traffic, kind: str, more_calls: float, basic_ingest: bool) -> list[Component]:
+    """Price what each MQTT message takes, and the connections, without the units of the tables for the messages."""
+    messages, counted = traffic.requests, measured()[kind]
     parts = -(-counted["payload_bytes"] // prices()["mqtt_message_bytes"])
-    yield _priced("IoT Core messages", messages * parts, "mqtt_message")
-    yield _priced("IoT Core rules", messages * parts, "mqtt_rule")
-    yield _priced("IoT Core actions", messages * parts, "mqtt_action")
-    yield _priced("IoT Core connection minutes", messages * every_s / 60, "mqtt_connected_minute")
-    yield from _function("iot-authorizer", messages * every_s / REFRESH_S)
-    yield from _function("iot-ingest", messages)
-    yield _logs(messages, counted)
+    calls = traffic.lookups * measured()["mqtt_lookups"]["calls"] + more_calls
+    return [
+        priced("IoT Core messages", 0 if basic_ingest else messages * parts, "mqtt_message"),
+        priced("IoT Core rules", messages * parts, "mqtt_rule"),
+        priced("IoT Core actions", messages * parts, "mqtt_action"),
+        *lambda_calls("iot-ingest", messages, kind, counted["calls"], calls),
+        *logs(messages, counted["log_bytes"]),
+        *connected(hours=traffic.hours),
+    ]
 
 
-def read(*, requests: float, access: str) -> list[Component]:
+def connected(*, hours: float) -> list[Component]:
+    """Return what it costs to keep MQTT clients connected, without their messages.
+
+    IoT Core asks the authorizer at each connection and every REFRESH_S seconds. It reads token, device and binding
+    each time, and once an hour it writes the binding again.
+
+    Args:
+        hours: of all clients together.
+    """
+    counted = measured()["connected_hour"]
+    return [
+        priced("IoT Core connection minutes", hours * 60, "mqtt_connected_minute"),
+        priced("IoT Core messages to connect", hours * HOUR_S / DISCONNECT_S, "mqtt_message"),
+        *lambda_calls("iot-authorizer", hours * HOUR_S / REFRESH_S, "mqtt_refresh", calls_of_refresh()),
+        priced("DynamoDB writes of bindings", hours * counted["write_units"], "write_unit"),
+        priced("DynamoDB reads for refreshes", hours * counted["read_units"], "read_unit"),
+    ]
+
+
+def calls_of_refresh() -> float:
+    """Return how many calls of DynamoDB the authorizer of MQTT clients makes each time, on average."""
+    return float(measured()["connected_hour"]["calls"] / (HOUR_S / REFRESH_S))
+
+
+def count(*, changes: float, updates: float) -> list[Component]:
+    """Return what it costs to keep the counters. Lambda reads the stream free of charge.
+
+    Args:
+        changes: of the table of segments: each segment that is written, edited, deleted or expired is one.
+        updates: how many counters are updated: one a device and batch of the stream.
+    """
+    busy_ms = updates * update_ms() + changes * cpu_ms("counters", "change")
+    calls = changes / prices()["assumed"]["changes_a_call"]
+    return [
+        priced("DynamoDB writes of counters", updates * measured()["counted"]["write_units"], "write_unit"),
+        *lambda_run("counters", calls, busy_ms + calls * prices()["assumed"]["runtime_ms"]),
+    ]
+
+
+def update_ms() -> float:
+    """Return the time of one update of a counter, if the function's threads work side by side.
+
+    They share one interpreter, so the time is at least the processor time.
+    """
+    busy_ms, assumed = cpu_ms("counters", "counted"), prices()["assumed"]
+    return float(max(busy_ms, (busy_ms + assumed["service_ms"]) / assumed["counter_threads"]))
+
+
+def expire(*, segments: float) -> list[Component]:
+    """Return the most that it costs when segments expire. DynamoDB deletes them free of charge; the counters follow."""
+    return count(changes=segments, updates=segments)
+
+
+def read(
+    *, requests: float, access: str, every_s: float, environments: float = 1, compressed: bool = False
+) -> list[Component]:
     """Return what it costs to read over HTTP.
 
     Args:
         requests: how many.
         access: a kind of read that was counted, one of ``ACCESSES``.
+        every_s: seconds between two requests of one client.
+        environments: execution environments of each function, as in ``Traffic``.
+        compressed: whether the clients accept gzip. Answers from 1 kB on are compressed for them.
     """
-    counted = measured()[access]
+    traffic = Traffic(requests, every_s, environments)
+    reads = requests * measured()[access]["read_units"] + traffic.lookups * _lookup_units("http")
+    return [*_http(traffic, access, compressed=compressed), priced("DynamoDB reads", reads, "read_unit")]
+
+
+def publish(*, messages: float) -> list[Component]:
+    """Return what it costs if the API publishes messages to devices, each with one client that subscribes with QoS 1.
+
+    IoT Core meters the message, its delivery and the client's acknowledgement. The topic rule of the devices' own
+    topics matches too: it is triggered, although its WHERE clause leaves the message out.
+    """
     return [
-        *_http(requests, 0, counted),
-        _priced("DynamoDB reads", requests * counted["read_units"], "read_unit"),
+        *_http(Traffic(messages, CACHE_S, 1), "publish"),
+        priced("IoT Core messages", messages * 3, "mqtt_message"),
+        priced("IoT Core rules", messages, "mqtt_rule"),
+        priced("IoT Core actions", messages, "mqtt_action"),
+        priced("DynamoDB reads", messages * _lookup_units("http"), "read_unit"),
     ]
+
+
+def refuse(*, requests: float, why: Refusal) -> list[Component]:
+    """Return what refused requests cost.
+
+    Args:
+        requests: how many.
+        why: API Gateway charges no request for unknown tokens (401) and too many requests (429).
+    """
+    if why == "bad request":
+        return _http(Traffic(requests, 0, 1), "bad_request")
+    if why == "too many requests":
+        return lambda_calls("authorizer", requests, "authorizer", 0)
+    counted = measured()["refused"]
+    reads = priced("DynamoDB reads", requests * counted["read_units"], "read_unit")
+    if why == "unknown token":
+        out_bytes = counted["answer_bytes"] + prices()["assumed"]["gateway_header_bytes"]
+        out = priced("Data out, GB", requests * out_bytes / 1e9, "data_out_gb")
+        return [*lambda_calls("authorizer", requests, "refused", counted["calls"]), reads, out]
+    function = lambda_calls("iot-authorizer", requests, "refused", counted["calls"])
+    return [priced("IoT Core messages to connect", requests, "mqtt_message"), *function, reads]
+
+
+def set_aside(*, messages: float) -> list[Component]:
+    """Return what dead letters cost in the queue: each is sent, and once received and deleted."""
+    return [priced("SQS requests", messages * 3, "queue_request")]
 
 
 def keep(*, points: float, batch: int) -> list[Component]:
@@ -110,10 +235,11 @@ def keep(*, points: float, batch: int) -> list[Component]:
         points: how many.
         batch: points a request when they were sent, 1 or 100.
     """
-    gigabytes = points / batch * measured()[f"http_{batch}"]["stored_bytes"] / 1e9
+    item_bytes = measured()[f"http_{batch}"]["stored_bytes"] + prices()["item_overhead_bytes"]
+    gigabytes = points / batch * item_bytes / 1e9
     return [
-        _priced("DynamoDB storage, GB", gigabytes, "storage_gb_month"),
-        _priced("Backups, GB", gigabytes, "backup_gb_month"),
+        priced("DynamoDB storage, GB", gigabytes, "storage_gb_month"),
+        priced("Backups, GB", gigabytes, "backup_gb_month"),
     ]
 
 
@@ -124,92 +250,48 @@ def idle(*, free: bool = True) -> list[Component]:
         free: whether the deployment can use the free alarms of the account. False if other alarms use them.
     """
     alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
-    return [_priced("Alarms", max(0, alarms), "alarm_month"), *_function("housekeeping", 730, duration_ms=50)]
-
-
-def total(components: list[Component]) -> float:
-    """Return the sum in dollars."""
-    return sum(component.dollars for component in components)
-
-
-def _priced(name: str, quantity: float, price: str) -> Component:
-    return Component(name, quantity, quantity * prices()["dollars"][price])
-
-
-def _function(key: str, work: float, calls: float | None = None, duration_ms: float | None = None) -> list[Component]:
-    """Price a function that handles ``work`` requests or changes, in as many calls unless ``calls`` is given."""
-    calls = work if calls is None else calls
-    duration_ms = prices()["assumed_ms"][key] if duration_ms is None else duration_ms
-    gb_s = work * duration_ms / 1000 * spec.FUNCTIONS[key].memory_mb / 1024
+    counted, hours = measured()["housekeeping"], MONTH_S / HOUR_S
     return [
-        _priced(f"Lambda calls of {key}", calls, "lambda_request"),
-        _priced(f"Lambda GB-seconds of {key}", gb_s, "lambda_gb_s"),
+        priced("Alarms", max(0, alarms), "alarm_month"),
+        *lambda_calls("housekeeping", hours, "housekeeping", counted["calls"]),
+        priced("DynamoDB reads", hours * counted["read_units"], "read_unit"),
     ]
 
 
-def _logs(requests: float, counted: dict[str, Any]) -> Component:
-    return _priced("Logs, GB", requests * counted["log_bytes"] / 1e9, "log_gb")
+def counting_floor() -> list[Component]:
+    """Return what the calls of the counters cost in a month if each shard has a change in every batching window."""
+    assumed = prices()["assumed"]
+    calls = MONTH_S / spec.COUNTING_S * assumed["stream_shards"]
+    return lambda_run("counters", calls, calls * assumed["runtime_ms"])
 
 
-def table(components: list[Component]) -> str:
-    """Return an estimate as lines of text, with the total in the last."""
-    lines = [f"{name:<34}{quantity:>16,.3f}{dollars:>12.4f}" for name, quantity, dollars in components]
-    return "\n".join([f"{'':<34}{'quantity':>16}{'dollars':>12}", *lines, f"{'total':<50}{total(components):>12.4f}"])
+def access_logs(*, requests: float) -> list[Component]:
+    """Return what API Gateway's access logs would cost. ``up`` does not turn them on."""
+    return logs(requests, prices()["assumed"]["access_log_bytes"])
 
 
-def assumed_run_times() -> str:
-    """Return the assumed run time of each function as text. Milliseconds a call; for the counters, a change."""
-    return ", ".join(f"{name} {duration_ms:g}" for name, duration_ms in prices()["assumed_ms"].items())
+def cold_start(function: str) -> float:
+    """Return what the load time of one new execution environment costs, in dollars. Lambda charges for it."""
+    (_, gb_s) = lambda_run(function, 1, prices()["assumed"]["load_ms"][function])
+    return gb_s.dollars
 
 
-def page() -> str:
-    """Return the text of docs/cost.md: what a million common requests cost, and each line of the estimate."""
-    million = 1e6
-    components_by_title = {
-        "A million points over HTTP, one a request": send(points=million, batch=1, path="http", every_s=10),
-        "A million points over HTTP, 100 a request": send(points=million, batch=100, path="http", every_s=10),
-        "A million points over MQTT, one a message": send(points=million, batch=1, path="mqtt", every_s=10),
-        "The same with Basic Ingest": send(points=million, batch=1, path="mqtt", every_s=10, basic_ingest=True),
-        "A million points over MQTT, 100 a message": send(points=million, batch=100, path="mqtt", every_s=10),
-        "A million points over HTTP, one a request, a device once a minute": send(
-            points=million, batch=1, path="http", every_s=60
-        ),
-        "A million points over MQTT, one a message, a device once a minute": send(
-            points=million, batch=1, path="mqtt", every_s=60
-        ),
-        "A million reads of the last value": read(requests=million, access="last_value"),
-        "A million reads of the last 15 points": read(requests=million, access="last_15"),
-        "A million reads of 1,000 points": read(requests=million, access="get_1000"),
-        "A million points sent one a request, kept for a month": keep(points=million, batch=1),
-        "A million points sent 100 a request, kept for a month": keep(points=million, batch=100),
-        "A month without requests, if no other alarms use the free ones of the account": idle(),
-        "A month without requests, with every alarm paid": idle(free=False),
-    }
-    summary = "\n".join(f"| {title} | {total(components):.2f} |" for title, components in components_by_title.items())
-    details = "\n\n".join(
-        f"## {title}\n\n```text\n{table(components)}\n```" for title, components in components_by_title.items()
+def managed_key() -> list[Component]:
+    """Return the most that KMS would charge in a month, if the tables used the key ``aws/dynamodb``.
+
+    DynamoDB asks KMS again after five minutes, for each table and each role that uses it.
+    """
+    tables = spec.tables("dev")
+    uses = sum(
+        any(table in str(statement["Resource"]) for statement in spec.policy(function, "dev")["Statement"])
+        for function in spec.FUNCTIONS
+        for table in tables
     )
-    return _PAGE.format(**prices(), assumed=assumed_run_times(), summary=summary, details=details)
+    return [priced("KMS requests", uses * MONTH_S / prices()["kms_cache_s"], "kms_request")]
 
 
-_PAGE = """# What it costs
-
-`python -m deploy.cost` writes this page, and a test compares it with the code. The tests count calls, units and bytes
-on the code that is deployed. The prices are AWS's list prices of {region} on {date}. They leave out free tiers, and
-the data that leaves AWS (some 300 bytes a point read). A device sends every 10 seconds unless the line says otherwise.
-The run times of the functions are assumed, because only an AWS account can measure them. In milliseconds a call (for
-the counters, a change): {assumed}.
-
-| | dollars |
-|---|---|
-{summary}
-
-With Basic Ingest, devices publish to `$aws/rules/decant_<stage>_shared/tago/data/post`. These messages bypass the
-broker, and AWS does not charge for them as messages.
-
-{details}
-"""
-
-
-if __name__ == "__main__":
-    (Path(__file__).parents[1] / "docs/cost.md").write_text(page())
+def arm_saving(components: list[Component]) -> float:
+    """Return which part of an estimate arm64 would save, at the same run times."""
+    dollars = prices()["dollars"]
+    of_time = sum(component.dollars for component in components if component.name.startswith("Lambda GB-seconds"))
+    return float(of_time * (1 - dollars["lambda_gb_s_arm"] / dollars["lambda_gb_s"]) / total(components))

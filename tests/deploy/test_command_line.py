@@ -18,11 +18,12 @@ OPTIONS = {
     "restore": {"--stage", "--profile", "--to", "--keep-deleted", "--back", "--drop-old"},
     "token": {"--stage", "--profile", "--profile-id"},
     "config": {"--stage"},
-    "cost": {"--points", "--batch", "--path", "--every", "--basic-ingest", "--read"},
+    "cost": {"--points", "--batch", "--path", "--every", "--environments", "--basic-ingest", "--read"},
 }
 VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
     "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
+    "--environments": "1",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
 
