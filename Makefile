@@ -29,6 +29,7 @@ endif
 docs: $(VENV)/.dev
 	$(BIN)/python -m embedded.settings_page
 	$(BIN)/python -m deploy.cost_page
+	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.compatibility
 
 package: $(VENV)/.dev
