@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
 from chalicelib.settings import CACHE_S
 from deploy import spec
+from deploy.names import Names
 from deploy.pricing import Component, cpu_ms, lambda_calls, lambda_run, logs, measured, priced, prices, total
 
 HOUR_S = 3_600
@@ -281,9 +282,9 @@ def managed_key() -> list[Component]:
 
     DynamoDB asks KMS again after five minutes, for each table and each role that uses it.
     """
-    tables = spec.tables("dev")
+    tables = spec.tables(Names("dev"))
     uses = sum(
-        any(table in str(statement["Resource"]) for statement in spec.policy(function, "dev")["Statement"])
+        any(table in str(statement["Resource"]) for statement in spec.policy(function, Names("dev"))["Statement"])
         for function in spec.FUNCTIONS
         for table in tables
     )
