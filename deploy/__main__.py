@@ -1,4 +1,4 @@
-"""The command line: ``python -m deploy up | down | check | diff | retry | restore | token | config | cost``."""
+"""The command line. ``python -m deploy --help`` lists the commands."""
 
 import argparse
 import datetime
@@ -12,6 +12,7 @@ import botocore.exceptions
 import botocore.session
 
 from deploy import commands, cost, lock, restore, waiting
+from deploy.init import init
 from deploy.names import stage_name
 from deploy.parts import Cloud
 
@@ -73,6 +74,13 @@ def _add_stage_commands(parsers: Any) -> None:
         "Make what is missing, repair what differs, and print what was done",
         "You can interrupt it and run it again. A second run changes nothing.",
     )
+    init_ = _add(
+        parsers,
+        "init",
+        lambda options: init(_cloud(options)),
+        "Make the secret, the first profile and the API keys of a stage that a template made",
+        "A second run changes nothing.",
+    )
     down = _add(
         parsers,
         "down",
@@ -127,9 +135,9 @@ def _add_stage_commands(parsers: Any) -> None:
         "Write the stage's part of .chalice/config.json and its policies",
         "It prints the files that changed. It does not call AWS.",
     )
-    for parser in (up, down, check, diff, retry, restored, token, config):
+    for parser in (up, init_, down, check, diff, retry, restored, token, config):
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
-    for parser in (up, down, check, diff, retry, restored, token):
+    for parser in (up, init_, down, check, diff, retry, restored, token):
         parser.add_argument("--profile", help="the AWS profile with the credentials and the region, as for `aws`")
 
 

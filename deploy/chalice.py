@@ -14,6 +14,8 @@ from deploy.parts import Cloud, absent_is_none
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".chalice"
+DEFAULT_ARCHITECTURE = "x86_64"
+"""The processor of the functions if neither .chalice/config.json nor the deployed functions have another."""
 
 
 STARTED_BY = "CHALICE_STARTED_BY"
@@ -32,17 +34,23 @@ def run(*arguments: str) -> None:
 
 
 def write_config(
-    names: Names, *, partition: str = "aws", may_reserve: bool = True, has_mqtt: bool = True
+    names: Names,
+    *,
+    partition: str = "aws",
+    may_reserve: bool = True,
+    has_mqtt: bool = True,
+    architecture: str | None = None,
 ) -> list[Path]:
     """Write a stage's part of .chalice/config.json and the policies of its functions.
 
-    Keeps what a deployer added to the stage, such as a domain or an environment variable.
+    Keeps what a deployer added to the stage, such as a domain, an environment variable or ``lambda_architecture``.
 
     Args:
         names: of the stage's parts.
         partition: of the region.
         may_reserve: whether the account has enough concurrency to reserve any.
         has_mqtt: whether MQTT belongs to the stage.
+        architecture: the processor of the deployed functions, or None. They keep it unless the file names another.
 
     Returns:
         The files that changed.
@@ -51,6 +59,8 @@ def write_config(
     wanted = spec.stage_config(names, may_reserve=may_reserve, has_mqtt=has_mqtt)
     existing = config["stages"].get(stage, {})
     wanted["environment_variables"] = existing.get("environment_variables", {}) | wanted["environment_variables"]
+    if architecture not in (None, DEFAULT_ARCHITECTURE):
+        wanted["lambda_architecture"] = existing.get("lambda_architecture", architecture)
     config["stages"][stage] = existing | wanted
     documents = {FOLDER / "config.json": config}
     documents |= {FOLDER / f"policy-{key}-{stage}.json": spec.policy(key, names, partition) for key in spec.FUNCTIONS}

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.accounts import profiles
-from deploy import chalice, cost, lock, mqtt, retry, spec, storage
+from deploy import chalice, cost, functions, lock, mqtt, retry, spec, storage
 from deploy.inventory import (
     api_keys,
     deployed_parts,
@@ -39,6 +39,7 @@ def up(cloud: Cloud) -> int:
     """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
 
     Creates the first profile if there is none, and prints its token at once. No later run prints that token.
+    Returns 1 if a template made the stage; then nothing was changed.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -47,6 +48,8 @@ def up(cloud: Cloud) -> int:
         RuntimeError: a part differs in a way that AWS cannot change.
     """
     print_place(cloud)
+    if _is_of_template(cloud):
+        return 1
     table = cloud.names.entities
     if storage.create_table(cloud, table):  # the lock is in it
         print(f"created     table {table}")
@@ -66,7 +69,13 @@ def ensure_all(cloud: Cloud) -> None:
     may_reserve = chalice.may_reserve(cloud)
     if not may_reserve:
         print(f"warning     {_CONCURRENCY_TOO_LOW}")
-    written = chalice.write_config(cloud.names, partition=cloud.partition, may_reserve=may_reserve, has_mqtt=has_mqtt)
+    written = chalice.write_config(
+        cloud.names,
+        partition=cloud.partition,
+        may_reserve=may_reserve,
+        has_mqtt=has_mqtt,
+        architecture=functions.architecture(cloud),
+    )
     for path in written:
         print(f"wrote       {path.relative_to(chalice.ROOT)}")
     chalice.run("deploy", "--stage", cloud.stage)
@@ -75,10 +84,7 @@ def ensure_all(cloud: Cloud) -> None:
         ensure(part)
     for part in parts_of_mqtt(cloud) if has_mqtt else parts_of_mqtt(cloud)[::-1]:
         (ensure if has_mqtt else remove)(part)
-    use_deployed_store(cloud)
-    if not profiles.list_all():
-        _print_token(profiles.create(name="Default")[1])  # at once, as a later step may fail
-    ensure(api_keys(cloud))
+    give_access(cloud)
     print(f"\nBase URL        {api['rest_api_url'].rstrip('/')}")
     if has_mqtt:
         _print_mqtt(cloud)
@@ -93,6 +99,26 @@ def print_place(cloud: Cloud) -> None:
 
 def _taken(owner: str | None) -> str:
     return f"it belongs to stage {owner} of this account and region. Use another region or account for this stage"
+
+
+def give_access(cloud: Cloud) -> None:
+    """Make the first profile if there is none, print its token at once, and make the API keys of all profiles."""
+    use_deployed_store(cloud)
+    if not profiles.list_all():
+        _print_token(profiles.create(name="Default")[1])  # at once, as a later step may fail
+    ensure(api_keys(cloud))
+
+
+def _is_of_template(cloud: Cloud) -> bool:
+    """Return whether a template made the stage, and print what to do then."""
+    is_made = functions.made_by_template(cloud)
+    if is_made:
+        print(
+            f"A template made stage {cloud.stage}. Change it with CloudFormation or Terraform. "
+            f"`python -m deploy init --stage {cloud.stage}` makes its first profile and its API keys",
+            file=sys.stderr,
+        )
+    return is_made
 
 
 def token(cloud: Cloud, profile: str | None) -> int:
@@ -199,6 +225,8 @@ def down(cloud: Cloud, *, with_data: bool) -> int:
         1 if a part could not be removed. 0 if everything is removed, or waits for AWS to allow it.
     """
     print_place(cloud)
+    if _is_of_template(cloud):
+        return 1
     if storage.table(cloud, cloud.names.entities).look() is None:
         return _remove_all(cloud, with_data=with_data)
     with lock.held(cloud, cloud.names.entities, "down"):

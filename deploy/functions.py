@@ -6,6 +6,21 @@ from deploy import spec
 from deploy.parts import Cloud, Part, State, absent_is_none
 
 
+def architecture(cloud: Cloud) -> str | None:
+    """Return the processor of the stage's functions in AWS, x86_64 or arm64, or None if there are none. One call."""
+    name = spec.FUNCTIONS["http"].full_name(cloud.stage)
+    answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function_configuration(FunctionName=name)))
+    return str(answer["Architectures"][0]) if answer else None
+
+
+def made_by_template(cloud: Cloud) -> bool:
+    """Return whether a template made the stage's functions, by their tags. False if there are none. Costs one call."""
+    name = spec.FUNCTIONS["http"].full_name(cloud.stage)
+    answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function(FunctionName=name)))
+    tags = answer.get("Tags", {}) if answer else {}
+    return spec.TEMPLATE_TAG.items() <= tags.items() or "aws:cloudformation:stack-name" in tags
+
+
 def permission(cloud: Cloud, key: str, statement: str, principal: str, source: str) -> Part:
     """The permission for one AWS service to call a function on behalf of one source in this account.
 

@@ -1,19 +1,17 @@
 """Fixes the Python version of the functions and of their packages.
 
-Without this, Chalice takes for both the version that its command line runs on.
+Without this, Chalice takes for both the version that its command line runs on. The processor of the functions is
+Chalice's own setting, ``lambda_architecture`` of a stage: x86_64, or arm64.
 """
 
 from typing import Any
 
 from chalice.config import Config
 from chalice.deploy import validate
-from chalice.deploy.packager import PipRunner
+from chalice.deploy.packager import DependencyBuilder, PipRunner
 
 VERSION = "3.12"
-_WHEELS = (
-    *("--only-binary=:all:", "--implementation", "cp", "--python-version", VERSION),
-    *("--platform", "manylinux2014_x86_64"),
-)
+_WHEELS = ("--only-binary=:all:", "--implementation", "cp", "--python-version", VERSION, "--platform")
 
 
 def install() -> None:
@@ -26,9 +24,19 @@ def install() -> None:
     if not hasattr(runner, "execute_bare"):
         runner.execute_bare = runner._execute
         runner._execute = _execute
+    builder: Any = DependencyBuilder
+    if not hasattr(builder, "download_bare"):
+        builder.download_bare = builder._download_all_dependencies
+        builder._download_all_dependencies = _download
+
+
+def _download(builder: Any, *arguments: Any) -> Any:
+    """Tell the builder's pip for which machine the functions are built, x86_64 or aarch64, and download."""
+    builder._pip.machine = builder._machine
+    return builder.download_bare(*arguments)
 
 
 def _execute(runner: Any, command: str, arguments: list[str], **more: Any) -> Any:
     if command == "download" and "-r" in arguments:
-        arguments = [*_WHEELS, *arguments]
+        arguments = [*_WHEELS, f"manylinux2014_{runner.machine}", *arguments]
     return runner.execute_bare(command, arguments, **more)

@@ -29,6 +29,8 @@ SQL_VERSION = "2016-03-23"
 IOT_PRINCIPAL = "iot.amazonaws.com"
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 """WARN leaves out the three lines that Lambda writes for each call. They would cost more than the function does."""
+TEMPLATE_TAG = {"decant-made-by": "template"}
+"""The tag of functions that a template made."""
 RETRIES, RETRY_FOR_S = 2, 21_600
 """How often and for how long Lambda retries a call that nobody waits for."""
 REQUESTS_PER_SECOND, REQUEST_BURST = 2_000, 4_000
@@ -107,7 +109,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
     Args:
         function: a key of ``FUNCTIONS``.
         names: of the stage's parts.
-        partition: of the region.
+        partition: the second word of every ARN: aws, aws-cn or aws-us-gov, or what a template replaces by one of them.
     """
 
     def arn(service: str, resource: str) -> str:

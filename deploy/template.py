@@ -1,7 +1,11 @@
 """Adds to the CloudFormation template of ``chalice package`` what ``up`` makes beside it.
 
-A template cannot make two things: the secret, since CloudFormation writes no SecureString, and the API keys, since they
-come and go with the profiles. ``up`` makes both, or you make them by hand; see docs/deploy.md.
+A template cannot make three things: the secret, since CloudFormation writes no SecureString, the first profile, and the
+API keys, since they come and go with the profiles. ``init`` makes them.
+
+A stack that is deleted leaves the tables, because of the data. It also leaves the MQTT endpoint, which AWS deletes only
+after it was disabled for seven days, and the authorizer, which AWS does not delete while an endpoint names it. So the
+name of both is a parameter.
 """
 
 import re
@@ -10,7 +14,7 @@ from typing import Any
 
 from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
-from deploy import spec
+from deploy import parameters, spec
 from deploy.names import APP, Names
 
 Resource = dict[str, Any]
@@ -19,6 +23,8 @@ LOGICAL_NAMES = {
 }
 LOGICAL_NAMES["http"] = "APIHandler"
 """The name of each function in Chalice's template, by key of ``spec.FUNCTIONS``."""
+_ROLES = {key: f"{name}Role" for key, name in LOGICAL_NAMES.items()} | {"http": "ApiHandlerRole"}
+_RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 
 
 def extras(stage: str, rows: Sequence[Route]) -> dict[str, Any]:
@@ -29,10 +35,38 @@ def extras(stage: str, rows: Sequence[Route]) -> dict[str, Any]:
         rows: the route table.
     """
     resources: dict[str, Resource] = {}
-    for resources_of in (_tables, _queues, _functions, _iot, _alarms):
+    for resources_of in (_tables, _queues, _roles, _functions, _iot, _alarms):
         resources |= resources_of(stage)
     resources |= _gateway(stage, rows)
-    return {"Resources": resources}
+    return {"Parameters": _parameters(stage), "Conditions": _conditions(), "Resources": resources}
+
+
+def _parameters(stage: str) -> dict[str, Resource]:
+    return {
+        _logical_name(parameter.name): {
+            "Default": parameter.default,
+            "Description": parameter.description,
+            **({"Type": "Number", "MinValue": 0} if isinstance(parameter.default, int) else {"Type": "String"}),
+        }
+        for parameter in parameters.parameters(stage)
+    }
+
+
+def _parameter(name: str) -> dict[str, str]:
+    return {"Ref": _logical_name(name)}
+
+
+def _conditions() -> dict[str, Any]:
+    unset = {parameters.ALARM_TOPIC: ""} | dict.fromkeys(parameters.CONCURRENCY.values(), "0")
+    return {
+        f"Has{_logical_name(name)}": {"Fn::Not": [{"Fn::Equals": [_parameter(name), value]}]}
+        for name, value in unset.items()
+    }
+
+
+def _if_set(name: str, value: Any) -> dict[str, Any]:
+    """Return a value that is left out if the deployer has not set a parameter."""
+    return {"Fn::If": [f"Has{_logical_name(name)}", value, {"Ref": "AWS::NoValue"}]}
 
 
 def _logical_name(text: str) -> str:
@@ -61,8 +95,9 @@ def _tables(stage: str) -> dict[str, Resource]:
         }
         if "StreamSpecification" in shape:
             properties["StreamSpecification"] = {"StreamViewType": shape["StreamSpecification"]["StreamViewType"]}
-        retained = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-        tables[_logical_name(name)] = {"Type": "AWS::DynamoDB::Table", **retained, "Properties": properties}
+        if "SSESpecification" in shape:
+            properties["SSESpecification"] = {"SSEEnabled": shape["SSESpecification"]["Enabled"]}
+        tables[_logical_name(name)] = {"Type": "AWS::DynamoDB::Table", **_RETAINED, "Properties": properties}
     return tables
 
 
@@ -83,6 +118,18 @@ def _queues(stage: str) -> dict[str, Resource]:
     }
 
 
+def _roles(stage: str) -> dict[str, Resource]:
+    """Return the policies of the functions' roles. Those in Chalice's template name the partition ``aws``."""
+    roles = {}
+    for key, role in _ROLES.items():
+        document = spec.policy(key, Names(stage), partition="${AWS::Partition}")
+        for statement in document["Statement"]:
+            statement["Resource"] = {"Fn::Sub": statement["Resource"]}
+        policies = [{"PolicyName": f"{role}Policy", "PolicyDocument": document}]
+        roles[role] = {"Properties": {"Policies": policies}}
+    return roles
+
+
 def _functions(stage: str) -> dict[str, Resource]:
     names = Names(stage)
     resources: dict[str, Resource] = {}
@@ -91,7 +138,7 @@ def _functions(stage: str) -> dict[str, Resource]:
         group = f"{LOGICAL_NAMES[key]}Log"
         resources[LOGICAL_NAMES[key]] = {
             "DependsOn": [group],
-            "Properties": {"FunctionName": full_name, "LoggingConfig": spec.LOGGING},
+            "Properties": {"FunctionName": full_name, "LoggingConfig": spec.LOGGING, "Tags": spec.TEMPLATE_TAG},
         }
         resources[group] = {
             "Type": "AWS::Logs::LogGroup",
@@ -99,6 +146,8 @@ def _functions(stage: str) -> dict[str, Resource]:
             "UpdateReplacePolicy": "Delete",
             "Properties": {"LogGroupName": f"/aws/lambda/{full_name}", "RetentionInDays": spec.LOG_RETENTION_DAYS},
         }
+    for key, name in parameters.CONCURRENCY.items():
+        resources[LOGICAL_NAMES[key]]["Properties"]["ReservedConcurrentExecutions"] = _if_set(name, _parameter(name))
     for key in spec.ASYNCHRONOUS:
         resources[f"{LOGICAL_NAMES[key]}Retries"] = {
             "Type": "AWS::Lambda::EventInvokeConfig",
@@ -151,22 +200,31 @@ def _iot(stage: str) -> dict[str, Resource]:
                 "Policies": [{"PolicyName": names.rule_errors, "PolicyDocument": permissions}],
             },
         },
+    }
+    return resources | _mqtt(stage) | _topic_rules(stage)
+
+
+def _mqtt(stage: str) -> dict[str, Resource]:
+    """Return the authorizer of MQTT clients, its permission, and the clients' endpoint.
+
+    The permission goes with the function, whose policy holds it. Then the authorizer that stays refuses every client.
+    """
+    name = _parameter(parameters.MQTT_NAME)
+    authorizer, endpoint = spec.mqtt_authorizer(_function("iot-authorizer", "Arn")), spec.mqtt_endpoint(stage)
+    endpoint["authorizerConfig"]["defaultAuthorizerName"] = {"Ref": "MqttAuthorizer"}
+    return {
         "MqttAuthorizer": {
             "Type": "AWS::IoT::Authorizer",
-            "Properties": {
-                "AuthorizerName": names.mqtt, **_capitalized(spec.mqtt_authorizer(_function("iot-authorizer", "Arn"))),
-            },
+            **_RETAINED,
+            "Properties": {"AuthorizerName": name, **_capitalized(authorizer)},
         },
         "MqttAuthorizerPermission": _permission("iot-authorizer", {"Fn::GetAtt": ["MqttAuthorizer", "Arn"]}),
         "MqttEndpoint": {
             "Type": "AWS::IoT::DomainConfiguration",
-            "DependsOn": ["MqttAuthorizer"],
-            "Properties": {
-                "DomainConfigurationName": names.mqtt, "ServiceType": "DATA", **_capitalized(spec.mqtt_endpoint(stage)),
-            },
+            **_RETAINED,
+            "Properties": {"DomainConfigurationName": name, "ServiceType": "DATA", **_capitalized(endpoint)},
         },
-    }  # fmt: skip
-    return resources | _topic_rules(stage)
+    }
 
 
 def _topic_rules(stage: str) -> dict[str, Resource]:
@@ -194,8 +252,13 @@ def _topic_rules(stage: str) -> dict[str, Resource]:
 
 
 def _alarms(stage: str) -> dict[str, Resource]:
+    topic = parameters.ALARM_TOPIC
+    notified = {"AlarmActions": _if_set(topic, [_parameter(topic)])}
     return {
-        f"{_logical_name(name)}Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": name, **alarm}}
+        f"{_logical_name(name)}Alarm": {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {"AlarmName": name, **alarm, **notified},
+        }
         for name, alarm in spec.alarms(stage).items()
     }
 

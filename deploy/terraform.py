@@ -1,7 +1,8 @@
 """Adds to the Terraform file of ``chalice package --pkg-format terraform`` what ``up`` makes beside it.
 
-That file has two faults, which are corrected here: it requires old versions of Terraform and of the AWS provider, and
-it gives the schedule the same name in every stage. As with CloudFormation, it holds neither secret nor API keys.
+That file has three faults, which are corrected here: it requires old versions of Terraform and of the AWS provider, it
+gives the schedule the same name in every stage, and its policies name the partition ``aws``. As with CloudFormation, it
+holds neither secret nor profile nor API keys.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
-from deploy import spec
+from deploy import parameters, spec
 from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
@@ -18,8 +19,10 @@ RESOURCE_NAMES = {key: function.name or "api_handler" for key, function in spec.
 """The name of each function in Chalice's file, by key of ``spec.FUNCTIONS``."""
 VERSIONS = {
     "required_version": ">= 1.5",
-    "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.31"}},
+    "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.98, < 7.0"}},
 }
+"""5.98 is the first version of the provider with the protocol of an MQTT endpoint."""
+_PARTITION = "${data.aws_partition.chalice.partition}"
 _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
 
 
@@ -32,10 +35,12 @@ def complete(document: dict[str, Any], stage: str, rows: Sequence[Route]) -> dic
         rows: the route table.
     """
     document["terraform"] = VERSIONS
+    document["variable"] = _variables(stage)
     document["data"].pop("null_data_source", None)
     resources: Resources = document["resource"]
     for resources_by_kind in (
         _tables(stage),
+        _role_policies(stage),
         _queues(stage),
         _functions(stage),
         _iot(stage),
@@ -44,6 +49,8 @@ def complete(document: dict[str, Any], stage: str, rows: Sequence[Route]) -> dic
     ):
         for kind, added in resources_by_kind.items():
             _merge(resources.setdefault(kind, {}), added)
+    for function in resources["aws_lambda_function"].values():
+        function["tags"] |= spec.TEMPLATE_TAG
     for name, rule in resources["aws_cloudwatch_event_rule"].items():
         rule["name"] = f"{APP}-{stage}-{name}"
     api = resources["aws_api_gateway_deployment"]["rest_api"]
@@ -61,6 +68,17 @@ def _merge(existing: dict[str, Any], added: dict[str, Any]) -> None:
 def _id(text: str) -> str:
     """Return a name that Terraform accepts: what follows the last slash, with underscores for dots."""
     return text.rpartition("/")[2].replace(".", "_")
+
+
+def _variables(stage: str) -> dict[str, dict[str, Any]]:
+    return {
+        parameter.name: {
+            "type": "number" if isinstance(parameter.default, int) else "string",
+            "default": parameter.default,
+            "description": parameter.description,
+        }
+        for parameter in parameters.parameters(stage)
+    }
 
 
 def _function(key: str, attribute: str = "arn") -> str:
@@ -85,12 +103,23 @@ def _tables(stage: str) -> Resources:
             "deletion_protection_enabled": shape["DeletionProtectionEnabled"],
             "lifecycle": {"prevent_destroy": True},
         }
+        if "SSESpecification" in shape:
+            tables[_id(name)]["server_side_encryption"] = {"enabled": shape["SSESpecification"]["Enabled"]}
         if "StreamSpecification" in shape:
             tables[_id(name)] |= {
                 "stream_enabled": True,
                 "stream_view_type": shape["StreamSpecification"]["StreamViewType"],
             }
     return {"aws_dynamodb_table": tables}
+
+
+def _role_policies(stage: str) -> Resources:
+    """Return the policies of the functions' roles. Those in Chalice's file name the partition ``aws``."""
+    policies = {
+        f"{RESOURCE_NAMES[key]}_role": {"policy": json.dumps(spec.policy(key, Names(stage), partition=_PARTITION))}
+        for key in spec.FUNCTIONS
+    }
+    return {"aws_iam_role_policy": policies}
 
 
 def _queues(stage: str) -> Resources:
@@ -117,8 +146,14 @@ def _functions(stage: str) -> Resources:
                 "application_log_level": spec.LOGGING["ApplicationLogLevel"],
                 "system_log_level": spec.LOGGING["SystemLogLevel"],
             },
-            "depends_on": [f"aws_cloudwatch_log_group.{RESOURCE_NAMES[key]}"],
+            # AWS looks into the policy when a stream or a queue is tied to the function.
+            "depends_on": [
+                f"aws_cloudwatch_log_group.{RESOURCE_NAMES[key]}",
+                f"aws_iam_role_policy.{RESOURCE_NAMES[key]}_role",
+            ],
         }
+    for key, name in parameters.CONCURRENCY.items():
+        functions[RESOURCE_NAMES[key]]["reserved_concurrent_executions"] = f"${{var.{name} > 0 ? var.{name} : -1}}"
     retries = {
         RESOURCE_NAMES[key]: {
             "function_name": _function(key, "function_name"),
@@ -194,7 +229,7 @@ def _iot(stage: str) -> Resources:
 
 def _mqtt(stage: str) -> Resources:
     """Return the authorizer of MQTT clients and their endpoint."""
-    name = Names(stage).mqtt
+    name = f"${{var.{parameters.MQTT_NAME}}}"
     authorizer, endpoint = spec.mqtt_authorizer(_function("iot-authorizer")), spec.mqtt_endpoint(stage)
     return {
         "aws_iot_authorizer": {
@@ -232,10 +267,12 @@ def _alarms(stage: str) -> Resources:
         "ComparisonOperator": "comparison_operator",
         "TreatMissingData": "treat_missing_data",
     }
+    topic = f"var.{parameters.ALARM_TOPIC}"
+    notified = f'${{{topic} == "" ? [] : [{topic}]}}'
     alarms = {}
     for name, alarm in spec.alarms(stage).items():
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
-        alarms[_id(name)] = {"alarm_name": name, "dimensions": dimensions} | {
+        alarms[_id(name)] = {"alarm_name": name, "dimensions": dimensions, "alarm_actions": notified} | {
             argument: alarm[member] for member, argument in arguments.items()
         }
     return {"aws_cloudwatch_metric_alarm": alarms}

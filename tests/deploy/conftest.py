@@ -123,6 +123,12 @@ class Account:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
+    def refusal(self, *arguments):
+        """Run a command that fails; return what it says about it."""
+        done = self.attempt(*arguments)
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stderr
+
     def chalice(self, *arguments):
         """Run ``chalice``; return what it printed."""
         done = self.attempt_chalice(*arguments)

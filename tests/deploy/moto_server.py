@@ -4,9 +4,9 @@ A POST to /moto-api/reset empties the account. The body names the folder DOCUMEN
 
 Chalice sends Swagger 2, but moto reads only OpenAPI 3 with a description and complete mocks. So this server completes
 each document before moto reads it, and writes it to the folder DOCUMENTS as Chalice sent it. It also adds what moto
-lacks: IoT authorizers, the protocol of an IoT endpoint, and the log format of a function. It keeps a stage's settings
-when the stage is deployed again, and can remove a stage with throttles from a usage plan. A restored table has the items
-of the time that was asked for. In front of moto stands tests.deploy.strict_aws.
+lacks: IoT authorizers, the protocol of an IoT endpoint, the log format of a function, and a change of its processor. It
+keeps a stage's settings when the stage is deployed again, and can remove a stage with throttles from a usage plan.
+A restored table has the items of the time that was asked for. In front of moto stands tests.deploy.strict_aws.
 """
 
 import datetime
@@ -197,6 +197,15 @@ def get_configuration_of(self, on_create=False):
     return get_configuration(self, on_create) | {"LoggingConfig": getattr(self, "logging", {"LogFormat": "Text"})}
 
 
+update_function_code = LambdaFunction.update_function_code
+
+
+def update_function_code_of(self, updates):
+    if "Architectures" in updates:
+        self.architectures = updates["Architectures"]
+    return update_function_code(self, updates)
+
+
 reset_response = MotoAPIResponse.reset_response
 
 
@@ -220,6 +229,7 @@ def complete_moto():
     MotoAPIResponse.reset_response = reset_response_of
     LambdaFunction.update_configuration = update_configuration_of
     LambdaFunction.get_configuration = get_configuration_of
+    LambdaFunction.update_function_code = update_function_code_of
     LambdaResponse.get_account_settings = get_account_settings
     moto.awslambda.urls.url_paths[r"{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     RestAPI.create_deployment = create_deployment_of

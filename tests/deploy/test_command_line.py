@@ -11,6 +11,7 @@ from tests.deploy.conftest import ROOT
 
 OPTIONS = {
     "up": {"--stage", "--profile"},
+    "init": {"--stage", "--profile"},
     "down": {"--stage", "--profile", "--data"},
     "check": {"--stage", "--profile"},
     "diff": {"--stage", "--profile"},

@@ -291,6 +291,30 @@ def test_up_moves_the_handlers_of_functions_whose_modules_moved(account):
     assert handlers(account) == wanted
 
 
+def architectures(account):
+    """Return the processors of the deployed functions."""
+    functions = account.client("lambda").list_functions()["Functions"]
+    return {architecture for function in functions for architecture in function["Architectures"]}
+
+
+def test_architecture_is_changed_by_the_configuration_and_kept_by_another_clone(account, project):
+    account.run("up")
+    assert architectures(account) == {"x86_64"}
+    account.edit(".chalice/config.json", ('"dev": {', '"dev": {"lambda_architecture": "arm64",'))
+    account.run("up")
+    assert architectures(account) == {"arm64"}
+    copy(project, account.folder)
+    config = account.folder / ".chalice/config.json"
+    assert "lambda_architecture" not in config.read_text()
+    account.run("up")
+    assert architectures(account) == {"arm64"}
+    written = json.loads(config.read_text())["stages"]["dev"]
+    assert written == spec.stage_config("dev") | {"lambda_architecture": "arm64"}
+    account.edit(".chalice/config.json", ('"arm64"', '"x86_64"'))
+    account.run("up")
+    assert architectures(account) == {"x86_64"}
+
+
 @pytest.mark.parametrize(
     "line",
     [

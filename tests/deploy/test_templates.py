@@ -6,16 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import botocore.session
 import pytest
 
-from deploy import spec
+from deploy import parameters, spec
+from deploy import terraform as terraform_file
 from deploy.inventory import removable_parts
 from deploy.names import Names
 from deploy.parts import Cloud
-from tests.deploy.conftest import CREDENTIALS, copy
+from tests.deploy import terraform_provider
+from tests.deploy.conftest import CREDENTIALS, ROOT, copy
 
 NAMED = {
     "table": ("AWS::DynamoDB::Table", "TableName", "aws_dynamodb_table", "name"),
@@ -51,8 +54,30 @@ def parts(dynamodb):
 
 
 @pytest.fixture(scope="module")
-def cloudformation(packaged):
-    return json.loads((packaged / "out/sam.json").read_text())["Resources"]
+def template(packaged):
+    return json.loads((packaged / "out/sam.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def cloudformation(template):
+    """The resources, each parameter replaced by its default."""
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    return resolved(template["Resources"], defaults)
+
+
+def resolved(value, parameters):
+    """Return a part of a template with parameters replaced, and with what depends on them decided."""
+    if isinstance(value, list):
+        return [resolved(item, parameters) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("Ref") in parameters:
+        return parameters[value["Ref"]]
+    if "Fn::If" in value:
+        condition, if_true, if_false = value["Fn::If"]
+        return resolved(if_true if parameters[condition.removeprefix("Has")] else if_false, parameters)
+    parts = {name: resolved(part, parameters) for name, part in value.items()}
+    return {name: part for name, part in parts.items() if part != {"Ref": "AWS::NoValue"}}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +93,8 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
     for kind, (type_cf, name_cf, type_tf, name_tf) in NAMED.items():
         wanted = sorted(part.name for part in parts[kind])
         assert sorted(one[name_cf] for one in of_type(cloudformation, type_cf)) == wanted, kind
-        assert sorted(one[name_tf] for one in terraform["resource"][type_tf].values()) == wanted, kind
+        names = sorted(one[name_tf] for one in terraform["resource"][type_tf].values())
+        assert [name.replace("${var.mqtt_name}", Names("dev").mqtt) for name in names] == wanted, kind
     for kind, (type_cf, type_tf) in COUNTED.items():
         assert len(of_type(cloudformation, type_cf)) == len(parts[kind]) == len(terraform["resource"][type_tf])
     sourced = [
@@ -89,7 +115,7 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
 def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
     for part in parts["alarm"]:
         (found,) = [one for one in of_type(cloudformation, "AWS::CloudWatch::Alarm") if one["AlarmName"] == part.name]
-        assert {name: value for name, value in found.items() if name != "AlarmName"} == part.wanted
+        assert {name: found.get(name) for name in part.wanted} == part.wanted
         (there,) = [
             one
             for one in terraform["resource"]["aws_cloudwatch_metric_alarm"].values()
@@ -126,11 +152,104 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
     assert settings["ThrottlingRateLimit"] == spec.REQUESTS_PER_SECOND
     everything = terraform["resource"]["aws_api_gateway_method_settings"]["all"]["settings"]
     assert everything["throttling_rate_limit"] == spec.REQUESTS_PER_SECOND
-    policies = {
-        json.dumps(one["Policies"][0]["PolicyDocument"], sort_keys=True)
-        for one in of_type(cloudformation, "AWS::IAM::Role")
+
+
+def policies_of(cloudformation):
+    """Return the policies of the roles in a template, as they are in the partition ``aws``."""
+    roles = [one for one in of_type(cloudformation, "AWS::IAM::Role") if "RoleName" not in one]
+    text = json.dumps([role["Policies"][0]["PolicyDocument"] for role in roles])
+    return json.loads(re.sub(r'\{"Fn::Sub": "arn:\$\{AWS::Partition\}([^"]+)"\}', r'"arn:aws\1"', text))
+
+
+def test_policies_are_those_of_the_spec_in_every_partition(packaged, cloudformation, terraform):
+    wanted = [json.dumps(spec.policy(key, Names("dev")), sort_keys=True) for key in spec.FUNCTIONS]
+    assert sorted(json.dumps(one, sort_keys=True) for one in policies_of(cloudformation)) == sorted(wanted)
+    for key, name in terraform_file.RESOURCE_NAMES.items():
+        text = terraform["resource"]["aws_iam_role_policy"][f"{name}_role"]["policy"]
+        found = json.loads(text.replace("${data.aws_partition.chalice.partition}", "aws-cn"))
+        assert found == spec.policy(key, Names("dev"), partition="aws-cn") and '"arn:aws:' not in json.dumps(found)
+    for file in ("sam.json", "terraform/chalice.tf.json"):
+        assert "arn:aws" not in (packaged / "out" / file).read_text(), file
+
+
+def test_parameters_are_the_same_in_both_templates(template, terraform):
+    wanted = parameters.parameters("dev")
+    values = {one.name: one.default for one in wanted}
+    assert values == {"mqtt_name": "decant-dev-mqtt", "alarm_topic_arn": "", "iot_authorizer_concurrency": 50}
+    assert {name: one["default"] for name, one in terraform["variable"].items()} == values
+    assert [one["Default"] for one in template["Parameters"].values()] == list(values.values())
+
+
+def test_page_lists_the_parameters(template, terraform):
+    page = (ROOT / "docs/deploy.md").read_text()
+    listed = re.findall(r"^\| `([A-Z]\w+)` \| `(\w+)` \|", page, re.MULTILINE)
+    assert listed == list(zip(template["Parameters"], terraform["variable"], strict=True))
+
+
+def test_parameters_change_what_they_name(template):
+    topic = "arn:aws:sns:eu-central-1:123456789012:operators"
+    given = {"MqttName": "other", "AlarmTopicArn": topic, "IotAuthorizerConcurrency": 0}
+    resources = resolved(template["Resources"], given)
+    assert "ReservedConcurrentExecutions" not in resources["IotAuthorizer"]["Properties"]
+    assert all(one["AlarmActions"] == [topic] for one in of_type(resources, "AWS::CloudWatch::Alarm"))
+    (authorizer,), (endpoint,) = (
+        of_type(resources, f"AWS::IoT::{kind}") for kind in ("Authorizer", "DomainConfiguration")
+    )
+    assert authorizer["AuthorizerName"] == endpoint["DomainConfigurationName"] == "other"
+    assert endpoint["AuthorizerConfig"]["DefaultAuthorizerName"] == {"Ref": "MqttAuthorizer"}
+    resources = resolved(template["Resources"], given | {"AlarmTopicArn": ""})
+    assert not any("AlarmActions" in one for one in of_type(resources, "AWS::CloudWatch::Alarm"))
+
+
+def test_variables_change_what_they_name(terraform):
+    made = terraform["resource"]
+    reserved = made["aws_lambda_function"]["iot-authorizer"]["reserved_concurrent_executions"]
+    assert reserved == "${var.iot_authorizer_concurrency > 0 ? var.iot_authorizer_concurrency : -1}"
+    actions = {alarm["alarm_actions"] for alarm in made["aws_cloudwatch_metric_alarm"].values()}
+    assert actions == {'${var.alarm_topic_arn == "" ? [] : [var.alarm_topic_arn]}'}
+    for kind in ("aws_iot_authorizer", "aws_iot_domain_configuration"):
+        assert made[kind]["mqtt"]["name"] == "${var.mqtt_name}"
+
+
+def test_what_aws_cannot_delete_at_once_stays_when_the_stack_is_deleted(cloudformation):
+    kept = {name for name, one in cloudformation.items() if one.get("DeletionPolicy") == "Retain"}
+    assert kept == {"DevSegments", "DevEntities", "MqttEndpoint", "MqttAuthorizer"}
+    assert all(cloudformation[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
+def test_functions_say_that_a_template_made_them(cloudformation, terraform):
+    tags = [one["Tags"] for one in of_type(cloudformation, "AWS::Serverless::Function")]
+    tags += [one["tags"] for one in terraform["resource"]["aws_lambda_function"].values()]
+    assert all("aws-chalice" in one and one["decant-made-by"] == "template" for one in tags)
+
+
+def arguments(value, path=""):
+    """Yield the path of each argument of a resource."""
+    for name, part in value.items():
+        argument = f"{path}{name}"
+        if argument not in terraform_provider.OF_TERRAFORM:
+            yield argument
+            if argument not in terraform_provider.MAPS:
+                for block in part if isinstance(part, list) else [part]:
+                    yield from arguments(block, f"{argument}.") if isinstance(block, dict) else ()
+
+
+def test_required_provider_has_every_argument(terraform):
+    introduced = {
+        (kind, argument): tuple(map(int, version.split(".")))
+        for (kind, version), listed in terraform_provider.ARGUMENTS.items()
+        for argument in listed.split()
     }
-    assert {json.dumps(spec.policy(key, Names("dev")), sort_keys=True) for key in spec.FUNCTIONS} <= policies
+    used = {
+        (kind, argument)
+        for kind, found in terraform["resource"].items()
+        for resource in found.values()
+        for argument in arguments(resource)
+    }
+    assert used == set(introduced), "an argument whose version is not known, or that is not used any more"
+    required = terraform["terraform"]["required_providers"]["aws"]["version"]
+    minimum = re.fullmatch(r">= (\d+)\.(\d+), < 7\.0", required)
+    assert tuple(map(int, minimum.groups())) >= max(introduced.values())
 
 
 def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first(packaged, tmp_path):
@@ -146,11 +265,28 @@ def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first
     assert {one["FunctionName"] for one in of_type(resources, "AWS::Serverless::Function")} == {
         function.full_name("prod") for function in spec.FUNCTIONS.values()
     }
-    roles = [one["Policies"][0]["PolicyDocument"] for one in of_type(resources, "AWS::IAM::Role") if "Policies" in one]
-    assert all(spec.policy(key, Names("prod")) in roles for key in spec.FUNCTIONS)
+    assert all(spec.policy(key, Names("prod")) in policies_of(resources) for key in spec.FUNCTIONS)
     assert all(one["DeletionProtectionEnabled"] for one in of_type(resources, "AWS::DynamoDB::Table"))
     terraform = (tmp_path / "out/terraform/chalice.tf.json").read_text()
     assert "decant-prod-segments" in terraform and "decant-dev" not in terraform
+
+
+def test_package_for_arm64_holds_its_wheels_and_both_templates_name_it(packaged, tmp_path):
+    copy(packaged, tmp_path)
+    config = json.loads((tmp_path / ".chalice/config.json").read_text())
+    config["stages"]["dev"]["lambda_architecture"] = "arm64"
+    (tmp_path / ".chalice/config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "deploy.package", "out"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | CREDENTIALS, check=True, capture_output=True)
+    names = zipfile.ZipFile(tmp_path / "out/deployment.zip").namelist()
+    binaries = [name for name in names if name.endswith(".so")]
+    assert {name.partition("/")[0] for name in binaries} == {"pydantic_core", "orjson"}
+    assert all(name.endswith("-aarch64-linux-gnu.so") for name in binaries)
+    resources = json.loads((tmp_path / "out/sam.json").read_text())["Resources"]
+    made = json.loads((tmp_path / "out/terraform/chalice.tf.json").read_text())["resource"]["aws_lambda_function"]
+    functions = of_type(resources, "AWS::Serverless::Function")
+    assert [one["Architectures"] for one in functions] == [["arm64"]] * len(spec.FUNCTIONS)
+    assert [one["architectures"] for one in made.values()] == [["arm64"]] * len(spec.FUNCTIONS)
 
 
 def test_tables_are_kept_and_protected(cloudformation, terraform):
@@ -177,6 +313,14 @@ def test_terraform_references_lead_somewhere(terraform):
     known |= {f"data.{kind}.{name}" for kind, found in terraform["data"].items() for name in found}
     used = set(re.findall(r"(?:data\.)?aws_\w+\.[\w-]+", " ".join(re.findall(r"\$\{([^}]+)\}", text))))
     assert used and used <= known, used - known
+
+
+def test_terraform_makes_a_function_after_its_policy_and_its_log_group(terraform):
+    made = terraform["resource"]
+    known = {f"{kind}.{name}" for kind, found in made.items() for name in found}
+    for name, function in made["aws_lambda_function"].items():
+        assert function["depends_on"] == [f"aws_cloudwatch_log_group.{name}", f"aws_iam_role_policy.{name}_role"]
+        assert set(function["depends_on"]) <= known
 
 
 def test_terraform_file_validates(packaged, tmp_path):

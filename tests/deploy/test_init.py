@@ -1,0 +1,118 @@
+"""``init`` completes a stage that a template made; ``up`` and ``down`` leave such a stage alone."""
+
+import io
+import json
+import re
+import zipfile
+
+import pytest
+
+from chalicelib.codec import tokens
+from chalicelib.services.usage import plans
+from chalicelib.store import names
+from deploy import spec
+from deploy.names import Names
+
+NAMES = Names("dev")
+
+
+@pytest.fixture
+def account(open_account):
+    return open_account()
+
+
+def make_tables(account):
+    for name, shape in spec.tables("dev").items():
+        account.client("dynamodb").create_table(TableName=name, **shape)
+
+
+def make_usage_plans(account):
+    for plan in plans.load():
+        account.client("apigateway").create_usage_plan(name=NAMES.usage_plan(plan))
+
+
+def make_function(account, tags):
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = account.client("iam").create_role(RoleName="made-by-hand", AssumeRolePolicyDocument=trust)["Role"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr("app.py", "")
+    account.client("lambda").create_function(
+        FunctionName="decant-dev",
+        Role=role["Arn"],
+        Runtime="python3.12",
+        Handler="app.app",
+        Code={"ZipFile": code.getvalue()},
+        Tags=tags,
+    )
+
+
+def stored(account, owner, name):
+    key = {"owner": {"S": owner}, "name": {"S": name}}
+    return json.loads(account.client("dynamodb").get_item(TableName=NAMES.entities, Key=key)["Item"]["doc"]["S"])
+
+
+def test_init_makes_secret_profile_token_and_key_and_a_second_run_changes_nothing(account):
+    make_tables(account)
+    make_usage_plans(account)
+    first = account.run("init")
+    (token,) = re.findall(r"^Profile token +(p-\S+) ", first, re.MULTILINE)
+    assert first.index("Profile token") < first.index("API keys"), "a step that fails later must not lose the token"
+    caller = stored(account, names.token(tokens.fingerprint(tokens.bare(token))), names.TOKEN)
+    assert caller["permission"] == "full"
+    secret = account.client("ssm").get_parameter(Name=NAMES.secret_parameter, WithDecryption=True)["Parameter"]
+    assert secret["Type"] == "SecureString" and secret["Value"] not in first
+    api = account.client("apigateway")
+    (key,) = api.get_api_keys(includeValues=True)["items"]
+    profile = key["name"].removeprefix("decant-dev-")
+    assert key["value"] == tokens.api_key(secret["Value"].encode(), profile)
+    (unlimited,) = [plan for plan in api.get_usage_plans()["items"] if plan["name"] == NAMES.usage_plan("unlimited")]
+    assert [one["name"] for one in api.get_usage_plan_keys(usagePlanId=unlimited["id"])["items"]] == [key["name"]]
+    second = account.run("init")
+    assert set(re.findall(r"^(\w+) ", second, re.MULTILINE)) == {"unchanged"}
+    assert account.client("ssm").get_parameter(Name=NAMES.secret_parameter, WithDecryption=True)["Parameter"] == secret
+    assert len(api.get_api_keys()["items"]) == 1
+
+
+def test_init_continues_where_an_earlier_run_ended(account):
+    make_tables(account)
+    make_usage_plans(account)
+    account.run("init")
+    api = account.client("apigateway")
+    (key,) = api.get_api_keys()["items"]
+    api.delete_api_key(apiKey=key["id"])
+    again = account.run("init")
+    assert "Profile token" not in again and re.search(r"^created +API keys", again, re.MULTILINE)
+    assert [one["name"] for one in api.get_api_keys()["items"]] == [key["name"]]
+
+
+@pytest.mark.parametrize(
+    ("make", "missing"),
+    [
+        (make_usage_plans, "table decant-dev-segments, table decant-dev-entities"),
+        (make_tables, ", ".join(f"usage plan {NAMES.usage_plan(plan)}" for plan in plans.load())),
+    ],
+)
+def test_init_without_the_template_makes_nothing_and_says_what_is_missing(account, make, missing):
+    make(account)
+    printed = account.refusal("init")
+    assert printed == f"Missing: {missing}. Deploy the template of stage dev first, then run this again\n"
+    assert account.client("ssm").describe_parameters()["Parameters"] == []
+    assert account.client("apigateway").get_api_keys()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "tags"),
+    [
+        (("up",), spec.TEMPLATE_TAG),
+        (("up",), {"aws:cloudformation:stack-name": "decant-dev"}),
+        (("down", "--data"), spec.TEMPLATE_TAG),
+    ],
+)
+def test_up_and_down_leave_alone_what_a_template_made(account, command, tags):
+    make_tables(account)
+    make_function(account, tags)
+    assert "A template made stage dev" in account.refusal(*command)
+    assert len(account.client("dynamodb").list_tables()["TableNames"]) == 2
+    assert account.client("sqs").list_queues().get("QueueUrls", []) == []
+    assert [one["FunctionName"] for one in account.client("lambda").list_functions()["Functions"]] == ["decant-dev"]
