@@ -55,7 +55,8 @@ class Function:
 
 FUNCTIONS = {
     "http": Function("", 1024, 28, None),
-    "authorizer": Function("authorizer", 512, 5, None),
+    # API Gateway waits for its authorizer for 10 s, IoT Core for 5 s.
+    "authorizer": Function("authorizer", 512, 9, None),
     "iot-ingest": Function("iot-ingest", 512, 28, None),
     # Anybody can call it. A flood of calls must not use up the concurrency of the other functions.
     "iot-authorizer": Function("iot-authorizer", 512, 5, 50),

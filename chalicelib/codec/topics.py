@@ -1,6 +1,14 @@
-"""Topic filters: whether one is valid, and which topics it matches."""
+"""Topics of devices; topic filters: whether one is valid, and which topics it matches."""
 
 from functools import lru_cache
+
+MAX_SLASHES, MAX_BYTES = 7, 256
+"""What IoT Core allows in a topic. Bytes are of UTF-8."""
+
+
+def of_device(device: str, topic: str) -> str:
+    """Return the topic on IoT Core for a topic of one device."""
+    return f"device/{device}/{topic}"
 
 
 def is_filter(text: str) -> bool:

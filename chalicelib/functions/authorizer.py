@@ -4,11 +4,15 @@ from typing import Any
 
 from chalice.app import Blueprint
 
+from chalicelib import errors
 from chalicelib.codec import tokens
-from chalicelib.host import secret
+from chalicelib.host import deadline, log, secret
 from chalicelib.services.access import callers
 
 bp = Blueprint(__name__)
+
+LIMIT_S = 7.0
+"""How long it may call AWS. API Gateway waits for 10 s, and a cold start is part of that time."""
 
 
 @bp.authorizer(name="authorizer")
@@ -22,8 +26,17 @@ def authorize(event: dict[str, Any]) -> dict[str, Any]:
         scanner would ring the alarm.
 
     Raises:
-        errors.Unavailable: the store is down. API Gateway answers 503.
+        errors.Unavailable: the store or the secret does not answer in time. API Gateway answers 503.
     """
+    with deadline.limited(LIMIT_S):
+        try:
+            return _decide(event)
+        except errors.Unavailable as error:
+            log.line("error", function="authorizer", failed=log.cause(error))
+            raise
+
+
+def _decide(event: dict[str, Any]) -> dict[str, Any]:
     headers = {name.lower(): text for name, text in (event.get("headers") or {}).items()}
     text = tokens.from_headers(headers)
     caller = callers.resolve(text=text) if text else None

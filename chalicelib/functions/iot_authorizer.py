@@ -7,29 +7,47 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib import errors, settings
-from chalicelib.host import clock, log
+from chalicelib.codec import topics
+from chalicelib.host import clock, deadline, log
 from chalicelib.schemas.messages import STORED_TOPICS
 from chalicelib.services.access import admission
 from chalicelib.services.access.admission import Admission
 
 bp = Blueprint(__name__)
 
+LIMIT_S = 3.0
+"""How long it may call AWS. IoT Core waits for 5 s, and a cold start is part of that time."""
 DISCONNECT_S = 86_400
 SHORTEST_S = 300
 """The shortest time that IoT Core takes."""
 REFRESH_S = 900
 """How often the broker asks again. A session that could not be ended ends within this time. Each time costs a call."""
 _BINDING_S = DISCONNECT_S + 7_200
+_ANY_CONNECT = {"ForAllValues:StringEquals": {"iot:ConnectAttributes": ["PersistentConnect", "LastWill"]}}
+"""Names what a client may ask for: a session that outlasts the connection, and a will. AWS demands that a policy names
+them. The topic of a will needs ``iot:Publish``, and a message with RETAIN ``iot:RetainPublish`` besides.
+
+Source: AWS IoT Core developer guide, "Connect policy examples" and "Retained message policy examples"."""
 
 
 @bp.lambda_function(name="iot-authorizer")
 def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer whether an MQTT client may connect, and which topics it may use. The answer to any error is no."""
-    try:
-        answer = _answer(event, context.invoked_function_arn)
-    except (errors.ApiError, KeyError, ValueError, TypeError) as error:
-        log.line("warning", function="iot-authorizer", refused=type(error).__name__)
-        answer = None
+    """Answer whether an MQTT client may connect, and which topics it may use.
+
+    The answer to whatever a client sends is no error of the function: a scanner would ring the alarm.
+
+    Raises:
+        errors.Unavailable: the store does not answer in time. IoT Core refuses the client, and the alarm rings.
+    """
+    with deadline.limited(LIMIT_S):
+        try:
+            answer = _answer(event, context.invoked_function_arn)
+        except errors.Unavailable as error:
+            log.line("error", function="iot-authorizer", failed=log.cause(error))
+            raise
+        except (errors.ApiError, KeyError, ValueError, TypeError) as error:
+            log.line("warning", function="iot-authorizer", refused=type(error).__name__)
+            answer = None
     return answer or {"isAuthenticated": False}
 
 
@@ -59,15 +77,16 @@ def _policy(arn: str, admitted: Admission) -> dict[str, Any]:
     """Return a policy that allows this client id and the topics of its device."""
     _, partition, _, region, account = arn.split(":")[:5]
     base = f"arn:{partition}:iot:{region}:{account}"
-    own = f"device/{admitted.device}/*"
-    statements = [("iot:Connect", [f"{base}:client/{admitted.client_id}"])]
+    own = topics.of_device(admitted.device, "*")
+    statements: list[dict[str, Any]] = [
+        {"Action": "iot:Connect", "Resource": [f"{base}:client/{admitted.client_id}"], "Condition": _ANY_CONNECT}
+    ]
     if admitted.may_publish:
         rule = settings.current().basic_ingest_rule
-        topics = [*STORED_TOPICS, *([f"$aws/rules/{rule}/{STORED_TOPICS[0]}"] if rule else [])]
-        shared = [f"{base}:topic/{topic}" for topic in topics]
-        statements.append(("iot:Publish", [*shared, f"{base}:topic/{own}"]))
+        stored = [*STORED_TOPICS, *([f"$aws/rules/{rule}/{STORED_TOPICS[0]}"] if rule else [])]
+        resources = [f"{base}:topic/{topic}" for topic in (*stored, own)]
+        statements.append({"Action": ["iot:Publish", "iot:RetainPublish"], "Resource": resources})
     if admitted.may_subscribe:
-        statements.append(("iot:Subscribe", [f"{base}:topicfilter/{own}"]))
-        statements.append(("iot:Receive", [f"{base}:topic/{own}"]))
-    allowed = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in statements]
-    return {"Version": "2012-10-17", "Statement": allowed}
+        statements.append({"Action": "iot:Subscribe", "Resource": [f"{base}:topicfilter/{own}"]})
+        statements.append({"Action": "iot:Receive", "Resource": [f"{base}:topic/{own}"]})
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement} for statement in statements]}

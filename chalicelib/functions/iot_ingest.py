@@ -7,6 +7,7 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib import errors
+from chalicelib.codec import keys
 from chalicelib.host import dead_letters, deadline, log
 from chalicelib.services.access import client_ids
 from chalicelib.services.devices import ingest
@@ -24,8 +25,9 @@ def store(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Nothing is stored twice.
 
     Args:
-        event: ``payload`` (base64), ``topic``, ``clientid``, ``timestamp`` (milliseconds) and ``uuid``, as the rule
-            selects them. The UUID differs between two equal messages, but not between two deliveries of one message.
+        event: ``payload`` (base64), ``topic``, ``clientid``, ``principal``, ``timestamp`` (milliseconds) and ``uuid``,
+            as the rule selects them. The UUID differs between two equal messages, but not between two deliveries of
+            one message.
         context: Lambda's context object.
 
     Raises:
@@ -51,4 +53,16 @@ def _message(event: dict[str, Any]) -> Message:
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise errors.BadRequest("The message is not as the topic rule shapes it") from None
     sender = client_ids.device_of(client_id=client_id)
+    principal = event.get("principal")
+    if sender is not None and _is_other_device(principal, sender[1]):
+        raise errors.BadRequest(f"The client is device {principal}, but its client id is bound to {sender[1]}")
     return Message(sender, client_id, topic, payload, arrived_ms, str(event.get("uuid", "")))
+
+
+def _is_other_device(principal: Any, device: str) -> bool:
+    """Return whether ``principal()`` names another device than the client id.
+
+    The authorizer names the device as the principal, but AWS does not document that the rule gets that name. So only
+    what looks like a device's id counts.
+    """
+    return isinstance(principal, str) and keys.is_id(principal) and principal != device

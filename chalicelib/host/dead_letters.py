@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from chalicelib import settings
+from chalicelib import errors, settings
 from chalicelib.host.slot import Slot
 
 Keep = Callable[[str, dict[str, Any]], None]
@@ -13,18 +13,28 @@ Keep = Callable[[str, dict[str, Any]], None]
 
 
 def keep(*, reason: str, message: dict[str, Any]) -> None:
-    """Keep a message that can never be stored, so that the operator can look at it."""
+    """Keep a message that can never be stored, so that the operator can look at it.
+
+    Raises:
+        errors.Unavailable: it is not kept. The message must be delivered again.
+    """
     _slot.current()(reason, message)
 
 
 def _in_sqs() -> Keep:
-    import botocore.session
+    from chalicelib.host import aws
 
-    client = botocore.session.get_session().create_client("sqs")
-    url = client.get_queue_url(QueueName=settings.current().dead_letters_queue)["QueueUrl"]
+    def call(operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(client, operation)(**parameters)
+        except aws.FAILURES as error:
+            raise errors.Unavailable("The dead-letter queue is not available, try again") from error
+
+    client = aws.client("sqs")
+    url = call("get_queue_url", QueueName=settings.current().dead_letters_queue)["QueueUrl"]
 
     def send(reason: str, message: dict[str, Any]) -> None:
-        client.send_message(QueueUrl=url, MessageBody=orjson.dumps({"reason": reason, "message": message}).decode())
+        call("send_message", QueueUrl=url, MessageBody=orjson.dumps({"reason": reason, "message": message}).decode())
 
     return send
 

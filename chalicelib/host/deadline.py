@@ -15,16 +15,21 @@ from chalicelib import errors
 from chalicelib.host import clock
 
 SPARE_S = 3.0
-"""Time that is kept for writing the answer: a function that Lambda cuts off sends none."""
+"""Time that is kept for the last call of AWS and for writing the answer: a function that Lambda cuts off sends none."""
 
 
 class Limits:
-    """Times of ``clock.monotonic_s``. Another thread may move ``end_s`` to end the work."""
+    """Times of ``clock.monotonic_s``. Another thread may move ``end_s`` to end the work.
 
-    __slots__ = ("end_s", "share_end_s")
+    Args:
+        end_s: when the work must end.
+        is_strict: whether AWS may not be called after ``end_s``, not even to save what was done.
+    """
 
-    def __init__(self, end_s: float = math.inf) -> None:
-        self.end_s = end_s
+    __slots__ = ("end_s", "is_strict", "share_end_s")
+
+    def __init__(self, end_s: float = math.inf, *, is_strict: bool = False) -> None:
+        self.end_s, self.is_strict = end_s, is_strict
         self.share_end_s = math.inf
 
 
@@ -76,6 +81,11 @@ def using(limits: Limits) -> Iterator[None]:
         yield
     finally:
         _here.limits = before
+
+
+def limited(limit_s: float) -> contextlib.AbstractContextManager[None]:
+    """Work that may call AWS for ``limit_s`` from now, or as long as the work that it is a part of."""
+    return using(Limits(within(limit_s), is_strict=True))
 
 
 def set_share(seconds: float) -> None:

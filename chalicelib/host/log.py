@@ -112,6 +112,15 @@ def reason(error: Exception) -> str:
     return "".join(parts)
 
 
+def cause(error: BaseException) -> str:
+    """Return the code that AWS or SQLite gives the cause of an error, or the name of its type: a text may hold data."""
+    while isinstance(error, errors.ApiError) and error.__cause__ is not None:
+        error = error.__cause__
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(code or getattr(error, "sqlite_errorname", type(error).__name__))
+
+
 def _constants(error: BaseException) -> Iterator[str]:
     """Yield the texts in the code of every function that the error, or an error behind it, came through."""
     cause: BaseException | None = error

@@ -2,7 +2,8 @@
 
 from typing import Any, Protocol
 
-from chalicelib import errors
+from chalicelib import errors, settings
+from chalicelib.codec import topics
 from chalicelib.host import log
 from chalicelib.host.slot import Slot
 
@@ -14,6 +15,7 @@ class Mqtt(Protocol):
         """Deliver a message to the device's clients that subscribe to the topic, and to no others.
 
         Raises:
+            errors.BadRequest: there is no broker.
             errors.Unavailable: the broker does not answer.
         """
 
@@ -25,16 +27,15 @@ class IotCore:
     """The broker on AWS. A device's clients subscribe below ``device/<its id>/``, so messages go there."""
 
     def __init__(self) -> None:
-        import botocore.exceptions
-        import botocore.session
+        from chalicelib.host import aws
 
-        self._client: Any = botocore.session.get_session().create_client("iot-data")
-        self._failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+        self._client: Any = aws.client("iot-data")
+        self._failures = aws.FAILURES
 
     def publish(self, *, device: str, topic: str, payload: bytes, qos: int) -> None:
         """See Mqtt."""
         try:
-            self._client.publish(topic=f"device/{device}/{topic}", qos=qos, payload=payload)
+            self._client.publish(topic=topics.of_device(device, topic), qos=qos, payload=payload)
         except self._failures as error:
             raise errors.Unavailable("The broker is not available, try again") from error
 
@@ -43,14 +44,25 @@ class IotCore:
         try:
             self._client.delete_connection(clientId=client_id, cleanSession=True, preventWillMessage=True)
         except self._failures as error:
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+            code = log.cause(error)
             if code != "ResourceNotFoundException":
                 log.line("error", function="iot-core", failed=code)
 
 
-def _iot_core() -> Mqtt:
-    return IotCore()
+class NoBroker:
+    """What a stage without MQTT has instead."""
+
+    def publish(self, **_: Any) -> None:
+        """See Mqtt."""
+        raise errors.BadRequest("This deployment has no MQTT")
+
+    def disconnect(self, **_: Any) -> None:
+        """See Mqtt."""
 
 
-_slot = Slot(_iot_core)
+def _on_aws() -> Mqtt:
+    return IotCore() if settings.current().mqtt else NoBroker()
+
+
+_slot = Slot(_on_aws)
 current, use = _slot.current, _slot.use

@@ -1,14 +1,16 @@
 """The deployment's secret: from SSM on AWS, from a file in the embedded mode."""
 
-from chalicelib import settings
+from chalicelib import errors, settings
 from chalicelib.host.slot import Slot
 
 
 def _from_ssm() -> bytes:
-    import botocore.session
+    from chalicelib.host import aws
 
-    client = botocore.session.get_session().create_client("ssm")
-    answer = client.get_parameter(Name=settings.current().secret_parameter, WithDecryption=True)
+    try:
+        answer = aws.client("ssm").get_parameter(Name=settings.current().secret_parameter, WithDecryption=True)
+    except aws.FAILURES as error:
+        raise errors.Unavailable("The secret is not available, try again") from error
     text: str = answer["Parameter"]["Value"]
     return text.encode()
 

@@ -212,7 +212,7 @@ def _answer(row: Route, call: Call) -> Response:
     except errors.ApiError as error:
         call.note(reason=log.reason(error))
         if error.__cause__ is not None:
-            call.note(cause=_name_cause(error.__cause__))
+            call.note(cause=log.cause(error))
         return answers.refused(error)
 
 
@@ -260,11 +260,3 @@ def _resume(event: Request, finish: Callable[[], Response], limits: Limits, star
             _logger.exception("The route failed")
             response = answers.failed(_BROKEN, 500)
         return _close(event, response, started_ns)
-
-
-def _name_cause(cause: BaseException) -> str:
-    """Return the code that AWS or SQLite gives the cause, or the name of its type. Its text may hold data."""
-    inner = cause.__cause__ if isinstance(cause, errors.ApiError) and cause.__cause__ else cause
-    response = getattr(inner, "response", None)
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return str(code or getattr(inner, "sqlite_errorname", type(inner).__name__))

@@ -16,6 +16,7 @@ def publish(call: Call) -> Any:
 ROUTES = (
     Route(
         "POST", "/analysis/services/mqtt/publish", publish, need="write", body=schema.publish,
-        note="SDK. QoS 2 is delivered as 1. On AWS to `device/<id>/<topic>`, where a device's clients may subscribe",
+        note="SDK. QoS 2 is delivered as 1. On AWS to `device/<id>/<topic>`, where a device's clients may subscribe. "
+        "topic has at most 5 slashes and 224 bytes",
     ),
 )  # fmt: skip

@@ -5,10 +5,11 @@ Source: the official clients. Each has its own spelling.
 
 from typing import Annotated, NotRequired
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import AfterValidator, StrictBool, StrictInt, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
+from chalicelib.codec import topics
 from chalicelib.schemas.bodies import Body
 from chalicelib.schemas.fields import Id
 
@@ -31,7 +32,7 @@ class Options(TypedDict, total=False):
 class PublishIn(TypedDict):
     """POST /analysis/services/mqtt/publish."""
 
-    topic: Annotated[StrictStr, Field(max_length=256), AfterValidator(_topic)]
+    topic: Annotated[StrictStr, AfterValidator(_topic)]
     message: StrictStr
     device: NotRequired[Id | None]
     bucket: NotRequired[Id | None]
@@ -54,6 +55,7 @@ def _publication(sent: PublishIn) -> Publication:
     device = sent.get("device") or sent.get("bucket")
     if device is None:
         raise errors.BadRequest.field("device", "device is required")
+    _check_length(device, sent["topic"])
     options = sent.get("options") or {}
     qos = sent.get("qos") or options.get("qos") or 0
     if qos not in (0, 1, 2):
@@ -61,6 +63,16 @@ def _publication(sent: PublishIn) -> Publication:
     if len(sent["message"].encode()) > MAX_MESSAGE_BYTES:
         raise errors.TooLarge(f"message must have at most {MAX_MESSAGE_BYTES} bytes")
     return {"device": device, "topic": sent["topic"], "message": sent["message"], "qos": qos}
+
+
+def _check_length(device: str, topic: str) -> None:
+    """Refuse a topic that is too long for IoT Core. It is refused in the embedded mode too: both answer alike."""
+    prefix = topics.of_device(device, "")
+    max_slashes, max_bytes = topics.MAX_SLASHES - prefix.count("/"), topics.MAX_BYTES - len(prefix)
+    if topic.count("/") > max_slashes:
+        raise errors.BadRequest.field("topic", f"topic must have at most {max_slashes} slashes")
+    if len(topic.encode()) > max_bytes:
+        raise errors.BadRequest.field("topic", f"topic must have at most {max_bytes} bytes of UTF-8")
 
 
 publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)

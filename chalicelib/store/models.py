@@ -10,10 +10,7 @@ from pynamodb.models import Model
 
 from chalicelib import settings
 from chalicelib.codec import jsontext
-
-CONNECT_TIMEOUT_S = 1
-READ_TIMEOUT_S = 3
-RETRIES = 3
+from chalicelib.host import aws
 
 
 class _Shared(Model):
@@ -26,6 +23,7 @@ class _Shared(Model):
         connection = super()._get_connection()
         holder = _Shared._client_holder
         if not holder:
+            aws.limit(connection.connection.client)
             holder.append(connection.connection)
         elif connection.connection is not holder[0]:
             table: MetaTable = connection.connection.get_meta_table(connection.table_name)
@@ -40,9 +38,9 @@ class _Shared(Model):
 
 
 class _Meta:
-    connect_timeout_seconds = CONNECT_TIMEOUT_S
-    read_timeout_seconds = READ_TIMEOUT_S
-    max_retry_attempts = RETRIES
+    connect_timeout_seconds = aws.CONNECT_TIMEOUT_S
+    read_timeout_seconds = aws.READ_TIMEOUT_S
+    max_retry_attempts = aws.RETRIES
     billing_mode = "PAY_PER_REQUEST"
 
 

@@ -5,6 +5,7 @@ from botocore.stub import Stubber
 from moto.iotdata.models import iotdata_backends
 
 from chalicelib import errors
+from chalicelib.codec import topics
 from chalicelib.host import log, mqtt
 from chalicelib.services.access import client_ids
 from chalicelib.services.devices import actions
@@ -119,6 +120,7 @@ def test_publish_takes_the_shapes_of_both_clients(world, recorder):
     [
         ({"topic": "a/#"}, 400), ({"topic": ""}, 400), ({"message": 5}, 400), ({"device": None}, 400), ({"qos": 3}, 400),
         ({"device": "0" * 24}, 404), ({"message": "x" * 128_001}, 413),
+        ({"topic": "a/b/c/d/e/f/g"}, 400), ({"topic": "x" * 225}, 400), ({"topic": "ü" * 113}, 400),
     ],
 )  # fmt: skip
 def test_bad_publication_is_refused(world, recorder, change, status):
@@ -131,6 +133,43 @@ def test_bad_publication_is_refused(world, recorder, change, status):
         413,
     )
     assert recorder.published == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("a/b/c/d/e/f/g", "topic must have at most 5 slashes"),
+        ("///////", "topic must have at most 5 slashes"),
+        ("x" * 225, "topic must have at most 224 bytes of UTF-8"),
+        ("\U0001f600" * 57, "topic must have at most 224 bytes of UTF-8"),
+    ],
+)
+def test_topic_that_iot_core_would_refuse_is_refused_by_name(world, recorder, topic, reason):
+    """IoT Core allows 7 slashes and 256 bytes; ``device/<id>/`` takes 2 and 32 of them."""
+    sent = {"topic": topic, "message": "on", "device": world.device}
+    answer = world.admin.post("/analysis/services/mqtt/publish", sent)
+    assert (answer.status, answer.body["field_errors"]) == (400, {"topic": [reason]}) and recorder.published == []
+
+
+@pytest.mark.parametrize("topic", ["a/b/c/d/e/f", "x" * 224, "\U0001f600" * 56, "/////"])
+def test_longest_topic_of_iot_core_is_published(world, recorder, topic):
+    sent = {"topic": topic, "message": "on", "device": world.device}
+    assert world.admin.post("/analysis/services/mqtt/publish", sent).status == 200
+    full = topics.of_device(world.device, recorder.published[0]["topic"])
+    assert full.count("/") <= 7 and len(full.encode()) <= 256
+
+
+def test_stage_without_mqtt_publishes_nothing_and_ends_no_session(dynamo, configure, monkeypatch):
+    world = World()
+    connect(world.token, "one")
+    configure(mqtt=False)
+    mqtt.use(None)
+    monkeypatch.delattr(mqtt, "IotCore")
+    sent = {"topic": "led", "message": "on", "device": world.device}
+    answer = world.admin.post("/analysis/services/mqtt/publish", sent)
+    assert (answer.status, answer.message) == (400, "This deployment has no MQTT")
+    assert world.admin.delete(f"/device/token/{world.token}").status == 200
+    mqtt.use(None)
 
 
 def test_sessions_end_with_token_device_and_deactivation(world, recorder):

@@ -4,6 +4,7 @@ import base64
 import json
 from fnmatch import fnmatchcase
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from chalicelib.codec import tokens
 from chalicelib.functions import iot_authorizer, iot_ingest
 from chalicelib.host import cache, dead_letters, mqtt
 from chalicelib.store import names
+from deploy import spec
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import throttled
@@ -39,17 +41,17 @@ def letters(dynamodb, clean_process, configure):
     dead_letters.use(None)
 
 
-def connect(password, client_id="thermo-1", **more):
+def connect(password, client_id="thermo-1", arn=ARN, **more):
     if isinstance(password, str):
         password = base64.b64encode(password.encode()).decode()
     mqtt = {"username": "Token", "password": password, "clientId": client_id} | more
     with running("iot-authorizer"):
         return iot_authorizer.authorize(
-            {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=ARN)
+            {"protocols": ["mqtt"], "protocolData": {"mqtt": mqtt}}, SimpleNamespace(invoked_function_arn=arn)
         )
 
 
-def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid="u"):
+def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid="u", principal: Any = ""):
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     event = {
         "payload": base64.b64encode(raw).decode(),
@@ -59,13 +61,14 @@ def publish(payload, topic=SHARED, client_id="thermo-1", timestamp=NOW_MS, uuid=
         "uuid": uuid,
     }
     with running("iot-ingest"):
-        return iot_ingest.store(event | {"principal": ""}, None)
+        return iot_ingest.store(event | {"principal": principal}, None)
 
 
 def may(answer, action, resource):
     (document,) = answer["policyDocuments"]
     return any(
-        statement["Action"] == action and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        action in (statement["Action"], *statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
         for statement in json.loads(document)["Statement"]
         if statement["Effect"] == "Allow"
     )
@@ -100,7 +103,31 @@ def test_policy_names_the_devices_own_client_and_topics_only(world):
         ):
             assert not may(answer, action, f"{base}:{kind}/{topic}")
     assert not may(answer, "iot:Publish", f"{base}:topic/device/{other.device}/data/post")
-    assert "*" not in {one["Action"] for one in json.loads(answer["policyDocuments"][0])["Statement"]}
+    assert "*" not in answer["policyDocuments"][0].replace(f"device/{world.device}/*", "")
+    connects = [one for one in json.loads(answer["policyDocuments"][0])["Statement"] if one["Action"] == "iot:Connect"]
+    features = {"iot:ConnectAttributes": ["PersistentConnect", "LastWill"]}
+    assert [one["Condition"] for one in connects] == [{"ForAllValues:StringEquals": features}]
+
+
+def test_policy_allows_to_retain_where_it_allows_to_publish(world):
+    """AWS ends the connection of a client that publishes with RETAIN, or asks for such a will, without this action."""
+    answer, base = connect(world.token), "arn:aws:iot:eu-central-1:123456789012:topic"
+    other = World()
+    for topic, is_allowed in {
+        SHARED: True,
+        f"device/{world.device}/state": True,
+        f"device/{other.device}/state": False,
+        "state": False,
+    }.items():
+        for action in ("iot:Publish", "iot:RetainPublish"):
+            assert may(answer, action, f"{base}/{topic}") is is_allowed, (action, topic)
+
+
+def test_longest_policy_has_the_size_that_iot_core_takes(world, configure):
+    configure(basic_ingest_rule=next(iter(spec.topic_rules("s" * 20))))
+    arn = "arn:aws-us-gov:lambda:ap-southeast-99:123456789012:function:decant-dev-iot-authorizer"
+    answer = connect(world.token, "x" * 128, arn=arn)
+    assert len(answer["policyDocuments"]) == 1 and len(answer["policyDocuments"][0]) <= 2_048
 
 
 @pytest.mark.parametrize(("permission", "publishes", "receives"), [("read", False, True), ("write", True, False)])
@@ -152,16 +179,21 @@ def test_binding_is_renewed_before_it_could_end_within_a_session(clock, dynamo):
         assert left_s >= iot_authorizer.DISCONNECT_S
 
 
-def test_deactivated_device_and_store_that_is_down_are_refused(world, monkeypatch):
+def test_deactivated_device_is_refused(world):
     world.admin.put(f"/device/{world.device}", {"active": False})
     assert connect(world.token) == {"isAuthenticated": False}
 
+
+def test_store_that_is_down_rings_the_alarm_but_a_scanner_does_not(world, monkeypatch):
     def fail(*_):
         raise errors.Unavailable
 
     monkeypatch.setattr(store.current(), "get", fail)
     cache.clear_all()
-    assert connect(world.token) == {"isAuthenticated": False}
+    with pytest.raises(errors.Unavailable):
+        connect(world.token)
+    for password in ("", "admin", "%%%", "x" * 10_000):
+        assert connect(password) == {"isAuthenticated": False}
 
 
 def test_client_is_admitted_by_what_is_stored_now_and_not_by_a_cache(clock, each_store):
@@ -278,6 +310,27 @@ def test_bad_messages_go_to_the_dead_letters_and_the_function_returns(connected,
         assert iot_ingest.store(event, None)["added"] == 0 and len(letters()) == 1
     assert publish(point("a"), "other") == {"added": 0} and letters() == []
     assert connected.read() == [] == other.read()
+
+
+@pytest.mark.parametrize("principal", [None, "", "a" * 64, "A" * 24, "x", 5, ["0" * 24], {"id": "0" * 24}])
+def test_principal_that_is_no_devices_id_is_ignored(connected, letters, principal):
+    """AWS does not document what ``principal()`` holds after custom authentication."""
+    assert publish(point("a"), principal=principal) == {"added": 1} and letters() == []
+
+
+def test_message_without_a_principal_is_stored(connected):
+    event = {"payload": "MQ==", "topic": SHARED, "clientid": "thermo-1", "timestamp": NOW_MS}
+    assert iot_ingest.store(event, None) == {"added": 1}
+
+
+def test_principal_that_is_another_device_is_refused(connected, letters):
+    other = World()
+    assert publish(point("a"), principal=connected.device) == {"added": 1}
+    refused = publish(point("b"), principal=other.device)["refused"]
+    (letter,) = letters()
+    assert refused == f"The client is device {other.device}, but its client id is bound to {connected.device}"
+    assert letter["reason"] == refused and letter["message"]["principal"] == other.device
+    assert other.read() == [] and len(connected.read()) == 1
 
 
 def test_what_the_api_publishes_to_a_device_is_no_message_of_it(connected, letters):

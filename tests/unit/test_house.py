@@ -15,7 +15,8 @@ FLOORS = (
     ("chalicelib", "errors", "host", "host.slot", "host.clock"),
     ("codec",),
     ("settings",),
-    ("host.cache", "host.dead_letters", "host.deadline", "host.events", "host.log", "host.mqtt", "host.secret"),
+    ("host.aws", "host.cache", "host.dead_letters", "host.deadline", "host.events", "host.log", "host.mqtt",
+     "host.secret"),
     ("schemas",),
     ("store",),
     ("services", "services.entities"),
@@ -27,7 +28,7 @@ FLOORS = (
     ("functions",),
     ("http",),
     ("routes",),
-)
+)  # fmt: skip
 """Modules and packages of chalicelib, from the lowest floor up. A module imports from its own floor and from below."""
 WHOLE = ("codec", "schemas", "store", "services.usage", "services.points", "services.access", "services.devices",
          "services.accounts", "functions", "http", "routes")  # fmt: skip

@@ -12,6 +12,7 @@ def publish(*, profile: str, sent: Publication) -> None:
     """Publish a message to the clients of a device.
 
     Raises:
+        errors.BadRequest: this deployment has no broker.
         errors.NotFound: the profile has no such device.
         errors.Unavailable: the broker does not answer.
     """
