@@ -89,6 +89,8 @@ class Settings:
     """On AWS: SSM SecureString with the secret that tokens are derived from."""
     dead_letters_queue: str = "decant-dead-letters"
     """On AWS: SQS queue of the MQTT messages that could not be stored."""
+    failures_queue: str = "decant-failures"
+    """On AWS: SQS queue of the calls that failed for good, and of the devices that could not be counted."""
     basic_ingest_rule: str = ""
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     mqtt: bool = True

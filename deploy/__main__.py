@@ -11,12 +11,20 @@ from typing import Any
 import botocore.exceptions
 import botocore.session
 
+from chalicelib import errors
 from deploy import commands, cost, lock, restore, waiting
 from deploy.init import init
 from deploy.names import stage_name
 from deploy.parts import Cloud
 
 Options = argparse.Namespace
+_STOPS = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    subprocess.CalledProcessError,
+    errors.Unavailable,
+)
+"""What ends a command with one line instead of a traceback."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: what follows the program on the command line; None takes the process's own.
 
     Returns:
-        The exit status: 1 if ``check`` finds a fault, AWS refuses a call or ``chalice`` fails; otherwise 0.
+        The exit status: 1 if ``check`` finds a fault, ``recount`` must run again, AWS refuses a call or ``chalice``
+        fails; otherwise 0.
 
     Raises:
         SystemExit: the parser printed help (0) or refused the arguments (2).
@@ -36,11 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(options.run(options))
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, subprocess.CalledProcessError) as error:
-        print(
-            f"Stopped: {str(error).rstrip('.')}. What is done stays done. Run the same command again to continue.",
-            file=sys.stderr,
-        )
+    except _STOPS as error:
+        cause = str(error).rstrip(".")
+        print(f"Stopped: {cause}. What is done stays done. Run the same command again to continue.", file=sys.stderr)
         return 1
     except (lock.LockedError, restore.RefusedError) as error:
         print(f"Stopped: {error}.", file=sys.stderr)
@@ -101,7 +108,20 @@ def _add_stage_commands(parsers: Any) -> None:
         "retry",
         lambda options: commands.retry_queues(_cloud(options), with_dead_letters=options.dead_letters),
         "Deliver the MQTT messages again that failed while the store was down",
+        "It also marks the devices that could not be counted, for `recount`. "
+        "It removes failed runs of the housekeeping, as the next run does their work.",
     )
+    recount = _add(
+        parsers,
+        "recount",
+        lambda options: commands.recount(_cloud(options), device=options.device, of_all=options.all),
+        "Count the points of the mutable devices again that `retry` marked",
+        "Nothing may be written to these devices meanwhile, nor in the two minutes before: deactivate them first. "
+        "It reads all their segments, and prints how many read units that costs.",
+    )
+    chosen = recount.add_mutually_exclusive_group()
+    chosen.add_argument("--device", metavar="ID", help="count only this device, marked or not")
+    chosen.add_argument("--all", action="store_true", help="count all mutable devices of the stage")
     token = _add(
         parsers,
         "token",
@@ -135,9 +155,9 @@ def _add_stage_commands(parsers: Any) -> None:
         "Write the stage's part of .chalice/config.json and its policies",
         "It prints the files that changed. It does not call AWS.",
     )
-    for parser in (up, init_, down, check, diff, retry, restored, token, config):
+    for parser in (up, init_, down, check, diff, retry, recount, restored, token, config):
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
-    for parser in (up, init_, down, check, diff, retry, restored, token):
+    for parser in (up, init_, down, check, diff, retry, recount, restored, token):
         parser.add_argument("--profile", help="the AWS profile with the credentials and the region, as for `aws`")
 
 

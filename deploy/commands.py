@@ -16,6 +16,7 @@ from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.accounts import profiles
 from deploy import chalice, cost, functions, lock, mqtt, retry, spec, storage
+from deploy import recount as recounts
 from deploy.inventory import (
     api_keys,
     deployed_parts,
@@ -33,6 +34,14 @@ _CONCURRENCY_TOO_LOW = (
     "The account's Lambda concurrency is too low to reserve any. "
     f"Ask AWS for {spec.RESERVED + spec.UNRESERVED_MINIMUM} or more"
 )
+_RECOUNT = "run `python -m deploy recount --stage {}`"
+_NOTHING_WRITTEN = "Nothing may be written to them now, nor since two minutes ago."
+_RECOUNTED = {
+    "right": "{} points",
+    "corrected": "{} → {} points",
+    "changed": "counted by the stream meanwhile",
+    "immutable": "only mutable devices are counted again",
+}
 
 
 def up(cloud: Cloud) -> int:
@@ -269,16 +278,50 @@ def _goes_wrong(what: str, action: Callable[[], object]) -> bool:
 
 
 def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
-    """Deliver failed messages again.
+    """Deliver failed messages again, and mark the devices that could not be counted.
 
     Args:
         cloud: the account and stage.
         with_dead_letters: whether to deliver also the messages that could not be stored.
     """
+    use_deployed_store(cloud)
     for queue in (cloud.names.failures, *((cloud.names.dead_letters,) if with_dead_letters else ())):
-        delivered, kept = retry.retry(cloud, queue)
-        print(f"{queue}: {delivered} delivered again, {kept} kept in the queue")
+        done = retry.retry(cloud, queue, recounts.mark)
+        print(f"{queue}: {done.delivered} delivered again, {done.kept} kept in the queue")
+        if done.uncounted:
+            print(f"{len(set(done.uncounted))} devices must be counted again: {_RECOUNT.format(cloud.stage)}")
+        if done.runs:
+            print(f"{done.runs} failed runs of the housekeeping removed: the next run, within an hour, does their work")
     return 0
+
+
+def recount(cloud: Cloud, *, device: str | None, of_all: bool) -> int:
+    """Count the points of mutable devices again. Return 1 if a device does not exist, or must be counted once more.
+
+    Args:
+        cloud: the account and stage.
+        device: the id of the only device to count.
+        of_all: whether to count all mutable devices. Without either, those that ``retry_queues`` marked.
+    """
+    use_deployed_store(cloud)
+    wanted = None if of_all else {device} if device else recounts.marked()
+    devices = recounts.find(wanted)
+    gone = (wanted or set()) - {found["id"] for found in devices}
+    print(f"{len(devices)} devices, about {recounts.expected_units(devices):,} read units. {_NOTHING_WRITTEN}")
+    results = []
+    for result in recounts.recount(devices):
+        results.append(result)
+        print(f"{result.outcome:<11} {result.device}  {_RECOUNTED[result.outcome].format(*result[2:4])}", flush=True)
+    for name in sorted(gone):
+        print(f"gone        {name}  there is no such device")
+        recounts.unmark(name)
+    print(f"{sum(result.read_units for result in results):,.0f} read units used")
+    has_changed = any(result.outcome == "changed" for result in results)
+    if has_changed:
+        print(
+            f"Some devices were counted by the stream meanwhile: wait two minutes, and {_RECOUNT.format(cloud.stage)}"
+        )
+    return 1 if has_changed or (device is not None and gone) else 0
 
 
 def print_costs(

@@ -17,8 +17,9 @@ batch costs one write a device. 240 would save most of these writes for devices 
 STREAM_MAPPING = {
     "BatchSize": 10_000,
     "MaximumBatchingWindowInSeconds": COUNTING_S,
-    "BisectBatchOnFunctionError": True,
+    "BisectBatchOnFunctionError": False,
 }
+"""The function sets aside what can never be counted. What else fails would fail in halves of the batch, too."""
 QUEUE_ATTRIBUTES = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
 """A queue keeps its messages for two weeks (1,209,600 s), encrypted."""
 EXPIRY_ATTRIBUTE = "expires_at"
@@ -60,7 +61,7 @@ FUNCTIONS = {
     "iot-ingest": Function("iot-ingest", 512, 28, None),
     # Anybody can call it. A flood of calls must not use up the concurrency of the other functions.
     "iot-authorizer": Function("iot-authorizer", 512, 5, 50),
-    "counters": Function("counters", 512, 60, None),
+    "counters": Function("counters", 512, 300, None),
     "housekeeping": Function("housekeeping", 512, 300, None),
 }
 
@@ -118,7 +119,9 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
 
     segments, entities = (arn("dynamodb", f"table/{name}") for name in (names.segments, names.entities))
     secret = ("ssm:GetParameter", arn("ssm", f"parameter{names.secret_parameter}"))
-    dead_letters = (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", names.dead_letters))
+    dead_letters, set_aside = (
+        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.dead_letters, names.failures)
+    )
     failures = (LAMBDA_SENDS, arn("sqs", names.failures))
     # Client ids belong to the account, not to a stage. The bindings say which of them belong to a device.
     end_session = ("iot:DeleteConnection", arn("iot", "client/*"))
@@ -138,7 +141,11 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             failures,
         ],
         "iot-authorizer": [(_dynamodb_actions("GetItem", "PutItem"), entities)],
-        "counters": [(_dynamodb_actions("UpdateItem"), entities), (list(STREAM_ACTIONS), f"{segments}/stream/*")],
+        "counters": [
+            (_dynamodb_actions("UpdateItem"), entities),
+            (list(STREAM_ACTIONS), f"{segments}/stream/*"),
+            set_aside,
+        ],
         "housekeeping": [
             (_dynamodb_actions("BatchWriteItem", "Query", "UpdateItem"), segments),
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
@@ -163,6 +170,7 @@ def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
         "DECANT_ENTITIES_TABLE": names.entities,
         "DECANT_SECRET_PARAMETER": names.secret_parameter,
         "DECANT_DEAD_LETTERS_QUEUE": names.dead_letters,
+        "DECANT_FAILURES_QUEUE": names.failures,
         "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
         "DECANT_MQTT": str(has_mqtt).lower(),
     }

@@ -298,13 +298,14 @@ def _decode_shared(item: Item) -> Segment | None:
 
 
 def decode_header(item: Item) -> Segment:
-    """Read only the columns. A deflated body is inflated only as far as the columns need."""
+    """Read only the columns. A deflated body is inflated only as far as they need. A damaged item raises."""
     body = item.body
     if body[0] != _PLAIN:
         inflater = zlib.decompressobj()
-        body = inflater.decompress(item.body, _HEADER_BYTES)
-        while b"\n" not in body:
-            body += inflater.decompress(inflater.unconsumed_tail, _HEADER_BYTES * 4)
+        more = body = inflater.decompress(item.body, _HEADER_BYTES)
+        while more and b"\n" not in body:
+            more = inflater.decompress(inflater.unconsumed_tail, _HEADER_BYTES * 4)
+            body += more
     return _from_header(item, orjson.loads(body[: body.index(b"\n")]), [])
 
 

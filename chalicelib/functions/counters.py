@@ -5,36 +5,85 @@ from typing import Any
 
 from chalice.app import Blueprint
 
-from chalicelib.host import log
+from chalicelib.codec.segments import Item
+from chalicelib.host import deadline, failures, log
 from chalicelib.services.usage import counters
 from chalicelib.services.usage.counters import Change
-from chalicelib.store import dynamodb, dynamodb_counters
+from chalicelib.store import calls, dynamodb, dynamodb_counters
 
 bp = Blueprint(__name__)
 
 
 @bp.lambda_function(name="counters")
-def count(event: dict[str, Any], _context: Any) -> dict[str, int]:
-    """Add a batch of the stream to the counters. If the store is down, it raises, and Lambda delivers it again."""
-    changes = [_change(record) for record in event["Records"]]
-    added = counters.apply(changes=changes, add=dynamodb_counters.add)
-    log.line(function="counters", records=len(changes), added=added)
-    return {"added": added}
+def count(event: dict[str, Any], context: Any) -> dict[str, int]:
+    """Add a batch of the stream to the counters.
+
+    A device is set aside into the queue of failures if a change of it cannot be decoded, or if its counters will never
+    accept the changes. The rest of the batch is counted. This comes last: if it fails, the batch comes again.
+
+    Args:
+        event: ``Records`` of the stream, with both images.
+        context: Lambda's context object.
+
+    Raises:
+        errors.Unavailable: DynamoDB did not take all updates, or the time is up. Lambda delivers the batch again, until
+            its records expire after a day. What is counted already is not counted again.
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the queue of failures did not take a device.
+    """
+    deadline.begin(context)
+    calls.connect()
+    changes, uncounted = _changes(event["Records"])
+    applied = counters.apply(changes=changes, add=dynamodb_counters.add)
+    uncounted |= applied.rejected
+    for device, reason in uncounted.items():
+        failures.keep_uncounted(device=device, reason=reason)
+    log.line(
+        "warning" if uncounted else "info",
+        function="counters",
+        records=len(event["Records"]),
+        added=applied.added,
+        set_aside=len(uncounted),
+    )
+    return {"added": applied.added, "set_aside": len(uncounted)}
+
+
+def _changes(records: list[dict[str, Any]]) -> tuple[list[Change], dict[str, str]]:
+    """Return the changes, and by device why others cannot be decoded."""
+    changes, undecoded = [], {}
+    for record in records:
+        try:
+            changes.append(_change(record))
+        except Exception as error:  # whatever is wrong with a record is wrong each time that it is delivered
+            device = record["dynamodb"]["Keys"]["device"]["S"]
+            undecoded[device] = f"A change cannot be decoded: {type(error).__name__}"
+    return changes, undecoded
 
 
 def _change(record: dict[str, Any]) -> Change:
+    """Read a record. One that the table's own expiry made has the same form.
+
+    Of the attributes, only ``profile`` may be missing: early versions did not store it.
+    """
     changed = record["dynamodb"]
-    images = [_decoded(changed.get(name)) for name in ("OldImage", "NewImage")]
-    old, new = (dynamodb.item_of(image) if image else None for image in images)
-    image = images[1] or images[0] or {}
-    return Change(changed["SequenceNumber"], image["profile"]["S"], old, new)
+    old, new = changed.get("OldImage"), changed.get("NewImage")
+    images = [image for image in (new, old) if image]
+    points_in, sent_ms = counters.sent(_item(new)) if new and not old else (0, None)
+    return Change(
+        device=images[0]["device"]["S"],
+        profile=next((image["profile"]["S"] for image in images if "profile" in image), None),
+        stream=record["eventSourceARN"].rpartition("/")[2],
+        sequence=counters.pad(changed["SequenceNumber"]),
+        points_in=points_in,
+        records=_points(new) - _points(old),
+        sent_ms=sent_ms,
+    )
 
 
-def _decoded(image: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Decode bytes, which the event's JSON holds as base64."""
-    if image is None:
-        return None
-    return {
-        name: {"B": base64.b64decode(value["B"])} if isinstance(value.get("B"), str) else value
-        for name, value in image.items()
-    }
+def _points(image: dict[str, Any] | None) -> int:
+    return int(image["points"]["N"]) if image else 0
+
+
+def _item(image: dict[str, Any]) -> Item:
+    """Decode a whole segment. The event's JSON holds bytes as base64."""
+    binary = {name: {"B": base64.b64decode(value["B"])} for name, value in image.items() if "B" in value}
+    return dynamodb.item_of(image | binary)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
-from chalicelib import errors, settings
+from chalicelib import settings
+from chalicelib.host import queues
 from chalicelib.host.slot import Slot
 
 Keep = Callable[[str, dict[str, Any]], None]
@@ -22,21 +21,8 @@ def keep(*, reason: str, message: dict[str, Any]) -> None:
 
 
 def _in_sqs() -> Keep:
-    from chalicelib.host import aws
-
-    def call(operation: str, **parameters: Any) -> Any:
-        try:
-            return getattr(client, operation)(**parameters)
-        except aws.FAILURES as error:
-            raise errors.Unavailable("The dead-letter queue is not available, try again") from error
-
-    client = aws.client("sqs")
-    url = call("get_queue_url", QueueName=settings.current().dead_letters_queue)["QueueUrl"]
-
-    def send(reason: str, message: dict[str, Any]) -> None:
-        call("send_message", QueueUrl=url, MessageBody=orjson.dumps({"reason": reason, "message": message}).decode())
-
-    return send
+    send = queues.sender(settings.current().dead_letters_queue)
+    return lambda reason, message: send({"reason": reason, "message": message})
 
 
 _slot = Slot(_in_sqs)

@@ -54,9 +54,23 @@ class Delta(NamedTuple):
     """How many points were created, less how many were removed."""
     last_input_ms: int | None
     first: str
-    """Sequence number of the first change, padded so that it sorts as text like a number."""
-    sequence: str
-    """Sequence number of the last change, padded in the same way."""
+    """Mark of the first change: ``"<label of the stream> <sequence number of 40 digits>"``. Marks sort as text."""
+    last: str
+    """Mark of the last change."""
+    replaces: str | None = None
+    """The mark that the counters must have now. None: any mark before ``first``, or none."""
+
+
+class Counted(NamedTuple):
+    """What the counters of a device include already."""
+
+    mark: str
+    """Mark of the last change. An earlier version wrote only the sequence number, of 40 digits."""
+    last_input_ms: int | None
+
+
+class Rejected(Exception):
+    """The store will never accept a write, so a retry does not help. The text is the store's reason."""
 
 
 class Store(Protocol):

@@ -20,6 +20,9 @@ BATCH = 25
 _BACKOFF_S = 0.05
 _BACKOFF_CAP_S = 2.0
 _REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
+_REJECTED = ("ValidationException",)
+"""What is refused for good: an item that is too large, or an attribute of another type. All else may be over soon: a
+throttle, an outage, and also a missing table or permission, which somebody repairs."""
 _BETWEEN = "#hash = :hash AND #range BETWEEN :low AND :high"
 
 
@@ -43,6 +46,19 @@ def call(operation: str, **parameters: Any) -> dict[str, Any]:
     return answer
 
 
+def connect() -> None:
+    """Make the client of this process. Threads that need the first one at the same time would each make their own."""
+    _ = SegmentModel.shared().client
+
+
+def rejection(error: errors.Unavailable) -> str | None:
+    """Return DynamoDB's reason if it refused a call for good, or None if a retry may help."""
+    cause = error.__cause__
+    if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in _REJECTED:
+        return str(cause)
+    return None
+
+
 def refused(error: ClientError) -> dict[str, Any] | None:
     """Return the existing item that made DynamoDB refuse a write, or None if the refusal does not hold it."""
     response: dict[str, Any] = dict(error.response)
@@ -64,6 +80,19 @@ def query(
     attribute: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only it and the key."""
+    for answer in pages(model, names, bounds, newest_first, first_page, attribute):
+        yield from answer["Items"]
+
+
+def pages(
+    model: type[Model],
+    names: tuple[str, str],
+    bounds: tuple[str, str, str],
+    newest_first: bool,
+    first_page: int | None,
+    attribute: str | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers that ``query`` takes its items from."""
     parameters: dict[str, Any] = {
         "TableName": model.Meta.table_name,
         "KeyConditionExpression": _BETWEEN,
@@ -79,7 +108,7 @@ def query(
         parameters["ExpressionAttributeNames"] |= {"#one": attribute}
     while True:
         answer = call("Query", **parameters)
-        yield from answer["Items"]
+        yield answer
         if "LastEvaluatedKey" not in answer:
             return
         parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -22,6 +22,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     client#<client id>   binding                                 the device that the MQTT client id is bound to
     erasures             device#<device>                         the marker of a device that is being erased
     retentions           device#<device>#<milliseconds>          DynamoDB: the marker of a change of retention
+    recounts             device#<device>                         DynamoDB: the marker of a device to be counted again
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
     local                seed                                    embedded: the first profile and device
 
@@ -31,6 +32,7 @@ A fingerprint is the SHA-256 of a token's text, in hex.
 PROFILES = "profiles"
 ERASURES = "erasures"
 RETENTIONS = "retentions"
+RECOUNTS = "recounts"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
 """Owners that exist only once."""

@@ -16,6 +16,7 @@ OPTIONS = {
     "check": {"--stage", "--profile"},
     "diff": {"--stage", "--profile"},
     "retry": {"--stage", "--profile", "--dead-letters"},
+    "recount": {"--stage", "--profile", "--device", "--all"},
     "restore": {"--stage", "--profile", "--to", "--keep-deleted", "--back", "--drop-old"},
     "token": {"--stage", "--profile", "--profile-id"},
     "config": {"--stage"},
@@ -25,6 +26,7 @@ VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
     "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
     "--environments": "1",
+    "--device": "0123456789abcdef01234567",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
 

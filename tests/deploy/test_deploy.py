@@ -151,7 +151,11 @@ def test_what_up_made_is_what_the_spec_says(account):
     assert rule["sql"].endswith("FROM 'device/+/#' WHERE clientid() <> 'n/a'") and "encode(*, 'base64')" in rule["sql"]
     assert rule["errorAction"]["sqs"]["queueUrl"].endswith(NAMES.failures)
     (mapping,) = account.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    assert mapping["EventSourceArn"] == table["LatestStreamArn"] and mapping["MaximumBatchingWindowInSeconds"] == 60
+    assert mapping["EventSourceArn"] == table["LatestStreamArn"]
+    assert {name: mapping.get(name) for name in spec.STREAM_MAPPING} == spec.STREAM_MAPPING == {
+        "BatchSize": 10_000, "MaximumBatchingWindowInSeconds": 60, "BisectBatchOnFunctionError": False,
+    }  # fmt: skip
+    assert account.client("lambda").get_function_configuration(FunctionName="decant-dev-counters")["Timeout"] == 300
     (free,) = [
         one for one in account.client("apigateway").get_usage_plans()["items"] if one["name"] == "decant-dev-free"
     ]
@@ -266,6 +270,18 @@ def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account
     assert "repaired    usage plan decant-dev-free" in upgraded and "repaired    stream mapping" in upgraded
     assert keys_by_plan(account) == before and "Profile token" not in upgraded
     assert "0 faults" in account.run("check")
+
+
+def test_device_that_could_not_be_counted_goes_from_the_queue_to_recount(account):
+    account.run("up")
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName=NAMES.failures)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"reason": "r", "uncounted": "a" * 24}))
+    retried = account.run("retry")
+    assert "decant-dev-failures: 0 delivered again, 0 kept in the queue" in retried
+    assert "1 devices must be counted again: run `python -m deploy recount --stage dev`" in retried
+    assert f"gone        {'a' * 24}" in account.run("recount")
+    assert account.run("recount") == account.run("recount", "--all").replace("--all", "")
 
 
 def handlers(account):

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import errors, settings
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, mqtt, secret
+from chalicelib.host import cache, dead_letters, failures, mqtt, secret
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
@@ -23,7 +23,7 @@ from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
 from tests.kit.world import SCHEDULED, World, point
-from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
+from tests.services.test_counters import broken, deliver, records  # noqa: F401 - a fixture
 from tests.services.test_erasures import keep_house
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
@@ -86,8 +86,12 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     boto3.client("ssm").put_parameter(
         Name=settings.current().secret_parameter, Type="SecureString", Value="s", Overwrite=True
     )
-    queue_url = boto3.client("sqs").create_queue(QueueName="decant-dead-letters")["QueueUrl"]
+    queue_urls = [
+        boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+        for name in ("decant-dead-letters", "decant-failures")
+    ]
     dead_letters.use(None)
+    failures.use(None)
     RECORDED.clear()
     world = World()
     secret.use(None)
@@ -116,6 +120,7 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     publish(b"raw")
     publish([{"value": 1}])
     deliver(records())
+    deliver([broken(records()[0], points={"S": "not a number"})])
     world.send(point("a"))
     other.admin.post(f"/device/{other.device}/empty")
     change_retention(clock)
@@ -129,7 +134,9 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     yield RECORDED
     secret.use(b"a secret of the tests")
     dead_letters.use(None)
-    boto3.client("sqs").delete_queue(QueueUrl=queue_url)
+    failures.use(None)
+    for url in queue_urls:
+        boto3.client("sqs").delete_queue(QueueUrl=url)
 
 
 def test_what_the_functions_do_is_what_they_may(seen):

@@ -1,4 +1,4 @@
-"""Delivers failed messages again. Of the three kinds, each is stored once or stays in its queue."""
+"""Empties the queues: each message is stored once, its device is marked, or it stays in its queue."""
 
 import base64
 import json
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from chalicelib import errors
 from chalicelib.functions import iot_ingest
 from chalicelib.services.devices import ingest
-from deploy import retry
+from deploy import recount, retry
 from deploy.parts import Cloud
 from tests.iot.test_iot import SHARED, connected, letters  # noqa: F401 - fixtures
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import running
-from tests.kit.world import point
+from tests.kit.world import SCHEDULED, point
 
 OTHERS = f"device/{'0' * 24}/data/post"
 
@@ -48,6 +48,11 @@ def cloud(connected, letters):  # noqa: F811
     made.waiting = lambda: int(
         sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessages"]
     )
+    made.hidden = lambda: int(
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"][
+            "ApproximateNumberOfMessagesNotVisible"
+        ]
+    )
     yield made
     sqs.delete_queue(QueueUrl=url)
 
@@ -60,6 +65,12 @@ def event(number):
     return {
         "payload": payload(point("a", number)), "topic": SHARED, "clientid": "thermo-1", "principal": "", "timestamp": NOW_MS + number,
     }  # fmt: skip
+
+
+def retried(cloud):
+    """Work off the queue of failures; return how many were delivered and how many stay."""
+    done = retry.retry(cloud, "decant-dev-failures", recount.mark)
+    return done.delivered, done.kept
 
 
 def test_each_kind_is_stored_once_however_often_it_is_delivered(cloud):
@@ -77,29 +88,57 @@ def test_each_kind_is_stored_once_however_often_it_is_delivered(cloud):
             }
         )
         cloud.put({"reason": "No device is bound to the client id", "message": event(3)})
-    assert retry.retry(cloud, "decant-dev-failures") == (6, 0) and cloud.waiting() == 0
+    assert retried(cloud) == (6, 0) and cloud.waiting() == 0
     assert sorted(one["value"] for one in cloud.world.read()) == [1, 2, 3]
 
 
 def test_more_than_a_page_is_delivered(cloud):
     for number in range(23):
         cloud.put({"requestPayload": event(number)})
-    assert retry.retry(cloud, "decant-dev-failures") == (23, 0)
+    assert retried(cloud) == (23, 0)
     assert cloud.world.read(query="count") == 23
 
 
 def test_what_still_cannot_be_stored_becomes_a_dead_letter_and_foreign_text_stays(cloud):
     cloud.put({"requestPayload": event(1) | {"topic": OTHERS}})
     cloud.put("not JSON")
-    cloud.put({"requestPayload": {"version": "0", "detail-type": "Scheduled Event"}})
-    assert retry.retry(cloud, "decant-dev-failures") == (1, 2)
+    cloud.put({"requestPayload": {"version": "0"}})
+    for device in (None, "", 7, {}):
+        cloud.put({"reason": "r", "uncounted": device})
+    assert retried(cloud) == (1, 6) and recount.marked() == set()
     assert [one["message"]["topic"] for one in cloud.letters()] == [OTHERS]
 
 
 def test_store_that_is_still_down_leaves_the_message(cloud, monkeypatch):
     cloud.put({"requestPayload": event(1)})
     monkeypatch.setattr(ingest, "store", lambda _: (_ for _ in ()).throw(errors.Unavailable))
-    assert retry.retry(cloud, "decant-dev-failures") == (0, 1)
+    assert retried(cloud) == (0, 1)
+
+
+def test_failed_run_of_the_housekeeping_is_removed_as_the_next_one_does_its_work(cloud):
+    cloud.put({"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": SCHEDULED, "responsePayload": {}})
+    done = retry.retry(cloud, "decant-dev-failures", recount.mark)
+    assert done == retry.Retried(runs=1) and cloud.waiting() == 0
+
+
+def test_device_that_could_not_be_counted_is_marked_and_its_messages_are_removed(cloud):
+    for number in range(12):
+        cloud.put({"reason": f"batch {number}", "uncounted": "a" * 24})
+    cloud.put({"reason": "r", "uncounted": "b" * 24})
+    done = retry.retry(cloud, "decant-dev-failures", recount.mark)
+    assert set(done.uncounted) == {"a" * 24, "b" * 24} == recount.marked()
+    assert (len(done.uncounted), done.kept, cloud.waiting()) == (13, 0, 0)
+
+
+def test_device_that_cannot_be_marked_stays_in_the_queue(cloud):
+    cloud.put({"reason": "r", "uncounted": "a" * 24})
+
+    def mark(device):
+        raise errors.Unavailable
+
+    with pytest.raises(errors.Unavailable):
+        retry.retry(cloud, "decant-dev-failures", mark)
+    assert cloud.hidden() == 1
 
 
 @given(st.text() | st.from_regex(r'\{"[a-z]+": *[\[{"0-9].*\}'))

@@ -33,7 +33,7 @@ def test_keys_are_all_in_the_table():
     made = {
         names.profile("<profile>"), names.device("<device>"), names.ACTIONS + "<action>", names.token("<fingerprint>"),
         names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
-        names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.DEAD_LETTERS, names.EMBEDDED,
+        names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
     }  # fmt: skip
     cells = {cell for line in BLOCKS[1].splitlines() for cell in re.split(r"  +", line)[:2]}

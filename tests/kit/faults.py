@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.core.models import botocore_stubber
 
 from chalicelib.store.models import SegmentModel
@@ -88,6 +88,18 @@ def throttled(operation, times=10**9):
 def answered(operation, status, body):
     """Answer every request of an operation with this status and body."""
     return intercepted(operation, lambda request: response(request, status, body))
+
+
+@contextlib.contextmanager
+def refusing(operation, code, when=lambda _params: True):
+    """Refuse the calls of an operation whose parameters ``when`` accepts, with an error code. Works in threads."""
+
+    def refuse(params, **_):
+        if when(params):
+            raise ClientError({"Error": {"Code": code, "Message": "injected"}}, operation)
+
+    with hook(f"before-parameter-build.dynamodb.{operation}", refuse):
+        yield
 
 
 @contextlib.contextmanager

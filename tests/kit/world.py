@@ -54,8 +54,13 @@ def values(points):
 
 def count_stream(world, points_in, records):
     """Add to a device's counters, as the stream's function does."""
-    added = Delta(world.device, world.profile, points_in, records, NOW_MS, "0".zfill(40), "1".zfill(40))
+    added = Delta(world.device, world.profile, points_in, records, NOW_MS, mark(0), mark(1))
     assert add(added) is None
+
+
+def mark(number, stream="2026-09-01T00:00:00.000"):
+    """Return the mark of a change in a stream."""
+    return f"{stream} {number:040}"
 
 
 class Recorder:

@@ -1,29 +1,57 @@
-"""Keeps the counters of devices and profiles on AWS. The stream of the table of segments carries every change."""
+"""Keeps the counters of devices and profiles on AWS. The stream of the table of segments carries every change.
+
+Lambda delivers each change at least once. The counters of a device have the mark of the last change that they include:
+the label of the stream and the change's sequence number. Sequence numbers rise only within one stream. Its label is the
+time of its creation, so the marks of a later stream sort after those of an earlier one.
+"""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from chalicelib.codec import segments
+from chalicelib import errors
+from chalicelib.codec import segments, times
 from chalicelib.codec.segments import Item
-from chalicelib.store import Delta
+from chalicelib.host import deadline
+from chalicelib.host.deadline import Limits
+from chalicelib.store import Counted, Delta, Rejected
 
-Add = Callable[[Delta], str | None]
+Add = Callable[[Delta], Counted | None]
+THREADS = 8
+"""How many devices are counted at a time. An update is nearly all waiting."""
+_ROUNDS = 3
+"""How often a device is tried. A busy partition throttles some of many updates, and Lambda would deliver all again."""
+_NO_PROFILE = "The segments do not say whose they are"
 
 
 class Change(NamedTuple):
-    """A change in the stream: a segment before and after it."""
+    """What a change in the stream adds to the counters of a device."""
 
+    device: str
+    profile: str | None
+    """None if the segment does not hold it: early versions did not store it."""
+    stream: str
+    """The label of the stream, such as ``2026-11-26T07:00:00.000``."""
     sequence: str
-    """A number in decimal digits, which rises with each change of a device. Its length varies."""
-    profile: str
-    old: Item | None
-    new: Item | None
+    """The sequence number within the stream, padded to 40 digits so that it sorts as text like a number."""
+    points_in: int
+    records: int
+    sent_ms: int | None
+    """When its points arrived; None if it stored none that a client sent."""
 
     @property
-    def device(self) -> str:
-        """The owner of the segment."""
-        item = self.new or self.old
-        return item.device if item else ""
+    def mark(self) -> str:
+        """The mark of the change, which sorts as text."""
+        return f"{self.stream} {self.sequence}"
+
+
+class Applied(NamedTuple):
+    """What became of a batch."""
+
+    added: int
+    """How many changes were added."""
+    rejected: dict[str, str]
+    """By device: why its counters will never include changes of the batch."""
 
 
 def pad(sequence: str) -> str:
@@ -31,43 +59,101 @@ def pad(sequence: str) -> str:
     return sequence.zfill(40)
 
 
-def apply(*, changes: Iterable[Change], add: Add) -> int:
+def sent(item: Item) -> tuple[int, int | None]:
+    """Return how many points a new segment brings from a client, and when they arrived.
+
+    A segment of points that an edit moved brings none. A damaged item raises.
+    """
+    segment = segments.decode_header(item)
+    return (0, None) if segment.moved else (item.points, segment.created_us // 1000)
+
+
+def apply(*, changes: Iterable[Change], add: Add) -> Applied:
     """Add changes to the counters, each once however often and in whatever batches they are delivered.
 
+    Eight devices are counted at a time, within the deadline of this thread. One that fails does not keep the others
+    from being counted.
+
     Args:
-        changes: of one shard, in its order.
-        add: adds to the counters of a device, or returns the sequence number up to which they hold changes already.
+        changes: of one shard, in its order. A device's changes are in one shard, or in its parents before it.
+        add: adds to the counters of a device, or returns what they include already. Called in threads.
 
-    Returns:
-        How many changes were added.
+    Raises:
+        errors.Unavailable: some devices could not be counted now. The same batch may be applied again.
 
-    Cost: one update a device in the batch.
+    Cost: one update a device in the batch; two if its counters are of an earlier version.
     """
     by_device: dict[str, list[Change]] = {}
     for change in changes:
         by_device.setdefault(change.device, []).append(change)
-    return sum(_apply(own, add) for own in by_device.values())
+    waiting, added, rejected, limits = by_device, 0, {}, deadline.current()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(_ROUNDS):
+            outcomes = pool.map(lambda own: _outcome(own, add, limits), waiting.values())
+            failed = {}
+            for (device, own), outcome in zip(waiting.items(), outcomes, strict=True):
+                if isinstance(outcome, int):
+                    added += outcome
+                elif isinstance(outcome, Rejected):
+                    rejected[device] = str(outcome)
+                else:
+                    failed[device] = own
+            waiting = failed
+    if waiting:
+        raise errors.Unavailable(f"{len(waiting)} of {len(by_device)} devices could not be counted")
+    return Applied(added, rejected)
+
+
+def _outcome(changes: list[Change], add: Add, limits: Limits) -> int | Rejected | errors.Unavailable:
+    """Return how many changes of a device were added, or why none could be."""
+    with deadline.using(limits):
+        try:
+            if deadline.has_passed():
+                raise errors.Unavailable
+            return _apply(changes, add)
+        except (Rejected, errors.Unavailable) as error:
+            return error
 
 
 def _apply(changes: list[Change], add: Add) -> int:
+    profile = next((change.profile for change in changes if change.profile), None)
+    if profile is None:
+        raise Rejected(_NO_PROFILE)
+    replaces = None
     while changes:
-        applied = add(_delta(changes))
-        if applied is None:
+        counted = add(_delta(changes, profile, replaces))
+        if counted is None:
             return len(changes)
-        changes = [change for change in changes if pad(change.sequence) > applied]
+        is_bare = " " not in counted.mark
+        replaces = counted.mark if is_bare else None
+        changes = _after_number(changes, counted) if is_bare else [one for one in changes if one.mark > counted.mark]
     return 0
 
 
-def _delta(changes: list[Change]) -> Delta:
-    points_in = records = 0
-    last_ms = None
-    for change in changes:
-        records += (change.new.points if change.new else 0) - (change.old.points if change.old else 0)
-        if change.new is not None and change.old is None:
-            segment = segments.decode_header(change.new)
-            if not segment.moved:
-                points_in += change.new.points
-                created_ms = segment.created_us // 1000
-                last_ms = max(last_ms or created_ms, created_ms)
-    last = changes[-1]
-    return Delta(last.device, last.profile, points_in, records, last_ms, pad(changes[0].sequence), pad(last.sequence))
+def _after_number(changes: list[Change], counted: Counted) -> list[Change]:
+    """Return the changes that counters of an earlier version do not include. Their mark is a number without a stream.
+
+    If the device sent nothing since the stream was created, they are of an earlier stream and include none. Else they
+    may be of this stream, and include what has no higher number; but not a segment that arrived after their last one.
+    """
+    last_ms = counted.last_input_ms
+    if last_ms is not None and times.to_iso(last_ms) < changes[0].stream:
+        return changes
+    for index, change in enumerate(changes):
+        is_later = change.sent_ms is not None and change.sent_ms > (last_ms or 0)
+        if change.sequence > counted.mark or is_later:
+            return changes[index:]
+    return []
+
+
+def _delta(changes: list[Change], profile: str, replaces: str | None) -> Delta:
+    return Delta(
+        changes[0].device,
+        profile,
+        sum(change.points_in for change in changes),
+        sum(change.records for change in changes),
+        max((change.sent_ms for change in changes if change.sent_ms is not None), default=None),
+        changes[0].mark,
+        changes[-1].mark,
+        replaces,
+    )

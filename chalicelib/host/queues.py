@@ -1,0 +1,36 @@
+"""Sends documents to SQS queues."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from chalicelib import errors
+
+
+def sender(name: str) -> Callable[[dict[str, Any]], None]:
+    """Return a function that puts a document into a queue, as JSON.
+
+    Args:
+        name: of the queue.
+
+    Raises:
+        errors.Unavailable: SQS does not answer. The function raises it too.
+
+    Cost: one call now, to find the queue, and one a document.
+    """
+    from chalicelib.host import aws
+
+    def call(operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(client, operation)(**parameters)
+        except aws.FAILURES as error:
+            raise errors.Unavailable("The queue is not available, try again") from error
+
+    client = aws.client("sqs")
+    url = call("get_queue_url", QueueName=name)["QueueUrl"]
+
+    def send(document: dict[str, Any]) -> None:
+        call("send_message", QueueUrl=url, MessageBody=orjson.dumps(document).decode())
+
+    return send
