@@ -14,6 +14,7 @@ import botocore.session
 from chalicelib import errors
 from deploy import commands, cost, lock, restore, waiting
 from deploy.init import init
+from deploy.live.run import base_url, mqtt_address
 from deploy.names import stage_name
 from deploy.parts import Cloud
 
@@ -98,9 +99,16 @@ def _add_stage_commands(parsers: Any) -> None:
     check = _add(
         parsers,
         "check",
-        lambda options: commands.check(_cloud(options)),
+        _run_check,
         "Print each part and what is wrong with it",
         "The exit status is 1 if anything is wrong.",
+    )
+    check.add_argument(
+        "--live", action="store_true", help="also send requests and messages, and print a report of them"
+    )
+    check.add_argument("--url", type=base_url, help="with --live: the base URL of the API; default: API Gateway's own")
+    check.add_argument(
+        "--mqtt", type=mqtt_address, metavar="HOST[:PORT]", help="with --live: the MQTT endpoint; default: the stage's"
     )
     diff = _add(parsers, "diff", lambda options: commands.diff(_cloud(options)), "Print what `up` would change")
     retry = _add(
@@ -159,6 +167,14 @@ def _add_stage_commands(parsers: Any) -> None:
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
     for parser in (up, init_, down, check, diff, retry, recount, restored, token):
         parser.add_argument("--profile", help="the AWS profile with the credentials and the region, as for `aws`")
+
+
+def _run_check(options: Options) -> int:
+    if options.live:
+        return commands.check_live(_cloud(options), url=options.url, mqtt=options.mqtt)
+    if options.url or options.mqtt:
+        options.refuse("--url and --mqtt need --live")
+    return commands.check(_cloud(options))
 
 
 def _add_cost(parsers: Any) -> None:

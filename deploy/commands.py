@@ -26,6 +26,7 @@ from deploy.inventory import (
     removable_parts,
     use_deployed_store,
 )
+from deploy.live import run as live
 from deploy.names import Names
 from deploy.parts import Cloud, NotYetError, Part
 from deploy.pricing import prices, table
@@ -69,8 +70,7 @@ def up(cloud: Cloud) -> int:
 
 def ensure_all(cloud: Cloud) -> None:
     """Do what ``up`` does. The caller holds the lock."""
-    owner = mqtt.owner(cloud)
-    has_mqtt = owner in (None, cloud.stage)
+    has_mqtt = mqtt.is_ours(cloud)
     for part in parts_before_functions(cloud):
         ensure(part)
     if chalice.recover(cloud):
@@ -98,7 +98,7 @@ def ensure_all(cloud: Cloud) -> None:
     if has_mqtt:
         _print_mqtt(cloud)
     else:
-        print(f"MQTT            none: {_taken(owner)}")
+        print(f"MQTT            none: {_taken(cloud)}")
 
 
 def print_place(cloud: Cloud) -> None:
@@ -106,7 +106,8 @@ def print_place(cloud: Cloud) -> None:
     print(f"Account {cloud.account}, region {cloud.region}, stage {cloud.stage}", flush=True)
 
 
-def _taken(owner: str | None) -> str:
+def _taken(cloud: Cloud) -> str:
+    owner = mqtt.owner(cloud)
     return f"it belongs to stage {owner} of this account and region. Use another region or account for this stage"
 
 
@@ -194,8 +195,7 @@ def remove(part: Part) -> None:
 def check(cloud: Cloud) -> int:
     """Print each part and what is wrong with it. Return 1 if anything is wrong, otherwise 0."""
     chalice.recover(cloud)
-    owner, faults = mqtt.owner(cloud), 0
-    has_mqtt = owner in (None, cloud.stage)
+    faults, has_mqtt = 0, mqtt.is_ours(cloud)
     for part in deployed_parts(cloud, has_mqtt=has_mqtt):
         difference = part.difference()
         faults += difference is not None
@@ -206,15 +206,28 @@ def check(cloud: Cloud) -> int:
     if not chalice.may_reserve(cloud):
         print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
     if not has_mqtt:
-        print(f"note   MQTT            {_taken(owner)}")
+        print(f"note   MQTT            {_taken(cloud)}")
     print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else ""))
     return 1 if faults else 0
+
+
+def check_live(cloud: Cloud, *, url: str | None, mqtt: tuple[str, int] | None) -> int:
+    """Do what ``check`` does, then try the stage from outside. Return 1 if anything is wrong.
+
+    Args:
+        cloud: the account and stage.
+        url: the base URL of the API; None: API Gateway's.
+        mqtt: host and port of the MQTT endpoint; None: the stage's.
+    """
+    found = check(cloud)
+    print("\nWhat follows can be pasted into an issue: it holds no secret.\n", flush=True)
+    return max(found, live.run(cloud, url=url, mqtt=mqtt))
 
 
 def diff(cloud: Cloud) -> int:
     """Print what ``up`` would change. Changes nothing in AWS."""
     chalice.recover(cloud)
-    for part in deployed_parts(cloud, has_mqtt=mqtt.owner(cloud) in (None, cloud.stage)):
+    for part in deployed_parts(cloud, has_mqtt=mqtt.is_ours(cloud)):
         difference = part.difference()
         if difference is not None:
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")

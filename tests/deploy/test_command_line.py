@@ -13,7 +13,7 @@ OPTIONS = {
     "up": {"--stage", "--profile"},
     "init": {"--stage", "--profile"},
     "down": {"--stage", "--profile", "--data"},
-    "check": {"--stage", "--profile"},
+    "check": {"--stage", "--profile", "--live", "--url", "--mqtt"},
     "diff": {"--stage", "--profile"},
     "retry": {"--stage", "--profile", "--dead-letters"},
     "recount": {"--stage", "--profile", "--device", "--all"},
@@ -27,6 +27,7 @@ VALUES = {
     "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
     "--environments": "1",
     "--device": "0123456789abcdef01234567",
+    "--url": "https://api.example.com", "--mqtt": "mqtt.example.com",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
 

@@ -1,7 +1,9 @@
 """Checks every AWS call of a function against the function's policy."""
 
 import contextlib
+import re
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +14,6 @@ from deploy.names import Names
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("app.py", "chalicelib", "deploy", "embedded")
 """Where the program's own source is, as against the tests' and the libraries'."""
-FUNCTIONS: list[str] = []
-"""The functions that are running, the innermost last."""
 RECORDED: set[tuple[str, str, str]] = set()
 """Every (function, action, resource) that was recorded."""
 FORBIDDEN: "list[Violation]" = []
@@ -34,14 +34,22 @@ class Violation(NamedTuple):
         return f"{self.function}: {self.action} on {self.resource}, at {self.place}"
 
 
+class _Here(threading.local):
+    functions: tuple[str, ...] = ()
+    """The functions that are running in this thread, the innermost last."""
+
+
+_here = _Here()
+
+
 @contextlib.contextmanager
 def running(function):
     """Hold a function responsible for every AWS call in the block."""
-    FUNCTIONS.append(function)
+    _here.functions = (*_here.functions, function)
     try:
         yield
     finally:
-        FUNCTIONS.pop()
+        _here.functions = _here.functions[:-1]
 
 
 def allowed(function):
@@ -58,9 +66,9 @@ def record(params, model, **_):
 
     It is a botocore handler of before-parameter-build. conftest registers it for all clients.
     """
-    if not FUNCTIONS:
+    if not _here.functions:
         return
-    service, function = model.service_model.service_name, FUNCTIONS[-1]
+    service, function = model.service_model.service_name, _here.functions[-1]
     if model.name == "TransactWriteItems":
         parts = [(PARTS[kind], what["TableName"]) for item in params["TransactItems"] for kind, what in item.items()]
     elif model.name == "BatchWriteItem":
@@ -70,7 +78,7 @@ def record(params, model, **_):
     service = service.removesuffix("-data")
     for operation, name in parts:
         action = f"{service}:{operation}"
-        resource = name.replace("decant-", "decant-dev-").replace("/decant/", "/decant/dev/")
+        resource = re.sub(r"(?<=decant)([-/])(?!dev\b)", r"\1dev\1", name)
         RECORDED.add((function, action, resource))
         if (action, resource) not in allowed(function):
             FORBIDDEN.append(Violation(function, action, resource, _place()))

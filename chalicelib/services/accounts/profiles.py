@@ -1,6 +1,9 @@
-"""Creates and lists profiles, the owners of devices. The first start creates one; no route creates another yet."""
+"""Creates, lists and deletes profiles, the owners of devices.
 
-from chalicelib import store
+The first start creates one. No route creates or deletes another yet.
+"""
+
+from chalicelib import errors, store
 from chalicelib.codec import keys
 from chalicelib.host import clock
 from chalicelib.schemas.tokens import TokenIn
@@ -9,12 +12,13 @@ from chalicelib.services.usage import plans
 from chalicelib.store import Doc, Entity, names
 
 
-def create(*, name: str, token: str | None = None) -> tuple[str, str]:
+def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT) -> tuple[str, str]:
     """Create a profile with one full token.
 
     Args:
         name: a name for people.
         token: the text of the token. None: it is derived.
+        plan: the name of its price plan.
 
     Returns:
         The profile's id and the token.
@@ -24,7 +28,7 @@ def create(*, name: str, token: str | None = None) -> tuple[str, str]:
         errors.Conflict: a token with the text ``token`` exists already; nothing was stored.
     """
     profile = keys.new_id()
-    doc = {"id": profile, "name": name, "plan": plans.DEFAULT, "created_ms": clock.now_ms()}
+    doc = {"id": profile, "name": name, "plan": plan, "created_ms": clock.now_ms()}
     first: TokenIn = {"name": "Default", "permission": "full"}
     created = tokens.new(kind="profile", profile=profile, device="", sent=first, chosen=token)
     listed = Entity(names.PROFILES, names.profile(profile), {})
@@ -38,3 +42,19 @@ def list_all() -> list[Doc]:
     owners = [entity.name for entity in store.current().list(names.PROFILES, names.profile(""))]
     profiles = [store.current().get(owner, names.PROFILE) for owner in owners]
     return [entity.doc for entity in profiles if entity is not None]
+
+
+def delete(*, profile: str) -> None:
+    """Delete a profile with its tokens and all that it owns. Its devices must have been deleted before.
+
+    Raises:
+        errors.Conflict: a device exists, or others are changing the profile; nothing was deleted.
+    """
+    owner = names.profile(profile)
+    rows = store.current().list(owner, names.ANY)
+    if any(row.name.startswith(names.DEVICES) for row in rows):
+        raise errors.Conflict("The profile has devices: delete them first")
+    callers = [(row.name, names.TOKEN) for row in rows if row.name.startswith(names.TOKENS)]
+    if not store.current().write_all((), [(names.PROFILES, owner), (owner, names.PROFILE), *callers]):
+        raise errors.Conflict("The profile is being changed by others, try again")
+    store.current().delete(owner, [row.name for row in rows])
