@@ -161,7 +161,15 @@ class Functions:
             name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value
             for name, value in SegmentModel.shared().client._make_api_call("Query", parameters)["Items"][0].items()
         }
-        return [{"dynamodb": {"SequenceNumber": str(10**9 + number), "NewImage": image}} for number in range(how_many)]
+        stream = "arn:aws:dynamodb:us-east-1:123456789012:table/segments/stream/2026-01-01T00:00:00.000"
+        keys = {name: image[name] for name in ("device", "key")}
+        return [
+            {
+                "eventSourceARN": stream,
+                "dynamodb": {"Keys": keys, "SequenceNumber": str(10**9 + number), "NewImage": image},
+            }
+            for number in range(how_many)
+        ]
 
 
 def measure() -> dict[str, float]:

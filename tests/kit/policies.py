@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deploy import spec
 from deploy.names import Names
@@ -40,6 +40,24 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_start = threading.Thread.start
+
+
+def _start_for_the_same(thread):
+    """Start a thread, and hold the functions responsible for it that are running where it is started."""
+    functions, run = _here.functions, thread.run
+
+    def run_for_them():
+        _here.functions = functions
+        run()
+
+    if functions:
+        thread.run = run_for_them
+    _start(thread)
+
+
+_thread: Any = threading.Thread
+_thread.start = _start_for_the_same
 
 
 @contextlib.contextmanager
