@@ -12,4 +12,5 @@ def _sleep(seconds):
         pass
 
 
-time.sleep = _sleep
+if __name__ == "sitecustomize":
+    time.sleep = _sleep

@@ -325,7 +325,7 @@ def test_architecture_is_changed_by_the_configuration_and_kept_by_another_clone(
     account.run("up")
     assert architectures(account) == {"arm64"}
     written = json.loads(config.read_text())["stages"]["dev"]
-    assert written == spec.stage_config("dev") | {"lambda_architecture": "arm64"}
+    assert written == spec.stage_config(Names("dev")) | {"lambda_architecture": "arm64"}
     account.edit(".chalice/config.json", ('"arm64"', '"x86_64"'))
     account.run("up")
     assert architectures(account) == {"x86_64"}
