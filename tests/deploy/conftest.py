@@ -2,6 +2,7 @@ import compileall
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,5 +167,33 @@ def moto_server():
 
 @pytest.fixture
 def open_account(project, tmp_path, moto_server):
-    """Return a function that makes the account of a test."""
-    return lambda **options: Account(project, tmp_path, moto_server, **options)
+    """Return a function that makes the account of a test. What was called in it must be in docs/deploy.md."""
+    opened = []
+
+    def open_(**options):
+        opened.append(Account(project, tmp_path, moto_server, **options))
+        return opened[-1]
+
+    yield open_
+    for account in opened:
+        called = {tuple(call) for call in account.strict("calls")["calls"]}
+        missing = {permission(*call) for call in called} - documented_permissions() - {None}
+        assert not missing, f"docs/deploy.md does not list {missing}"
+
+
+IAM_NAMES = {("lambda", "Invoke"): "lambda:InvokeFunction", ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem"}
+IAM_SERVICES = {"monitoring": "cloudwatch"}
+
+
+def permission(service, operation):
+    """Return the IAM action of a call; None for API Gateway, whose actions are HTTP methods."""
+    if service == "apigateway":
+        return None
+    return IAM_NAMES.get((service, operation), f"{IAM_SERVICES.get(service, service)}:{operation}")
+
+
+def documented_permissions():
+    """Return the IAM actions that docs/deploy.md lists for the deployer."""
+    section = (ROOT / "docs/deploy.md").read_text().partition("## Permissions that the deployer needs")[2]
+    rows = re.findall(r"^\| [^|`]+ \| `([a-z]+):` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    return {f"{service}:{action}" for service, text in rows for action in re.findall(r"\b[A-Z]\w+", text)}
