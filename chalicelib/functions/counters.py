@@ -26,9 +26,9 @@ def count(event: dict[str, Any], context: Any) -> dict[str, int]:
         context: Lambda's context object.
 
     Raises:
-        errors.Unavailable: DynamoDB did not take all updates, or the time is up. Lambda delivers the batch again, until
-            its records expire after a day. What is counted already is not counted again.
-        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the queue of failures did not take a device.
+        errors.Unavailable: DynamoDB did not take all updates, the queue of failures did not take a device, or the time
+            is up. Lambda delivers the batch again, until its records expire after a day. What is counted already is not
+            counted again.
     """
     deadline.begin(context)
     calls.connect()

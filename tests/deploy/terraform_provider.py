@@ -27,8 +27,8 @@ ARGUMENTS = {
     ),
     ("aws_dynamodb_table", OLDEST): (
         "attribute attribute.name attribute.type billing_mode deletion_protection_enabled hash_key name "
-        "point_in_time_recovery point_in_time_recovery.enabled range_key server_side_encryption "
-        "server_side_encryption.enabled stream_enabled stream_view_type ttl ttl.attribute_name ttl.enabled"
+        "point_in_time_recovery point_in_time_recovery.enabled range_key "
+        "stream_enabled stream_view_type ttl ttl.attribute_name ttl.enabled"
     ),
     ("aws_iam_role", OLDEST): "assume_role_policy name",
     ("aws_iam_role_policy", OLDEST): "name policy role",

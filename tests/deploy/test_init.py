@@ -22,7 +22,7 @@ def account(open_account):
 
 
 def make_tables(account):
-    for name, shape in spec.tables("dev").items():
+    for name, shape in spec.tables(Names("dev")).items():
         account.client("dynamodb").create_table(TableName=name, **shape)
 
 
