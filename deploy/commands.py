@@ -207,6 +207,8 @@ def check(cloud: Cloud) -> int:
         print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
     if not has_mqtt:
         print(f"note   MQTT            {_taken(cloud)}")
+    for name in storage.other_tables(cloud):
+        print(f"note   table           {name:<48} not in use: `restore --drop-old` removes it")
     print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else ""))
     return 1 if faults else 0
 
@@ -265,7 +267,7 @@ def _remove_all(cloud: Cloud, *, with_data: bool) -> int:
         failures += _goes_wrong("the functions and the API", lambda: chalice.run("delete", "--stage", cloud.stage))
     failures += _remove_each(logs)  # a function that still ran would make its log group anew
     if with_data:
-        failures += _remove_each(kept) + _goes_wrong("other tables", lambda: storage.drop_tables(cloud))
+        failures += _remove_each(kept) + _goes_wrong("the tables of a restore", lambda: _forget_restores(cloud))
     else:
         for part in kept:
             if part.look() is not None:
@@ -273,6 +275,20 @@ def _remove_all(cloud: Cloud, *, with_data: bool) -> int:
     if failures:
         print(f"{failures} parts could not be removed. Run the same command again to continue.")
     return 1 if failures else 0
+
+
+def drop_other_tables(cloud: Cloud) -> None:
+    """Remove the tables of the stage that it does not use, and print them."""
+    for name in storage.other_tables(cloud):
+        storage.drop_table(cloud.client("dynamodb"), name)
+        print(f"removed     table {name}", flush=True)
+
+
+def _forget_restores(cloud: Cloud) -> None:
+    """Remove the tables that the stage does not use, and what says which it uses."""
+    drop_other_tables(cloud)
+    if cloud.names.restored:
+        cloud.client("ssm").delete_parameter(Name=cloud.names.tables_parameter)
 
 
 def _remove_each(parts: Iterable[Part]) -> int:

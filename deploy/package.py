@@ -13,25 +13,31 @@ ZIP_BYTES = 30_000_000
 """The zip may not be larger: a Lambda with a larger zip starts more slowly."""
 
 
-def package(folder: Path, stage: str) -> None:
+def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
     """Empty a folder, and write ``deployment.zip``, ``sam.json`` and ``terraform/`` into it.
 
     First writes the stage's part of ``.chalice/config.json`` and its policies, since Chalice reads them.
+
+    Args:
+        folder: where to write.
+        stage: the stage to describe.
+        has_mqtt: whether the templates make the parts of MQTT.
 
     Raises:
         RuntimeError: the zip is larger than ``ZIP_BYTES``.
         subprocess.CalledProcessError: ``chalice package`` failed.
     """
-    chalice.write_config(Names(stage), may_reserve=chalice.reserves(stage))
+    chalice.write_config(Names(stage), may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     extras = folder / "extras.json"
-    extras.write_text(json.dumps(template.extras(stage, routes.ALL)))
+    extras.write_text(json.dumps(template.extras(stage, routes.ALL, has_mqtt=has_mqtt)))
     chalice.run("package", "--stage", stage, "--merge-template", str(extras), str(folder))
     extras.unlink()
     chalice.run("package", "--stage", stage, "--pkg-format", "terraform", str(folder / "terraform"))
     file = folder / "terraform/chalice.tf.json"
-    file.write_text(json.dumps(terraform.complete(json.loads(file.read_text()), stage, routes.ALL), indent=2))
+    document = terraform.complete(json.loads(file.read_text()), stage, routes.ALL, has_mqtt=has_mqtt)
+    file.write_text(json.dumps(document, indent=2))
     size = (folder / "deployment.zip").stat().st_size
     if size > ZIP_BYTES:
         raise RuntimeError(f"The zip has {size} bytes. It may have {ZIP_BYTES}")
@@ -42,8 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("build"), help="default: build")
     parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to describe; default: dev")
+    parser.add_argument("--no-mqtt", action="store_true", help="leave MQTT out, as another stage of the account has it")
     options = parser.parse_args()
-    package(options.folder, options.stage)
+    package(options.folder, options.stage, has_mqtt=not options.no_mqtt)
     for path in ("deployment.zip", "sam.json", "terraform/chalice.tf.json"):
         print(f"{options.folder / path}: {(options.folder / path).stat().st_size / 1e6:.1f} MB")
 

@@ -21,8 +21,13 @@ CONCURRENCY = {key: f"{key}_concurrency".replace("-", "_") for key in spec.FUNCT
 """The name of the parameter by function, for functions that reserve concurrency."""
 
 
-def parameters(stage: str) -> list[Parameter]:
-    """Return the parameters of the templates of a stage."""
+def parameters(stage: str, *, has_mqtt: bool) -> list[Parameter]:
+    """Return the parameters of the templates of a stage.
+
+    Args:
+        stage: its name.
+        has_mqtt: whether the templates make the parts of MQTT.
+    """
     reserved = [
         Parameter(
             name,
@@ -31,12 +36,13 @@ def parameters(stage: str) -> list[Parameter]:
         )
         for key, name in CONCURRENCY.items()
     ]
+    mqtt = Parameter(
+        MQTT_NAME,
+        Names(stage).mqtt,
+        "Name of the MQTT endpoint and of its authorizer. Choose another one if an earlier deployment left its own",
+    )
     return [
-        Parameter(
-            MQTT_NAME,
-            Names(stage).mqtt,
-            "Name of the MQTT endpoint and of its authorizer. Choose another one if an earlier deployment left its own",
-        ),
+        *([mqtt] if has_mqtt else []),
         Parameter(ALARM_TOPIC, "", "ARN of the SNS topic that the alarms notify. Empty: none"),
         *reserved,
     ]

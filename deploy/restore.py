@@ -107,8 +107,7 @@ def drop_old(cloud: Cloud) -> int:
     """Remove the tables of the stage that it does not use."""
     commands.print_place(cloud)
     with lock.held(cloud, cloud.names.entities, "restore"):
-        for name in storage.drop_tables(cloud, kept=cloud.names):
-            print(f"removed     table {name}")
+        commands.drop_other_tables(cloud)
     return 0
 
 

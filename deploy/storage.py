@@ -6,7 +6,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy import spec
-from deploy.names import Names
 from deploy.parts import Cloud, NotYetError, Part, State, absent_is_none
 
 _DYNAMODBS = "DynamoDB's own"
@@ -114,20 +113,9 @@ def tables_of_stage(cloud: Cloud) -> list[str]:
     return [name for page in pages for name in page["TableNames"] if cloud.names.of_table(name)]
 
 
-def drop_tables(cloud: Cloud, kept: Names | None = None) -> list[str]:
-    """Remove the tables of the stage, except those of ``kept``; and without ``kept`` also what says which it uses.
-
-    Returns:
-        The names of the tables that were removed.
-    """
-    removed = []
-    for name in tables_of_stage(cloud):
-        if kept is None or name not in (kept.segments, kept.entities):
-            drop_table(cloud.client("dynamodb"), name)
-            removed.append(name)
-    if kept is None and cloud.names.restored:
-        cloud.client("ssm").delete_parameter(Name=cloud.names.tables_parameter)
-    return removed
+def other_tables(cloud: Cloud) -> list[str]:
+    """Return the names of the stage's tables that it does not use: a restore left them."""
+    return [name for name in tables_of_stage(cloud) if name not in (cloud.names.segments, cloud.names.entities)]
 
 
 def secret(cloud: Cloud) -> Part:

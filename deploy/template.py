@@ -27,28 +27,29 @@ _ROLES = {key: f"{name}Role" for key, name in LOGICAL_NAMES.items()} | {"http": 
 _RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 
 
-def extras(stage: str, rows: Sequence[Route]) -> dict[str, Any]:
+def extras(stage: str, rows: Sequence[Route], *, has_mqtt: bool = True) -> dict[str, Any]:
     """Return what to merge into Chalice's template.
 
     Args:
         stage: its name.
         rows: the route table.
+        has_mqtt: whether to make the parts of MQTT, which one stage of an account and region may have.
     """
     resources: dict[str, Resource] = {}
-    for resources_of in (_tables, _queues, _roles, _functions, _iot, _alarms):
+    for resources_of in (_tables, _queues, _roles, _functions, *([_iot] if has_mqtt else []), _alarms):
         resources |= resources_of(stage)
     resources |= _gateway(stage, rows)
-    return {"Parameters": _parameters(stage), "Conditions": _conditions(), "Resources": resources}
+    return {"Parameters": _parameters(stage, has_mqtt=has_mqtt), "Conditions": _conditions(), "Resources": resources}
 
 
-def _parameters(stage: str) -> dict[str, Resource]:
+def _parameters(stage: str, *, has_mqtt: bool) -> dict[str, Resource]:
     return {
         _logical_name(parameter.name): {
             "Default": parameter.default,
             "Description": parameter.description,
             **({"Type": "Number", "MinValue": 0} if isinstance(parameter.default, int) else {"Type": "String"}),
         }
-        for parameter in parameters.parameters(stage)
+        for parameter in parameters.parameters(stage, has_mqtt=has_mqtt)
     }
 
 

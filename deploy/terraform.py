@@ -26,16 +26,17 @@ _PARTITION = "${data.aws_partition.chalice.partition}"
 _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
 
 
-def complete(document: dict[str, Any], stage: str, rows: Sequence[Route]) -> dict[str, Any]:
+def complete(document: dict[str, Any], stage: str, rows: Sequence[Route], *, has_mqtt: bool = True) -> dict[str, Any]:
     """Add to Chalice's document everything that ``up`` makes beside it. Changes the document and returns it.
 
     Args:
         document: as Chalice wrote it.
         stage: its name.
         rows: the route table.
+        has_mqtt: whether to make the parts of MQTT, which one stage of an account and region may have.
     """
     document["terraform"] = VERSIONS
-    document["variable"] = _variables(stage)
+    document["variable"] = _variables(stage, has_mqtt=has_mqtt)
     document["data"].pop("null_data_source", None)
     resources: Resources = document["resource"]
     for resources_by_kind in (
@@ -43,7 +44,7 @@ def complete(document: dict[str, Any], stage: str, rows: Sequence[Route]) -> dic
         _role_policies(stage),
         _queues(stage),
         _functions(stage),
-        _iot(stage),
+        _iot(stage) if has_mqtt else {},
         _alarms(stage),
         _gateway(stage, rows),
     ):
@@ -70,14 +71,14 @@ def _id(text: str) -> str:
     return text.rpartition("/")[2].replace(".", "_")
 
 
-def _variables(stage: str) -> dict[str, dict[str, Any]]:
+def _variables(stage: str, *, has_mqtt: bool) -> dict[str, dict[str, Any]]:
     return {
         parameter.name: {
             "type": "number" if isinstance(parameter.default, int) else "string",
             "default": parameter.default,
             "description": parameter.description,
         }
-        for parameter in parameters.parameters(stage)
+        for parameter in parameters.parameters(stage, has_mqtt=has_mqtt)
     }
 
 

@@ -116,7 +116,9 @@ def test_stage_goes_back_to_a_second_and_returns(told):
     assert not re.search(r"^(created|repaired)", told.run("up"), re.MULTILINE)
     assert "uses decant-dev-segments-" in told.attempt("restore", "--to", told.at).stderr
     told.run("restore", "--back")
-    assert told.look() == NOW and "0 faults" in told.run("check")
+    checked = told.run("check")
+    assert told.look() == NOW and "0 faults" in checked
+    assert all(re.search(rf"^note +table +{name} +not in use", checked, re.MULTILINE) for name in new)
     assert "There are no older tables" in told.attempt("restore", "--back").stderr
     told.run("restore", "--drop-old")
     assert set(inventory(told)["tables"]) == tables and told.look() == NOW

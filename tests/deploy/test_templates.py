@@ -173,7 +173,7 @@ def test_policies_are_those_of_the_spec_in_every_partition(packaged, cloudformat
 
 
 def test_parameters_are_the_same_in_both_templates(template, terraform):
-    wanted = parameters.parameters("dev")
+    wanted = parameters.parameters("dev", has_mqtt=True)
     values = {one.name: one.default for one in wanted}
     assert values == {"mqtt_name": "decant-dev-mqtt", "alarm_topic_arn": "", "iot_authorizer_concurrency": 50}
     assert {name: one["default"] for name, one in terraform["variable"].items()} == values
@@ -252,14 +252,14 @@ def test_required_provider_has_every_argument(terraform):
     assert tuple(map(int, minimum.groups())) >= max(introduced.values())
 
 
-def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first(packaged, tmp_path):
+def test_package_of_a_stage_without_mqtt_that_is_not_committed_writes_its_configuration_first(packaged, tmp_path):
     copy(packaged, tmp_path)
     for path in (tmp_path / ".chalice").glob("policy-*-prod.json"):
         path.unlink()
     config = json.loads((tmp_path / ".chalice/config.json").read_text())
     config["stages"].pop("prod", None)
     (tmp_path / ".chalice/config.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "deploy.package", "out", "--stage", "prod"]
+    command = [sys.executable, "-m", "deploy.package", "out", "--stage", "prod", "--no-mqtt"]
     subprocess.run(command, cwd=tmp_path, env=os.environ | CREDENTIALS, check=True, capture_output=True)
     resources = json.loads((tmp_path / "out/sam.json").read_text())["Resources"]
     assert {one["FunctionName"] for one in of_type(resources, "AWS::Serverless::Function")} == {
@@ -269,6 +269,10 @@ def test_package_of_a_stage_that_is_not_committed_writes_its_configuration_first
     assert all(one["DeletionProtectionEnabled"] for one in of_type(resources, "AWS::DynamoDB::Table"))
     terraform = (tmp_path / "out/terraform/chalice.tf.json").read_text()
     assert "decant-prod-segments" in terraform and "decant-dev" not in terraform
+    assert not [one["Type"] for one in resources.values() if one["Type"].startswith("AWS::IoT::")]
+    assert "aws_iot_" not in terraform and "mqtt_name" not in terraform
+    functions = of_type(resources, "AWS::Serverless::Function")
+    assert {one["Environment"]["Variables"]["DECANT_MQTT"] for one in functions} == {"false"}
 
 
 def test_package_for_arm64_holds_its_wheels_and_both_templates_name_it(packaged, tmp_path):
