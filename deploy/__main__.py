@@ -12,11 +12,11 @@ import botocore.exceptions
 import botocore.session
 
 from chalicelib import errors
-from deploy import commands, cost, lock, restore, waiting
+from deploy import commands, cost, restore, waiting
 from deploy.init import init
 from deploy.live.run import base_url, mqtt_address
 from deploy.names import stage_name
-from deploy.parts import Cloud
+from deploy.parts import Cloud, RefusedError
 
 Options = argparse.Namespace
 _STOPS = (
@@ -50,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         cause = str(error).rstrip(".")
         print(f"Stopped: {cause}. What is done stays done. Run the same command again to continue.", file=sys.stderr)
         return 1
-    except (lock.LockedError, restore.RefusedError) as error:
+    except KeyboardInterrupt:
+        print("Interrupted. What is done stays done. Run the same command again to continue.", file=sys.stderr)
+        return 130
+    except RefusedError as error:
         print(f"Stopped: {error}.", file=sys.stderr)
         return 1
 
@@ -220,13 +223,15 @@ def _time(text: str) -> datetime.datetime:
 
 
 def _run_restore(options: Options) -> int:
+    if options.keep_deleted and options.to is None:
+        options.refuse("--keep-deleted goes with --to")
+    if not (options.back or options.drop_old or options.to):
+        options.refuse("say what to do: --to, --back or --drop-old")
     cloud = _cloud(options)
     if options.back:
         return restore.back(cloud)
     if options.drop_old:
         return restore.drop_old(cloud)
-    if options.to is None:
-        options.refuse("say what to do: --to, --back or --drop-old")
     return restore.restore(cloud, options.to, keep_deleted=options.keep_deleted)
 
 
@@ -245,7 +250,20 @@ def _run_cost(options: Options) -> int:
 def _cloud(options: Options) -> Cloud:
     if options.profile:
         os.environ["AWS_PROFILE"] = options.profile  # chalice takes it from there too
+    if "AWS_REGION" in os.environ:
+        os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])  # the only one that botocore reads
     session = botocore.session.Session()
+    try:
+        is_known = session.get_credentials() is not None
+    except botocore.exceptions.ProfileNotFound:
+        known = ", ".join(session.available_profiles) or "none"
+        raise RefusedError(
+            f"There is no AWS profile {options.profile or os.environ['AWS_PROFILE']}, only {known}"
+        ) from None
+    if not is_known:
+        raise RefusedError("No AWS credentials. Name a profile with --profile, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")
+    if session.get_config_variable("region") is None:
+        raise RefusedError("No region. Set AWS_DEFAULT_REGION, or the region of the AWS profile")
     waiting.install(session)
     return Cloud(session, options.stage)
 

@@ -28,7 +28,7 @@ from deploy.inventory import (
 )
 from deploy.live import run as live
 from deploy.names import Names
-from deploy.parts import Cloud, NotYetError, Part
+from deploy.parts import Cloud, NotYetError, Part, RefusedError
 from deploy.pricing import prices, table
 
 _CONCURRENCY_TOO_LOW = (
@@ -45,6 +45,31 @@ _RECOUNTED = {
 }
 
 
+def begin_change(cloud: Cloud) -> None:
+    """Print where a command works, and refuse a stage that the command must not change.
+
+    Raises:
+        RefusedError: the stage is not deployed, or a template made it.
+    """
+    open_deployed(cloud)
+    refuse_template(cloud)
+
+
+def open_deployed(cloud: Cloud) -> None:
+    """Print where a command works, and make the services use the stage's tables.
+
+    Raises:
+        RefusedError: the stage has no table or no secret.
+    """
+    print_place(cloud)
+    if None in (storage.secret(cloud).look(), storage.table(cloud, cloud.names.entities).look()):
+        raise RefusedError(
+            f"Stage {cloud.stage} is not deployed in account {cloud.account}, region {cloud.region}. "
+            f"Run `python -m deploy up --stage {cloud.stage}`, or name another stage with --stage"
+        )
+    use_deployed_store(cloud)
+
+
 def up(cloud: Cloud) -> int:
     """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
 
@@ -54,12 +79,11 @@ def up(cloud: Cloud) -> int:
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
         subprocess.CalledProcessError: ``chalice deploy`` failed.
-        lock.LockedError: somebody else changes the stage.
-        RuntimeError: a part differs in a way that AWS cannot change.
+        RefusedError: somebody else changes the stage, a template made it, or a part differs in a way that AWS cannot
+            change.
     """
     print_place(cloud)
-    if _is_of_template(cloud):
-        return 1
+    refuse_template(cloud)
     table = cloud.names.entities
     if storage.create_table(cloud, table):  # the lock is in it
         print(f"created     table {table}")
@@ -119,16 +143,13 @@ def give_access(cloud: Cloud) -> None:
     ensure(api_keys(cloud))
 
 
-def _is_of_template(cloud: Cloud) -> bool:
-    """Return whether a template made the stage, and print what to do then."""
-    is_made = functions.made_by_template(cloud)
-    if is_made:
-        print(
+def refuse_template(cloud: Cloud) -> None:
+    """Refuse a stage that a template made. Costs a call. Raises RefusedError."""
+    if functions.made_by_template(cloud):
+        raise RefusedError(
             f"A template made stage {cloud.stage}. Change it with CloudFormation or Terraform. "
-            f"`python -m deploy init --stage {cloud.stage}` makes its first profile and its API keys",
-            file=sys.stderr,
+            f"`python -m deploy init --stage {cloud.stage}` makes its first profile and its API keys"
         )
-    return is_made
 
 
 def token(cloud: Cloud, profile: str | None) -> int:
@@ -138,7 +159,7 @@ def token(cloud: Cloud, profile: str | None) -> int:
         cloud: the account and stage.
         profile: the id of the profile; None: the only one.
     """
-    use_deployed_store(cloud)
+    open_deployed(cloud)
     known = {found["id"]: found for found in profiles.list_all()}
     wanted = profile or (next(iter(known)) if len(known) == 1 else "")
     if wanted not in known:
@@ -163,7 +184,7 @@ def _print_mqtt(cloud: Cloud) -> None:
     )
     print(f"MQTT            {host}:8883")
     print(
-        f"\n  mosquitto_pub -h {host} -p 8883 --capath /etc/ssl/certs -i my-device -u Token -P <device token> "
+        f'\n  mosquitto_pub -h {host} -p 8883 --capath /etc/ssl/certs -i my-device -u Token -P "$DEVICE_TOKEN" '
         '-q 1 -t tago/data/post -m \'{"variable": "temperature", "value": 21.5}\''
     )
 
@@ -178,7 +199,7 @@ def ensure(part: Part) -> None:
     try:
         report(part, part.ensure())
     except NotYetError as error:
-        report(part, "waiting", str(error))
+        report(part, "later", str(error))
 
 
 def remove(part: Part) -> None:
@@ -189,7 +210,7 @@ def remove(part: Part) -> None:
         part.drop()
         report(part, "removed")
     except NotYetError as error:
-        report(part, "waiting", str(error))
+        report(part, "later", str(error))
 
 
 def check(cloud: Cloud) -> int:
@@ -209,7 +230,10 @@ def check(cloud: Cloud) -> int:
         print(f"note   MQTT            {_taken(cloud)}")
     for name in storage.other_tables(cloud):
         print(f"note   table           {name:<48} not in use: `restore --drop-old` removes it")
-    print(f"{faults} faults" + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else ""))
+    print(
+        f"{faults} fault{'' if faults == 1 else 's'}"
+        + (f": `python -m deploy up --stage {cloud.stage}` repairs them" if faults else "")
+    )
     return 1 if faults else 0
 
 
@@ -229,12 +253,16 @@ def check_live(cloud: Cloud, *, url: str | None, mqtt: tuple[str, int] | None) -
 def diff(cloud: Cloud) -> int:
     """Print what ``up`` would change. Changes nothing in AWS."""
     chalice.recover(cloud)
+    differences = 0
     for part in deployed_parts(cloud, has_mqtt=mqtt.is_ours(cloud)):
         difference = part.difference()
         if difference is not None:
+            differences += 1
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
     if "rest_api" not in chalice.deployed(cloud.stage):
         print("create the functions, the API, and the parts that need them")
+    elif not differences:
+        print("Nothing differs around the functions and the API, which Chalice deploys anew at every `up`")
     return 0
 
 
@@ -249,8 +277,7 @@ def down(cloud: Cloud, *, with_data: bool) -> int:
         1 if a part could not be removed. 0 if everything is removed, or waits for AWS to allow it.
     """
     print_place(cloud)
-    if _is_of_template(cloud):
-        return 1
+    refuse_template(cloud)
     if storage.table(cloud, cloud.names.entities).look() is None:
         return _remove_all(cloud, with_data=with_data)
     with lock.held(cloud, cloud.names.entities, "down"):
@@ -272,16 +299,20 @@ def _remove_all(cloud: Cloud, *, with_data: bool) -> int:
         for part in kept:
             if part.look() is not None:
                 report(part, "kept")
+        for name in storage.other_tables(cloud):
+            print(f"kept        table {name}, which is not in use: `restore --drop-old` removes it")
     if failures:
         print(f"{failures} parts could not be removed. Run the same command again to continue.")
     return 1 if failures else 0
 
 
-def drop_other_tables(cloud: Cloud) -> None:
-    """Remove the tables of the stage that it does not use, and print them."""
-    for name in storage.other_tables(cloud):
+def drop_other_tables(cloud: Cloud) -> list[str]:
+    """Remove the tables of the stage that it does not use, print them, and return their names."""
+    names = storage.other_tables(cloud)
+    for name in names:
         storage.drop_table(cloud.client("dynamodb"), name)
         print(f"removed     table {name}", flush=True)
+    return names
 
 
 def _forget_restores(cloud: Cloud) -> None:
@@ -313,7 +344,7 @@ def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
         cloud: the account and stage.
         with_dead_letters: whether to deliver also the messages that could not be stored.
     """
-    use_deployed_store(cloud)
+    open_deployed(cloud)
     for queue in (cloud.names.failures, *((cloud.names.dead_letters,) if with_dead_letters else ())):
         done = retry.retry(cloud, queue, recounts.mark)
         print(f"{queue}: {done.delivered} delivered again, {done.kept} kept in the queue")
@@ -332,7 +363,7 @@ def recount(cloud: Cloud, *, device: str | None, of_all: bool) -> int:
         device: the id of the only device to count.
         of_all: whether to count all mutable devices. Without either, those that ``retry_queues`` marked.
     """
-    use_deployed_store(cloud)
+    open_deployed(cloud)
     wanted = None if of_all else {device} if device else recounts.marked()
     devices = recounts.find(wanted)
     gone = (wanted or set()) - {found["id"] for found in devices}

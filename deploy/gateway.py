@@ -8,7 +8,7 @@ from chalicelib.services.usage import plans
 from chalicelib.services.usage.plans import Plan
 from deploy import spec
 from deploy.names import APP
-from deploy.parts import Cloud, Part, State, absent_is_none
+from deploy.parts import Cloud, Part, RefusedError, State, absent_is_none
 
 
 def _pages(client: Any, operation: str, **parameters: Any) -> Iterator[State]:
@@ -121,7 +121,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
 
     def look() -> State | None:
         plan_by_profile = {profile: key.plan for profile, key in _existing_keys(client, prefix).items()}
-        return plan_by_profile if plan_by_profile or not wanted else None
+        return plan_by_profile or None
 
     def mend(_: State) -> None:
         plan_ids = {plan["name"].removeprefix(prefix): plan["id"] for plan in _pages(client, "get_usage_plans")}
@@ -175,7 +175,7 @@ def api_name(cloud: Cloud, api_id: str) -> Part:
         client.update_rest_api(restApiId=api_id, patchOperations=operations)
 
     def make() -> None:
-        raise RuntimeError(f"The API {api_id} is gone. Remove .chalice/deployed/{cloud.stage}.json, and run `up` again")
+        raise RefusedError(f"The API {api_id} is gone. Remove .chalice/deployed/{cloud.stage}.json, and run `up` again")
 
     return Part("API", api_id, wanted, look, make, mend, None)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.parts import Cloud
+from deploy.parts import Cloud, RefusedError
 
 LASTS_S = 120
 _RENEWED_S = 30
@@ -24,7 +24,7 @@ _KEY = {"owner": {"S": "deploy"}, "name": {"S": "lock"}}
 _NAMES = {"#doc": "doc"}
 
 
-class LockedError(Exception):
+class LockedError(RefusedError):
     """Another deployer changes the stage. The text says who, since when, and what to do."""
 
 
@@ -158,6 +158,6 @@ def _refusal(holder: dict[str, Any], expires_s: int) -> str:
     since = time.strftime("%H:%M:%S UTC", time.gmtime(holder["since_s"]))
     left_s = max(1, expires_s - int(time.time()))
     return (
-        f"{holder['who']} runs `{holder['command']}` on this stage since {since}. Wait until it ends. "
+        f"{holder['who']} has been running `{holder['command']}` on this stage since {since}. Wait until it ends. "
         f"If it was killed, its lock ends in {left_s} s"
     )

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from deploy import spec
 from deploy.names import APP
-from deploy.parts import Cloud, NotYetError, Part, State, absent_is_none
+from deploy.parts import Cloud, NotYetError, Part, RefusedError, State, absent_is_none
 
 _MANAGED_DAYS = 7
 """How long IoT Core keeps an endpoint that it manages itself after it was disabled."""
@@ -111,7 +111,7 @@ def rule_errors_role(cloud: Cloud) -> Part:
 def iot_authorizer(cloud: Cloud) -> Part:
     """The custom authorizer of MQTT clients.
 
-    ``mend`` raises RuntimeError if the authorizer requires signatures: AWS cannot change that.
+    ``mend`` raises RefusedError if the authorizer requires signatures: AWS cannot change that.
     """
     client, name = cloud.client("iot"), cloud.names.mqtt
     wanted: State = spec.mqtt_authorizer(cloud.function_arn("iot-authorizer"))
@@ -125,7 +125,7 @@ def iot_authorizer(cloud: Cloud) -> Part:
 
     def mend(actual: State) -> None:
         if actual.get("signingDisabled") is not True:
-            raise RuntimeError(
+            raise RefusedError(
                 f"The authorizer {name} requires signatures, and AWS cannot change that. Remove it first"
             )
         arn = wanted["authorizerFunctionArn"]
@@ -167,9 +167,10 @@ def mqtt_endpoint(cloud: Cloud) -> Part:
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidRequestException":
                 raise
-            removable = look()["lastStatusChangeDate"] + datetime.timedelta(days=_MANAGED_DAYS)
+            disabled = look()["lastStatusChangeDate"].astimezone(datetime.UTC)
+            removable = disabled + datetime.timedelta(days=_MANAGED_DAYS)
             raise NotYetError(
-                f"disabled; IoT Core lets it be removed from {removable:%Y-%m-%d %H:%M %Z} on. "
+                f"disabled; IoT Core lets it be removed from {removable:%Y-%m-%d %H:%M} UTC on. "
                 "Run `down` again then; `up` enables it again"
             ) from error
 

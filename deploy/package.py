@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 from chalicelib import routes
@@ -14,7 +13,7 @@ ZIP_BYTES = 30_000_000
 
 
 def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
-    """Empty a folder, and write ``deployment.zip``, ``sam.json`` and ``terraform/`` into it.
+    """Write ``deployment.zip``, ``sam.json`` and ``terraform/`` into a folder, in place of what an earlier run wrote.
 
     First writes the stage's part of ``.chalice/config.json`` and its policies, since Chalice reads them.
 
@@ -28,8 +27,7 @@ def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
         subprocess.CalledProcessError: ``chalice package`` failed.
     """
     chalice.write_config(Names(stage), may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     extras = folder / "extras.json"
     extras.write_text(json.dumps(template.extras(stage, routes.ALL, has_mqtt=has_mqtt)))
     chalice.run("package", "--stage", stage, "--merge-template", str(extras), str(folder))
@@ -46,7 +44,7 @@ def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("build"), help="default: build")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("build"), help="where to write; default: build")
     parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to describe; default: dev")
     parser.add_argument("--no-mqtt", action="store_true", help="leave MQTT out, as another stage of the account has it")
     options = parser.parse_args()

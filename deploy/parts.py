@@ -26,6 +26,10 @@ _ABSENT = (
 )
 
 
+class RefusedError(Exception):
+    """A command cannot begin or go on. The text says why, and what to do."""
+
+
 class NotYetError(Exception):
     """AWS allows a change only later, in hours or days. It is no failure: the rest is done, and the text says when."""
 
@@ -42,7 +46,8 @@ class Part:
     """Returns the actual values by the names of ``wanted``, or None if the part does not exist."""
     make: Callable[[], None]
     mend: Callable[[State], None]
-    """Takes what ``look`` returned and changes it to ``wanted``. Raises NotYetError if AWS allows it only later."""
+    """Takes what ``look`` returned and changes it to ``wanted``. Raises NotYetError if AWS allows it only later, and
+    RefusedError if AWS never does."""
     drop: Callable[[], None] | None
     """None if AWS removes it together with another part. Raises NotYetError as ``mend`` does."""
     holds_data: bool = False
@@ -53,7 +58,9 @@ class Part:
     def difference(self) -> str | None:
         """Return what differs from ``wanted``, "missing" if the part does not exist, or None if nothing differs."""
         actual = self.look()
-        return "missing" if actual is None else "; ".join(self._differences(actual)) or None
+        if actual is None:
+            return "missing" if self.wanted else None
+        return "; ".join(self._differences(actual)) or None
 
     def _differences(self, actual: State) -> list[str]:
         names = {**self.wanted, **actual} if self.is_whole else self.wanted
@@ -70,6 +77,8 @@ class Part:
             NotYetError: AWS allows the change only later.
         """
         actual = self.look()
+        if actual is None and not self.wanted:
+            return "unchanged"
         if actual is None:
             self.make()
             return "created"

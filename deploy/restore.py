@@ -21,15 +21,11 @@ from chalicelib.store import names as rows
 from deploy import commands, functions, lock, recount, storage
 from deploy.inventory import use_deployed_store
 from deploy.names import Names
-from deploy.parts import Cloud, absent_is_none
+from deploy.parts import Cloud, RefusedError, absent_is_none
 
 _POLL_S = 30
 _SAMPLED = 20
 """How many devices are looked at for their newest points."""
-
-
-class RefusedError(Exception):
-    """The restore cannot begin or go on. Nothing that the stage uses has changed. The text says why."""
 
 
 class _Rows(NamedTuple):
@@ -68,7 +64,7 @@ def restore(cloud: Cloud, to: datetime.datetime, *, keep_deleted: bool) -> int:
         lock.LockedError: somebody else changes the stage.
         botocore.exceptions.ClientError: AWS refused a call.
     """
-    commands.print_place(cloud)
+    commands.begin_change(cloud)
     new = cloud.using(Names(cloud.stage, mark_of(to)))
     if new.names == cloud.names:
         raise RefusedError(f"The stage uses {new.names.segments} already")
@@ -78,10 +74,15 @@ def restore(cloud: Cloud, to: datetime.datetime, *, keep_deleted: bool) -> int:
             _begin(cloud, old_table, new_table, to)
         _wait(cloud, [new.names.segments, new.names.entities])
         with lock.held(new, new.names.entities, "restore"):
+            if "Item" in cloud.client("dynamodb").get_item(TableName=new.names.entities, Key=_used_key(new.names)):
+                raise RefusedError(
+                    f"{new.names.segments} holds what came in while the stage used it. "
+                    "Remove it with `restore --drop-old` first, or name another second"
+                )
             for old_table, new_table in _tables(cloud.names, new.names):
                 commands.ensure(storage.table(new, new_table))
                 _copy_tags(cloud, old_table, new_table)
-            _verify(cloud, new, to, keep_deleted=keep_deleted)
+            _delete_again(*_verify(cloud, new, to), keep_deleted=keep_deleted)
             _recount()
             return _switch(cloud, new)
 
@@ -92,7 +93,7 @@ def back(cloud: Cloud) -> int:
     Raises:
         RefusedError: its tables were not restored, or the old ones are gone.
     """
-    commands.print_place(cloud)
+    commands.begin_change(cloud)
     description = cloud.client("dynamodb").describe_table(TableName=cloud.names.segments)["Table"]
     source = description.get("RestoreSummary", {}).get("SourceTableArn", "").rpartition("/")[2]
     names = cloud.names.of_table(source)
@@ -105,9 +106,10 @@ def back(cloud: Cloud) -> int:
 
 def drop_old(cloud: Cloud) -> int:
     """Remove the tables of the stage that it does not use."""
-    commands.print_place(cloud)
+    commands.begin_change(cloud)
     with lock.held(cloud, cloud.names.entities, "restore"):
-        commands.drop_other_tables(cloud)
+        if not commands.drop_other_tables(cloud):
+            print("There are no other tables")
     return 0
 
 
@@ -123,8 +125,18 @@ def _check_begin(cloud: Cloud, to: datetime.datetime) -> None:
         window = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
         first, last = window.get("EarliestRestorableDateTime"), window.get("LatestRestorableDateTime")
         if first is None or not first <= to <= last:
-            known = f"from {first:%Y-%m-%dT%H:%M:%SZ} to {last:%Y-%m-%dT%H:%M:%SZ}" if first else "at no time"
-            raise RefusedError(f"{name} can be restored {known}")
+            known = f"from {_utc(first)} to {_utc(last)}" if first else "at no time"
+            older = ". For an earlier second, run `restore --back` first" if cloud.names.restored else ""
+            raise RefusedError(f"{name} can be restored {known}{older}")
+
+
+def _utc(time_: datetime.datetime) -> str:
+    return f"{time_.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _used_key(names: Names) -> dict[str, dict[str, str]]:
+    """Return the key of the row in the entities table that says that the stage has used these tables."""
+    return {"owner": {"S": "deploy"}, "name": {"S": f"used#{names.restored}"}}
 
 
 def _begin(cloud: Cloud, old: str, new: str, to: datetime.datetime) -> None:
@@ -171,8 +183,15 @@ def _arn(cloud: Cloud, table: str) -> str:
     return cloud.arn("dynamodb", f"table/{table}")
 
 
-def _verify(cloud: Cloud, new: Cloud, to: datetime.datetime, *, keep_deleted: bool) -> None:
-    """Compare the restored tables with those in use, and delete again what was deleted after the time."""
+def _verify(cloud: Cloud, new: Cloud, to: datetime.datetime) -> tuple[_Rows, _Rows]:
+    """Compare the restored tables with those in use, and print it. Leaves the services on the restored ones.
+
+    Returns:
+        What is restored, and what is in use.
+
+    Raises:
+        RefusedError: the restored tables are not what they should be.
+    """
     client = cloud.client("dynamodb")
     for old_table, new_table in _tables(cloud.names, new.names):
         old_keys, new_keys = (
@@ -193,20 +212,25 @@ def _verify(cloud: Cloud, new: Cloud, to: datetime.datetime, *, keep_deleted: bo
     late = _later_than(then.devices, to)
     if late:
         print(f"note        {late} of the devices that were looked at hold points with a later time, as clients may")
-    deleted_devices = [doc for device, doc in then.devices.items() if device not in now.devices]
-    deleted_tokens = [doc for fingerprint, doc in then.tokens.items() if fingerprint not in now.tokens]
-    if keep_deleted:
-        print(f"kept        {len(deleted_devices)} devices and {len(deleted_tokens)} tokens that are deleted now")
+    return then, now
+
+
+def _delete_again(then: _Rows, now: _Rows, *, keep_deleted: bool) -> None:
+    """Delete the devices and tokens in the restored tables that the tables in use no longer have."""
+    deleted = {device: doc for device, doc in then.devices.items() if device not in now.devices}
+    tokens_left = [doc for fingerprint, doc in then.tokens.items() if fingerprint not in now.tokens]
+    what = f"{len(deleted)} devices and {len(tokens_left)} tokens that were deleted since"
+    if not deleted and not tokens_left:
         return
-    for doc in deleted_devices:
+    if keep_deleted:
+        print(f"kept        {what}")
+        return
+    for doc in deleted.values():
         erasures.begin(device=doc)
-    for doc in deleted_tokens:
-        if doc["device"] not in {device["id"] for device in deleted_devices}:
+    for doc in tokens_left:
+        if doc["device"] not in deleted:
             tokens.remove(doc)
-    print(
-        f"deleted     {len(deleted_devices)} devices and {len(deleted_tokens)} tokens again that were deleted after "
-        f"{to:%H:%M:%S}. To keep them, restore to another second with --keep-deleted"
-    )
+    print(f"deleted     {what}. To keep them, restore to another second with --keep-deleted")
 
 
 def _recount() -> None:
@@ -251,12 +275,19 @@ def _switch(old: Cloud, new: Cloud) -> int:
     else:
         client.delete_parameter(Name=parameter)
     print(f"switched    the stage to {new.names.segments} and {new.names.entities}", flush=True)
+    new.client("dynamodb").put_item(
+        TableName=new.names.entities, Item={**_used_key(new.names), "doc": {"S": "{}"}, "version": {"N": "1"}}
+    )
     commands.ensure_all(new)
     status = commands.check(new)
     print(
-        f"\nWhat came in between stays in {old.names.segments} and {old.names.entities}, until "
-        f"`python -m deploy restore --drop-old --stage {old.stage}`. `restore --back` returns to them.\n"
-        "MQTT clients that connected in between are unknown until they are asked again, for up to 15 minutes: "
+        f"\n{old.names.segments} and {old.names.entities} are not in use any more, and hold what came in until now. "
+        f"`python -m deploy restore --drop-old --stage {old.stage}` removes them."
+    )
+    if new.names.restored:
+        print("`restore --back` returns to them.")
+    print(
+        "MQTT clients that these tables do not know are unknown until IoT Core asks again, for up to 15 minutes: "
         "then run `python -m deploy retry --dead-letters`."
     )
     return status

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy import spec
-from deploy.parts import Cloud, NotYetError, Part, State, absent_is_none
+from deploy.parts import Cloud, NotYetError, Part, RefusedError, State, absent_is_none
 
 _DYNAMODBS = "DynamoDB's own"
 """The key that encrypts a table, unless one of KMS does, which costs money."""
@@ -129,7 +129,7 @@ def secret(cloud: Cloud) -> Part:
         client.put_parameter(Name=name, Type="SecureString", Value=secrets.token_hex(32), Overwrite=False)
 
     def mend(actual: State) -> None:
-        raise RuntimeError(
+        raise RefusedError(
             f"{name} is a {actual['type']}, not a SecureString. Remove it; tokens that were made with it are lost"
         )
 

@@ -107,9 +107,9 @@ class Account:
         with urllib.request.urlopen(f"{self.url}/strict/{command}", json.dumps(sent).encode(), timeout=30) as answer:
             return json.load(answer)
 
-    def attempt(self, *arguments):
+    def attempt(self, *arguments, environment=None):
         """Run a command; return what it did."""
-        return self._attempt(self.command(*arguments), self.environment)
+        return self._attempt(self.command(*arguments), environment or self.environment)
 
     def attempt_chalice(self, *arguments, environment=None):
         """Run ``chalice`` as a deployer does; return what it did."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal as signals
 import subprocess
 import threading
 
@@ -155,7 +156,7 @@ def test_expiry_that_dynamodb_does_not_let_be_changed_is_reported(account):
         TableName=NAMES.segments, TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"}
     )
     printed = account.run("up")
-    assert "waiting     table decant-dev-segments: DynamoDB lets expiry be changed once an hour" in printed
+    assert "later       table decant-dev-segments: DynamoDB lets expiry be changed once an hour" in printed
     assert "Base URL" in printed
     account.run("check", code=1)
     account.strict("sleep", seconds=3_600)
@@ -173,8 +174,8 @@ def test_endpoint_rests_for_seven_days_and_up_enables_it_again(account):
     account.run("up")
     *_, host = status(account)
     first = account.run("down")
-    assert re.search(r"^waiting +MQTT endpoint decant-dev-mqtt: disabled; .+ from 20\d\d-", first, re.MULTILINE)
-    assert re.search(r"^waiting +authorizer decant-dev-mqtt: inactive", first, re.MULTILINE)
+    assert re.search(r"^later +MQTT endpoint decant-dev-mqtt: disabled; .+ from 20\d\d-", first, re.MULTILINE)
+    assert re.search(r"^later +authorizer decant-dev-mqtt: inactive", first, re.MULTILINE)
     assert status(account) == ("DISABLED", "INACTIVE", host) and inventory(account)["functions"] == []
     account.strict("sleep", seconds=WEEK_S / 2)
     updates = len(calls(account, "UpdateDomainConfiguration"))
@@ -237,7 +238,9 @@ def test_only_one_deployer_at_a_time(account):
     process.stdout.close()
     for done in refused:
         assert done.returncode == 1
-        assert re.search(r"Stopped: \S+@\S+ runs `up` on this stage since [\d:]+ UTC", done.stderr), done.stderr
+        assert re.search(r"Stopped: \S+@\S+ has been running `up` on this stage since [\d:]+ UTC", done.stderr), (
+            done.stderr
+        )
     assert lock_item(account) is None
 
 
@@ -245,12 +248,20 @@ def test_only_one_deployer_at_a_time(account):
 def test_deployer_that_was_ended_leaves_the_stage_free(account, signal):
     account.run("up")
     process, drain = begun(account, "up")
-    process.send_signal(getattr(__import__("signal"), signal))
+    process.send_signal(getattr(signals, signal))
     assert process.wait() != 0
     drain.join()
     process.stdout.close()
     assert (lock_item(account) is not None) is (signal == "SIGKILL")
     account.run("up")
+
+
+def test_interruption_is_one_line(account):
+    process, drain = begun(account, "up")
+    process.send_signal(signals.SIGINT)
+    assert process.wait() == 130
+    drain.join()
+    process.stdout.close()
 
 
 def test_lock_of_another_machine_holds_until_it_ends(account):
@@ -261,7 +272,7 @@ def test_lock_of_another_machine_holds_until_it_ends(account):
         "expires_at": {"N": "9999999999"},
     }  # fmt: skip
     account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item)
-    assert "eve@elsewhere runs `restore` on this stage since 22:13:20 UTC" in account.attempt("up").stderr
+    assert "eve@elsewhere has been running `restore` on this stage since 22:13:20 UTC" in account.attempt("up").stderr
     account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item | {"expires_at": {"N": "1"}})
     account.run("up")
 
@@ -297,6 +308,22 @@ def test_profile_of_the_credentials_is_handed_on(account, tmp_path):
     without = {name: text for name, text in account.environment.items() if not name.endswith(("KEY_ID", "ACCESS_KEY"))}
     environment = without | {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_EC2_METADATA_DISABLED": "true"}
     refused = account.attempt_chalice("deploy", environment=environment)
-    assert refused.returncode == 1 and "credentials" in refused.stderr
+    assert refused.returncode == 1 and "Stopped: No AWS credentials. Name a profile with --profile" in refused.stderr
+    unknown = account.attempt_chalice("deploy", "--profile", "nobody", environment=environment)
+    assert "Stopped: There is no AWS profile nobody, only ops." in unknown.stderr
     done = account.attempt_chalice("deploy", "--profile", "ops", environment=environment)
     assert done.returncode == 0 and "Profile token" in done.stdout, done.stdout + done.stderr
+
+
+def test_region_is_taken_from_either_variable_and_missed_before_anything_is_called(account):
+    without = {name: text for name, text in account.environment.items() if name != "AWS_DEFAULT_REGION"}
+    done = account.attempt("check", environment=without)
+    assert done.returncode == 1 and "Stopped: No region. Set AWS_DEFAULT_REGION" in done.stderr
+    done = account.attempt("check", environment=without | {"AWS_REGION": "eu-central-1"})
+    assert "not deployed: run" in done.stdout
+
+
+def test_commands_on_a_stage_that_is_not_deployed_say_so(account):
+    for arguments in (("token",), ("retry",), ("recount",), ("restore", "--back"), ("restore", "--drop-old")):
+        text = account.refusal(*arguments)
+        assert "Stopped: Stage dev is not deployed in account 123456789012, region eu-central-1. Run" in text, arguments

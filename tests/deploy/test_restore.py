@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from deploy import restore
+from deploy import restore, spec
 from deploy.__main__ import main
 from tests.deploy.conftest import ROOT
 from tests.deploy.test_deploy import inventory
@@ -97,7 +97,9 @@ def test_stage_goes_back_to_a_second_and_returns(told):
     assert told.look() == NOW
     tables = set(inventory(told)["tables"])
     printed = told.run("restore", "--to", told.at)
-    assert "deleted     1 devices and 2 tokens again" in printed and "1 came after" in printed, printed
+    assert "deleted     1 devices and 2 tokens that were deleted since" in printed and "1 came after" in printed, (
+        printed
+    )
     assert told.look() == RESTORED
     new = {f"decant-dev-{part}-{told.mark}" for part in ("segments", "entities")}
     assert set(inventory(told)["tables"]) == tables | new
@@ -112,7 +114,7 @@ def test_stage_goes_back_to_a_second_and_returns(told):
         assert function["Environment"]["Variables"]["DECANT_ENTITIES_TABLE"] == f"decant-dev-entities-{told.mark}"
     role = told.client("iam").get_role_policy(RoleName="decant-dev-authorizer", PolicyName="decant-dev-authorizer")
     assert f"decant-dev-entities-{told.mark}" in json.dumps(role["PolicyDocument"])
-    assert "0 faults" in told.run("check") and told.run("diff") == ""
+    assert "0 faults" in told.run("check") and told.run("diff").startswith("Nothing differs")
     assert not re.search(r"^(created|repaired)", told.run("up"), re.MULTILINE)
     assert "uses decant-dev-segments-" in told.attempt("restore", "--to", told.at).stderr
     told.run("restore", "--back")
@@ -120,8 +122,10 @@ def test_stage_goes_back_to_a_second_and_returns(told):
     assert told.look() == NOW and "0 faults" in checked
     assert all(re.search(rf"^note +table +{name} +not in use", checked, re.MULTILINE) for name in new)
     assert "There are no older tables" in told.attempt("restore", "--back").stderr
+    assert "holds what came in while the stage used it" in told.refusal("restore", "--to", told.at)
     told.run("restore", "--drop-old")
     assert set(inventory(told)["tables"]) == tables and told.look() == NOW
+    assert "There are no other tables" in told.run("restore", "--drop-old")
 
 
 def test_deleted_devices_and_tokens_come_back_if_asked_for(told):
@@ -176,3 +180,12 @@ def test_table_that_was_not_restored_from_ours_is_not_taken(told):
     )  # fmt: skip
     assert "was not restored from decant-dev-segments" in told.attempt("restore", "--to", told.at).stderr
     assert told.look() == NOW
+
+
+def test_stage_of_a_template_is_not_restored(told):
+    told.client("lambda").tag_resource(
+        Resource="arn:aws:lambda:eu-central-1:123456789012:function:decant-dev", Tags=spec.TEMPLATE_TAG
+    )
+    for arguments in (("--to", told.at), ("--back",), ("--drop-old",)):
+        assert "A template made stage dev" in told.refusal("restore", *arguments)
+    assert len(inventory(told)["tables"]) == 2
