@@ -12,7 +12,7 @@ import botocore.exceptions
 import botocore.session
 
 from chalicelib import errors
-from deploy import commands, cost, restore, waiting
+from deploy import commands, cost, removal, restore, waiting
 from deploy.init import init
 from deploy.live.run import base_url, mqtt_address
 from deploy.names import stage_name
@@ -95,7 +95,7 @@ def _add_stage_commands(parsers: Any) -> None:
     down = _add(
         parsers,
         "down",
-        lambda options: commands.down(_cloud(options), with_data=options.data),
+        lambda options: removal.down(_cloud(options), with_data=options.data),
         "Remove what `up` made, but keep the tables and the secret",
     )
     down.add_argument("--data", action="store_true", help="remove the tables and the secret too")
@@ -249,7 +249,10 @@ def _run_cost(options: Options) -> int:
 
 def _cloud(options: Options) -> Cloud:
     if options.profile:
-        os.environ["AWS_PROFILE"] = options.profile  # chalice takes it from there too
+        # As with `aws`, the option outranks keys in the environment. Chalice takes the profile from there too.
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            os.environ.pop(name, None)
+        os.environ["AWS_PROFILE"] = options.profile
     if "AWS_REGION" in os.environ:
         os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])  # the only one that botocore reads
     session = botocore.session.Session()

@@ -71,6 +71,14 @@ def write_config(
     return changed
 
 
+def configured(stage: str) -> tuple[Names, bool]:
+    """Return the names of the parts and whether the stage has MQTT, as the last ``up`` here wrote them. No call."""
+    stages = json.loads((FOLDER / "config.json").read_text())["stages"]
+    variables = stages.get(stage, {}).get("environment_variables", {})
+    names = Names(stage).of_table(variables.get("DECANT_ENTITIES_TABLE", "")) or Names(stage)
+    return names, variables.get("DECANT_MQTT") != "false"
+
+
 def reserves(stage: str) -> bool:
     """Return False if ``up`` wrote the stage's configuration for an account with too little concurrency to reserve any.
 
@@ -112,14 +120,15 @@ def recover(cloud: Cloud, *, afresh: bool = False) -> bool:
 
     Chalice writes the record at the end of a deployment, on the machine that deployed. Without the record,
     ``chalice deploy`` would make a second API and ``chalice delete`` would remove nothing.
-    Costs about 20 calls to AWS if it looks, otherwise none.
+    A record whose API is gone is another clone's work since then, and is written anew too.
+    Costs a call, and about 20 more if it must be written.
 
     Args:
         cloud: the account and stage.
         afresh: look although there is a record. ``chalice delete`` fails for ever if the record names an API that an
             earlier ``chalice delete`` removed before it was interrupted.
     """
-    if deployed(cloud.stage) and not afresh:
+    if deployed(cloud.stage) and not afresh and _has_recorded_api(cloud):
         return False
     resources: list[dict[str, Any]] = []
     for key, function in spec.FUNCTIONS.items():
@@ -134,6 +143,12 @@ def recover(cloud: Cloud, *, afresh: bool = False) -> bool:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"resources": resources, "schema_version": "2.0", "backend": "api"}, indent=2))
     return bool(resources)
+
+
+def _has_recorded_api(cloud: Cloud) -> bool:
+    api_id = deployed(cloud.stage).get("rest_api", {}).get("rest_api_id")
+    call = functools.partial(cloud.client("apigateway").get_rest_api, restApiId=api_id)
+    return api_id is not None and absent_is_none(call) is not None
 
 
 def _resources_of(cloud: Cloud, key: str, function: spec.Function) -> list[dict[str, Any]]:

@@ -5,12 +5,7 @@ makes what is missing, repairs what differs, and prints what it did. So it can b
 second run changes nothing. Every command returns its exit status.
 """
 
-import functools
-import subprocess
 import sys
-from collections.abc import Callable, Iterable
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
@@ -20,14 +15,13 @@ from deploy import recount as recounts
 from deploy.inventory import (
     api_keys,
     deployed_parts,
+    mqtt_to_remove,
     parts_after_functions,
     parts_before_functions,
     parts_of_mqtt,
-    removable_parts,
     use_deployed_store,
 )
 from deploy.live import run as live
-from deploy.names import Names
 from deploy.parts import Cloud, NotYetError, Part, RefusedError
 from deploy.pricing import prices, table
 
@@ -85,9 +79,15 @@ def up(cloud: Cloud) -> int:
     print_place(cloud)
     refuse_template(cloud)
     table = cloud.names.entities
+    others = storage.other_tables(cloud)
+    if others and table not in storage.tables_of_stage(cloud):
+        raise RefusedError(
+            f"The table {table} is missing, but there are {', '.join(others)}. If a restore made them, write what "
+            f"follows the last hyphen into the SSM parameter {cloud.names.tables_parameter}"
+        )
     if storage.create_table(cloud, table):  # the lock is in it
         print(f"created     table {table}")
-    with lock.held(cloud, table, "up"):
+    with lock.held(cloud, "up"):
         ensure_all(cloud)
     return 0
 
@@ -228,6 +228,9 @@ def check(cloud: Cloud) -> int:
         print(f"warn   concurrency     {_CONCURRENCY_TOO_LOW}")
     if not has_mqtt:
         print(f"note   MQTT            {_taken(cloud)}")
+        for part in mqtt_to_remove(cloud):
+            faults += 1
+            print(f"fault  {part.kind:<15} {part.name:<48} `up` removes it, as MQTT belongs to another stage")
     for name in storage.other_tables(cloud):
         print(f"note   table           {name:<48} not in use: `restore --drop-old` removes it")
     print(
@@ -259,82 +262,14 @@ def diff(cloud: Cloud) -> int:
         if difference is not None:
             differences += 1
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
+    for part in [] if mqtt.is_ours(cloud) else mqtt_to_remove(cloud):
+        differences += 1
+        print(f"remove {part.kind} {part.name}: {_taken(cloud)}")
     if "rest_api" not in chalice.deployed(cloud.stage):
         print("create the functions, the API, and the parts that need them")
     elif not differences:
         print("Nothing differs around the functions and the API, which Chalice deploys anew at every `up`")
     return 0
-
-
-def down(cloud: Cloud, *, with_data: bool) -> int:
-    """Remove what ``up`` made, in reverse order. Go on if a part fails.
-
-    Args:
-        cloud: the account and stage.
-        with_data: whether to remove the tables and the secret too.
-
-    Returns:
-        1 if a part could not be removed. 0 if everything is removed, or waits for AWS to allow it.
-    """
-    print_place(cloud)
-    refuse_template(cloud)
-    if storage.table(cloud, cloud.names.entities).look() is None:
-        return _remove_all(cloud, with_data=with_data)
-    with lock.held(cloud, cloud.names.entities, "down"):
-        return _remove_all(cloud, with_data=with_data)
-
-
-def _remove_all(cloud: Cloud, *, with_data: bool) -> int:
-    chalice.recover(cloud, afresh=True)
-    parts = removable_parts(cloud)
-    kept = [part for part in parts if part.holds_data]
-    logs = [part for part in parts if part.kind == "log group"]
-    failures = _remove_each([part for part in parts if part not in (*kept, *logs)])
-    if chalice.deployed(cloud.stage):
-        failures += _goes_wrong("the functions and the API", lambda: chalice.run("delete", "--stage", cloud.stage))
-    failures += _remove_each(logs)  # a function that still ran would make its log group anew
-    if with_data:
-        failures += _remove_each(kept) + _goes_wrong("the tables of a restore", lambda: _forget_restores(cloud))
-    else:
-        for part in kept:
-            if part.look() is not None:
-                report(part, "kept")
-        for name in storage.other_tables(cloud):
-            print(f"kept        table {name}, which is not in use: `restore --drop-old` removes it")
-    if failures:
-        print(f"{failures} parts could not be removed. Run the same command again to continue.")
-    return 1 if failures else 0
-
-
-def drop_other_tables(cloud: Cloud) -> list[str]:
-    """Remove the tables of the stage that it does not use, print them, and return their names."""
-    names = storage.other_tables(cloud)
-    for name in names:
-        storage.drop_table(cloud.client("dynamodb"), name)
-        print(f"removed     table {name}", flush=True)
-    return names
-
-
-def _forget_restores(cloud: Cloud) -> None:
-    """Remove the tables that the stage does not use, and what says which it uses."""
-    drop_other_tables(cloud)
-    if cloud.names.restored:
-        cloud.client("ssm").delete_parameter(Name=cloud.names.tables_parameter)
-
-
-def _remove_each(parts: Iterable[Part]) -> int:
-    """Remove each part. Return how many failed."""
-    return sum(_goes_wrong(f"{part.kind} {part.name}", functools.partial(remove, part)) for part in parts)
-
-
-def _goes_wrong(what: str, action: Callable[[], object]) -> bool:
-    """Do something. Return whether it failed, and print why."""
-    try:
-        action()
-    except (ClientError, BotoCoreError, subprocess.CalledProcessError) as error:
-        print(f"failed      {what}: {error}", flush=True)
-        return True
-    return False
 
 
 def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
@@ -364,6 +299,11 @@ def recount(cloud: Cloud, *, device: str | None, of_all: bool) -> int:
         of_all: whether to count all mutable devices. Without either, those that ``retry_queues`` marked.
     """
     open_deployed(cloud)
+    with lock.held(cloud, "recount"):
+        return _recount(cloud, device=device, of_all=of_all)
+
+
+def _recount(cloud: Cloud, *, device: str | None, of_all: bool) -> int:
     wanted = None if of_all else {device} if device else recounts.marked()
     devices = recounts.find(wanted)
     gone = (wanted or set()) - {found["id"] for found in devices}
@@ -428,6 +368,7 @@ def print_costs(
 
 def config(stage: str) -> int:
     """Write the stage's part of .chalice/config.json and its policies, and print the files that changed."""
-    for path in chalice.write_config(Names(stage)):
+    names, has_mqtt = chalice.configured(stage)
+    for path in chalice.write_config(names, may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt):
         print(f"wrote {path.relative_to(chalice.ROOT)}")
     return 0

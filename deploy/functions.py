@@ -1,9 +1,10 @@
 """The parts around the functions that Chalice deployed: permissions, the stream, retries and logging."""
 
 import json
+import time
 
 from deploy import spec
-from deploy.parts import Cloud, Part, State, absent_is_none
+from deploy.parts import Cloud, Part, RefusedError, State, absent_is_none
 
 
 def architecture(cloud: Cloud) -> str | None:
@@ -11,6 +12,23 @@ def architecture(cloud: Cloud) -> str | None:
     name = spec.FUNCTIONS["http"].full_name(cloud.stage)
     answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function_configuration(FunctionName=name)))
     return str(answer["Architectures"][0]) if answer else None
+
+
+def entities_table(cloud: Cloud) -> str | None:
+    """Return the table of entities that the deployed functions use, or None if there are none. One call."""
+    name = spec.FUNCTIONS["http"].full_name(cloud.stage)
+    answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function_configuration(FunctionName=name)))
+    return answer["Environment"]["Variables"]["DECANT_ENTITIES_TABLE"] if answer else None
+
+
+def wait_without_mapping(cloud: Cloud) -> None:
+    """Wait until AWS has removed the mappings of the counters function, and delivers nothing more to it."""
+    client, name = cloud.client("lambda"), spec.FUNCTIONS["counters"].full_name(cloud.stage)
+    for _ in range(120):
+        if not client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+            return
+        time.sleep(5)
+    raise RefusedError(f"AWS has not removed the stream mapping of {name} for ten minutes. Run the same command again")
 
 
 def made_by_template(cloud: Cloud) -> bool:

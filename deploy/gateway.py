@@ -1,5 +1,6 @@
 """The parts around the API that Chalice deployed: usage plans, an API key for each profile, throttling of the stage."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -88,9 +89,12 @@ def _move_key(client: Any, key_id: str, old_plan_id: str | None, new_plan_id: st
     client.create_usage_plan_key(usagePlanId=new_plan_id, keyId=key_id, keyType="API_KEY")
 
 
+_NO_PLAN = "no plan"
+
+
 class _Key(NamedTuple):
     id: str
-    plan: str | None
+    plan: str
     plan_id: str | None
 
 
@@ -103,8 +107,9 @@ def _existing_keys(client: Any, prefix: str) -> dict[str, _Key]:
         for key in _pages(client, "get_usage_plan_keys", usagePlanId=plan["id"])
     }
     return {
-        key["name"].removeprefix(prefix): _Key(key["id"], *plan_of.get(key["id"], (None, None)))
+        key["name"].removeprefix(prefix): _Key(key["id"], *plan_of.get(key["id"], (_NO_PLAN, None)))
         for key in _pages(client, "get_api_keys", nameQuery=prefix)
+        if re.fullmatch(re.escape(prefix) + "[0-9a-f]{24}", key["name"])  # nobody else's
     }
 
 
@@ -130,7 +135,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
             key = unwanted.pop(profile, None)
             if key is None:
                 created = client.create_api_key(name=prefix + profile, value=key_text(profile), enabled=True)
-                key = _Key(created["id"], None, None)
+                key = _Key(created["id"], _NO_PLAN, None)
             if key.plan != plan:
                 _move_key(client, key.id, key.plan_id, plan_ids[plan])
         for key in unwanted.values():

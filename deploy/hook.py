@@ -8,6 +8,7 @@ commands become ``python -m deploy up`` and ``down``.
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 
 import click
@@ -17,6 +18,7 @@ from chalicelib.http.route import Route
 from deploy import chalice, document, waiting
 
 _COMMANDS = {"deploy": "up", "delete": "down"}
+_LOOK_S = 0.2
 _OURS = ("api_gateway_stage", "autogen_policy", "connection_timeout")
 """Options of Chalice whose values the deployer sets itself."""
 
@@ -31,9 +33,19 @@ def install(app: Chalice, rows: Iterable[Route]) -> None:
     name = context.info_name if context is not None else None
     if context is not None and name in _COMMANDS and chalice.STARTED_BY not in os.environ:
         raise SystemExit(_redirect(context, _COMMANDS[name]))
+    if chalice.STARTED_BY in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     stage = context.params.get("stage") if context is not None else None
     document.install(app, rows, stage or "dev")
     waiting.install_in_chalice()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the command that started it was killed: its lock is free then."""
+    ended = threading.Event()
+    while not ended.wait(_LOOK_S):
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _redirect(context: click.Context, command: str) -> int | str:

@@ -3,7 +3,7 @@
 import sys
 
 from chalicelib import routes
-from deploy import commands, gateway, spec, storage
+from deploy import commands, gateway, lock, spec, storage
 from deploy.parts import Cloud
 
 
@@ -15,6 +15,7 @@ def init(cloud: Cloud) -> int:
     Returns:
         1 if a table or usage plan is missing; then nothing was made. Otherwise 0.
     """
+    commands.print_place(cloud)
     of_template = [
         *(storage.table(cloud, name) for name in spec.tables(cloud.names)),
         *gateway.usage_plans(cloud, "", routes.ALL),
@@ -26,6 +27,7 @@ def init(cloud: Cloud) -> int:
             file=sys.stderr,
         )
         return 1
-    commands.ensure(storage.secret(cloud))
-    commands.give_access(cloud)
+    with lock.held(cloud, "init"):
+        commands.ensure(storage.secret(cloud))
+        commands.give_access(cloud)
     return 0

@@ -1,6 +1,6 @@
 """Lists the parts of a deployment in the order in which ``up`` makes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from chalicelib import routes, settings, store
@@ -11,7 +11,6 @@ from chalicelib.services.usage import plans
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import chalice, functions, gateway, mqtt, spec, storage
-from deploy.names import Names
 from deploy.parts import Cloud, Part
 
 
@@ -59,17 +58,13 @@ def api_keys(cloud: Cloud) -> Part:
     return gateway.api_keys(cloud, wanted, lambda profile_id: tokens.api_key(secret.current(), profile_id))
 
 
-def use_deployed_store(cloud: Cloud, names: Names | None = None) -> None:
-    """Make the services of this process use the stage's tables and secret.
-
-    Args:
-        cloud: the account and stage.
-        names: with other tables than those that the stage uses.
+def use_deployed_store(cloud: Cloud) -> None:
+    """Make the services of this process use the tables of ``cloud.names``, and the stage's secret.
 
     Raises:
         botocore.exceptions.ClientError: the secret does not exist.
     """
-    names = names or cloud.names
+    names = cloud.names
     stage_settings = replace(
         settings.current(),
         segments_table=names.segments,
@@ -104,9 +99,21 @@ def deployed_parts(cloud: Cloud, *, has_mqtt: bool) -> Iterator[Part]:
         yield api_keys(cloud)
 
 
-def removable_parts(cloud: Cloud) -> list[Part]:
-    """Return every part that may exist, also without an API, in the order in which ``down`` removes them."""
+def mqtt_to_remove(cloud: Cloud) -> list[Part]:
+    """Return the parts of MQTT that a stage has to which MQTT does not belong, without those that only wait."""
+    found = [(part, part.look()) for part in parts_of_mqtt(cloud)]
+    return [part for part, actual in found if actual is not None and not mqtt.is_at_rest(actual)]
+
+
+def removable_parts(cloud: Cloud) -> list[Callable[[], list[Part]]]:
+    """Return functions that return every part that may exist, also without an API, in the order of ``down``.
+
+    Each may fail by itself, as to list parts calls AWS.
+    """
     api_id = chalice.deployed(cloud.stage).get("rest_api", {}).get("rest_api_id", "")
-    keys = gateway.api_keys(cloud, {}, str)
-    parts = [*parts_before_functions(cloud), *parts_after_functions(cloud, api_id), *parts_of_mqtt(cloud), keys]
-    return parts[::-1]
+    return [
+        lambda: [gateway.api_keys(cloud, {}, str)],
+        lambda: parts_of_mqtt(cloud)[::-1],
+        lambda: parts_after_functions(cloud, api_id)[::-1],
+        lambda: parts_before_functions(cloud)[::-1],
+    ]

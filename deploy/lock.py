@@ -16,11 +16,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.store import names as rows
 from deploy.parts import Cloud, RefusedError
 
 LASTS_S = 120
 _RENEWED_S = 30
-_KEY = {"owner": {"S": "deploy"}, "name": {"S": "lock"}}
+_KEY = {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": "lock"}}
 _NAMES = {"#doc": "doc"}
 
 
@@ -29,22 +30,25 @@ class LockedError(RefusedError):
 
 
 @contextlib.contextmanager
-def held(cloud: Cloud, table: str, command: str) -> Iterator[None]:
+def held(cloud: Cloud, command: str, *, is_used: bool = True) -> Iterator[None]:
     """Hold the lock of a stage. Renews it every half a minute, and removes it at the end and on SIGTERM and SIGHUP.
 
     Takes over the lock of a process of this machine that has ended. If another deployer has taken the lock over, as
     this machine slept, the process ends. Costs a write, one more each half a minute, and one at the end.
 
     Args:
-        cloud: the account and stage.
-        table: the table of entities. It must exist.
+        cloud: the account and stage. Its table of entities must exist.
         command: what others are told that runs, such as up.
+        is_used: whether the stage uses the tables of ``cloud.names``, and not only will.
 
     Raises:
-        LockedError: another deployer has the lock.
+        LockedError: another deployer has the lock, or gave the stage other tables before this one had it.
     """
-    lock = _Lock(cloud.client("dynamodb"), table, command)
+    lock = _Lock(cloud.client("dynamodb"), cloud.names.entities, command)
     lock.take()
+    if is_used and cloud.used_names() != cloud.names:
+        lock.release()
+        raise LockedError("Another deployer has just restored this stage. Run the command again")
     released = threading.Event()
     renewal = threading.Thread(target=lock.keep, args=(released,), daemon=True)
     renewal.start()
@@ -86,6 +90,8 @@ class _Lock:
         if self._put(free):
             return
         item = self._client.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True).get("Item")
+        if item is not None and item["doc"] == self._mine:  # the answer to our write was lost, and botocore repeated it
+            return
         if item is not None and not _has_ended(json.loads(item["doc"]["S"])):
             raise LockedError(_refusal(json.loads(item["doc"]["S"]), int(item["expires_at"]["N"])))
         if not self._put(_held_by(item["doc"]) if item else free):

@@ -34,6 +34,11 @@ def owner(cloud: Cloud) -> str | None:
     return min(found)[1] if found else None
 
 
+def is_at_rest(actual: State) -> bool:
+    """Return whether an authorizer or endpoint was turned off, and only waits to be removed."""
+    return actual.get("domainConfigurationStatus") == "DISABLED" or actual.get("status") == "INACTIVE"
+
+
 def is_ours(cloud: Cloud) -> bool:
     """Return whether the stage has MQTT, or may have it as no other stage does. Costs a call."""
     return owner(cloud) in (None, cloud.stage)
@@ -165,10 +170,11 @@ def mqtt_endpoint(cloud: Cloud) -> Part:
         try:
             client.delete_domain_configuration(domainConfigurationName=name)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidRequestException":
-                raise
             disabled = look()["lastStatusChangeDate"].astimezone(datetime.UTC)
             removable = disabled + datetime.timedelta(days=_MANAGED_DAYS)
+            is_early = removable > datetime.datetime.now(datetime.UTC)
+            if error.response["Error"]["Code"] != "InvalidRequestException" or not is_early:
+                raise
             raise NotYetError(
                 f"disabled; IoT Core lets it be removed from {removable:%Y-%m-%d %H:%M} UTC on. "
                 "Run `down` again then; `up` enables it again"

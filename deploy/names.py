@@ -73,7 +73,7 @@ class Names:
         >>> Names("dev").of_table("decant-dev-segments"), Names("dev").of_table("decant-dev2-segments")
         (Names(stage='dev', restored=''), None)
         """
-        found = re.fullmatch(rf"{APP}-{self.stage}-(?:segments|entities)(?:-(r\d{{8}}T\d{{6}}Z))?", name)
+        found = re.fullmatch(rf"{APP}-{self.stage}-(?:segments|entities)(?:-({MARK}))?", name)
         return Names(self.stage, found[1] or "") if found else None
 
     def _table(self, part: str) -> str:
@@ -81,6 +81,10 @@ class Names:
 
     def _named(self, part: str) -> str:
         return f"{APP}-{self.stage}-{part}"
+
+
+MARK = r"r\d{8}T\d{6}Z"
+"""What ``Names.restored`` looks like, if it is not empty."""
 
 
 def stage_name(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chalicelib import routes
 from deploy import chalice, template, terraform
-from deploy.names import Names, stage_name
+from deploy.names import stage_name
 
 ZIP_BYTES = 30_000_000
 """The zip may not be larger: a Lambda with a larger zip starts more slowly."""
@@ -26,7 +26,8 @@ def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
         RuntimeError: the zip is larger than ``ZIP_BYTES``.
         subprocess.CalledProcessError: ``chalice package`` failed.
     """
-    chalice.write_config(Names(stage), may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt)
+    names, _ = chalice.configured(stage)
+    chalice.write_config(names, may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt)
     folder.mkdir(parents=True, exist_ok=True)
     extras = folder / "extras.json"
     extras.write_text(json.dumps(template.extras(stage, routes.ALL, has_mqtt=has_mqtt)))

@@ -3,6 +3,7 @@
 The functions of a part look at it, make it, repair it and remove it. up, check, diff and down need nothing else.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import botocore.session
 from botocore.exceptions import ClientError
 
 from deploy import spec
-from deploy.names import Names
+from deploy.names import MARK, Names
 
 State = dict[str, Any]
 _ABSENT = (
@@ -105,9 +106,20 @@ class Cloud:
     @cached_property
     def names(self) -> Names:
         """The names of the stage's parts. Costs a call the first time: AWS knows which tables the stage uses."""
+        return self.used_names()
+
+    def used_names(self) -> Names:
+        """Return the names with the tables that the stage uses now. Costs a call.
+
+        Raises:
+            RefusedError: the parameter that names the tables holds something else.
+        """
         parameter = Names(self.stage).tables_parameter
         found = absent_is_none(lambda: dict(self.client("ssm").get_parameter(Name=parameter)))
-        return Names(self.stage, found["Parameter"]["Value"] if found else "")
+        restored = found["Parameter"]["Value"] if found else ""
+        if restored and not re.fullmatch(MARK, restored):
+            raise RefusedError(f"The parameter {parameter} holds {restored!r}, not a mark such as r20261126T070000Z")
+        return Names(self.stage, restored)
 
     def using(self, names: Names) -> "Cloud":
         """Return the same account and stage with other tables."""

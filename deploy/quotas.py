@@ -1,6 +1,6 @@
 """The quotas of AWS that limit a deployment. ``python -m deploy.quotas`` writes their table into docs/deploy.md.
 
-quotas.json holds them by name: the default of an account in a large region. Service Quotas shows those of an account.
+quotas.json holds them by name: the default of an account. Service Quotas shows those of an account.
 """
 
 import json

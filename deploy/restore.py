@@ -18,7 +18,7 @@ from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import erasures
 from chalicelib.store import Doc
 from chalicelib.store import names as rows
-from deploy import commands, functions, lock, recount, storage
+from deploy import commands, functions, lock, recount, removal, storage
 from deploy.inventory import use_deployed_store
 from deploy.names import Names
 from deploy.parts import Cloud, RefusedError, absent_is_none
@@ -67,23 +67,29 @@ def restore(cloud: Cloud, to: datetime.datetime, *, keep_deleted: bool) -> int:
     commands.begin_change(cloud)
     new = cloud.using(Names(cloud.stage, mark_of(to)))
     if new.names == cloud.names:
-        raise RefusedError(f"The stage uses {new.names.segments} already")
-    with lock.held(cloud, cloud.names.entities, "restore"):
+        return _finish(cloud)
+    with lock.held(cloud, "restore"):
         _check_begin(cloud, to)
         for old_table, new_table in _tables(cloud.names, new.names):
             _begin(cloud, old_table, new_table, to)
         _wait(cloud, [new.names.segments, new.names.entities])
-        with lock.held(new, new.names.entities, "restore"):
-            if "Item" in cloud.client("dynamodb").get_item(TableName=new.names.entities, Key=_used_key(new.names)):
+        with lock.held(new, "restore", is_used=False):
+            if _has_note(new, "used"):
                 raise RefusedError(
                     f"{new.names.segments} holds what came in while the stage used it. "
+                    "Remove it with `restore --drop-old` first, or name another second"
+                )
+            if keep_deleted and _has_note(new, "deleted"):
+                raise RefusedError(
+                    f"An earlier run has deleted devices or tokens in {new.names.entities}. "
                     "Remove it with `restore --drop-old` first, or name another second"
                 )
             for old_table, new_table in _tables(cloud.names, new.names):
                 commands.ensure(storage.table(new, new_table))
                 _copy_tags(cloud, old_table, new_table)
-            _delete_again(*_verify(cloud, new, to), keep_deleted=keep_deleted)
-            _recount()
+            then, now = _verify(cloud, new, to)
+            _delete_again(new, then, now, keep_deleted=keep_deleted)
+            _recount(new)
             return _switch(cloud, new)
 
 
@@ -94,21 +100,29 @@ def back(cloud: Cloud) -> int:
         RefusedError: its tables were not restored, or the old ones are gone.
     """
     commands.begin_change(cloud)
+    if functions.entities_table(cloud) not in (None, cloud.names.entities):
+        return _finish(cloud)
     description = cloud.client("dynamodb").describe_table(TableName=cloud.names.segments)["Table"]
     source = description.get("RestoreSummary", {}).get("SourceTableArn", "").rpartition("/")[2]
     names = cloud.names.of_table(source)
     if names is None or not {names.segments, names.entities} <= set(storage.tables_of_stage(cloud)):
         raise RefusedError(f"There are no older tables: {cloud.names.segments} was not restored from one that exists")
     old = cloud.using(names)
-    with lock.held(cloud, cloud.names.entities, "restore"), lock.held(old, names.entities, "restore"):
+    with lock.held(cloud, "restore"), lock.held(old, "restore", is_used=False):
         return _switch(cloud, old)
 
 
 def drop_old(cloud: Cloud) -> int:
-    """Remove the tables of the stage that it does not use."""
+    """Remove the tables of the stage that it does not use.
+
+    Raises:
+        RefusedError: a restore was interrupted, so that the functions still use what would be removed.
+    """
     commands.begin_change(cloud)
-    with lock.held(cloud, cloud.names.entities, "restore"):
-        if not commands.drop_other_tables(cloud):
+    if functions.entities_table(cloud) not in (None, cloud.names.entities):
+        raise RefusedError("The functions still use other tables than the stage. Run `up` first")
+    with lock.held(cloud, "restore"):
+        if not removal.drop_other_tables(cloud):
             print("There are no other tables")
     return 0
 
@@ -134,9 +148,20 @@ def _utc(time_: datetime.datetime) -> str:
     return f"{time_.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _used_key(names: Names) -> dict[str, dict[str, str]]:
-    """Return the key of the row in the entities table that says that the stage has used these tables."""
-    return {"owner": {"S": "deploy"}, "name": {"S": f"used#{names.restored}"}}
+def _note_key(names: Names, what: str) -> dict[str, dict[str, str]]:
+    """Return the key of a note in the entities table. It names the tables, as a later restore copies the row."""
+    return {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": f"{what}#{names.restored}"}}
+
+
+def _note(cloud: Cloud, what: str) -> None:
+    """Note in the entities table what became of these tables."""
+    item = {**_note_key(cloud.names, what), "doc": {"S": "{}"}, "version": {"N": "1"}}
+    cloud.client("dynamodb").put_item(TableName=cloud.names.entities, Item=item)
+
+
+def _has_note(cloud: Cloud, what: str) -> bool:
+    client = cloud.client("dynamodb")
+    return "Item" in client.get_item(TableName=cloud.names.entities, Key=_note_key(cloud.names, what))
 
 
 def _begin(cloud: Cloud, old: str, new: str, to: datetime.datetime) -> None:
@@ -215,7 +240,7 @@ def _verify(cloud: Cloud, new: Cloud, to: datetime.datetime) -> tuple[_Rows, _Ro
     return then, now
 
 
-def _delete_again(then: _Rows, now: _Rows, *, keep_deleted: bool) -> None:
+def _delete_again(new: Cloud, then: _Rows, now: _Rows, *, keep_deleted: bool) -> None:
     """Delete the devices and tokens in the restored tables that the tables in use no longer have."""
     deleted = {device: doc for device, doc in then.devices.items() if device not in now.devices}
     tokens_left = [doc for fingerprint, doc in then.tokens.items() if fingerprint not in now.tokens]
@@ -225,6 +250,7 @@ def _delete_again(then: _Rows, now: _Rows, *, keep_deleted: bool) -> None:
     if keep_deleted:
         print(f"kept        {what}")
         return
+    _note(new, "deleted")
     for doc in deleted.values():
         erasures.begin(device=doc)
     for doc in tokens_left:
@@ -233,8 +259,9 @@ def _delete_again(then: _Rows, now: _Rows, *, keep_deleted: bool) -> None:
     print(f"deleted     {what}. To keep them, restore to another second with --keep-deleted")
 
 
-def _recount() -> None:
+def _recount(new: Cloud) -> None:
     """Count the mutable devices of the restored tables, which is exact, as nobody writes to them yet."""
+    use_deployed_store(new)
     results = list(recount.recount(recount.find(None)))
     corrected = sum(result.outcome == "corrected" for result in results)
     print(f"counted     {len(results)} mutable devices again, {corrected} of them differed", flush=True)
@@ -265,19 +292,26 @@ def _later_than(devices: Iterable[str], to: datetime.datetime) -> int:
     return sum(item is not None and keys.key_time_ms(item.key) > to.timestamp() * 1000 for item in newest)
 
 
+def _finish(cloud: Cloud) -> int:
+    """Complete a switch that was interrupted after it was noted. Return the exit status of ``check``."""
+    print(f"The stage uses {cloud.names.segments} already: `up` completes what is missing", flush=True)
+    with lock.held(cloud, "restore"):
+        commands.ensure_all(cloud)
+        return commands.check(cloud)
+
+
 def _switch(old: Cloud, new: Cloud) -> int:
     """Make the stage use other tables, and let ``up`` follow. Return the exit status of ``check``."""
     # What is left of the old table's stream must not be counted into the new tables.
     commands.remove(functions.stream_mapping(old))
+    functions.wait_without_mapping(old)
     client, parameter = old.client("ssm"), old.names.tables_parameter
     if new.names.restored:
         client.put_parameter(Name=parameter, Type="String", Value=new.names.restored, Overwrite=True)
     else:
         client.delete_parameter(Name=parameter)
     print(f"switched    the stage to {new.names.segments} and {new.names.entities}", flush=True)
-    new.client("dynamodb").put_item(
-        TableName=new.names.entities, Item={**_used_key(new.names), "doc": {"S": "{}"}, "version": {"N": "1"}}
-    )
+    _note(new, "used")
     commands.ensure_all(new)
     status = commands.check(new)
     print(

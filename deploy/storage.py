@@ -29,7 +29,7 @@ def table(cloud: Cloud, name: str) -> Part:
     }
 
     def look() -> State | None:
-        return absent_is_none(lambda: _look_at_table(client, name))
+        return absent_is_none(lambda: _look_at_table(client, name)) or None
 
     def mend(actual: State) -> None:
         _mend_table(client, name, shape, wanted, actual)
@@ -47,6 +47,9 @@ def table(cloud: Cloud, name: str) -> Part:
 def create_table(cloud: Cloud, name: str) -> bool:
     """Make a table, and wait until it can be used. Return False if it exists, or somebody else is making it."""
     client = cloud.client("dynamodb")
+    status = (absent_is_none(lambda: dict(client.describe_table(TableName=name)["Table"])) or {}).get("TableStatus")
+    if status == "DELETING":  # `down --data` has just removed it
+        client.get_waiter("table_not_exists").wait(TableName=name)
     try:
         client.create_table(TableName=name, **spec.tables(cloud.names)[name])
         is_new = True
@@ -56,15 +59,23 @@ def create_table(cloud: Cloud, name: str) -> bool:
     return is_new
 
 
+_ONCE_AN_HOUR = "DynamoDB lets expiry be changed once an hour. Run `up` again then"
+
+
 def drop_table(client: Any, name: str) -> None:
-    """Remove a table, even if it is protected from that."""
-    if client.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
+    """Remove a table, even if it is protected from that. One that is gone or going is left alone."""
+    description = absent_is_none(lambda: dict(client.describe_table(TableName=name)["Table"]))
+    if description is None or description["TableStatus"] == "DELETING":
+        return
+    if description.get("DeletionProtectionEnabled"):
         client.update_table(TableName=name, DeletionProtectionEnabled=False)
     client.delete_table(TableName=name)
 
 
 def _look_at_table(client: Any, name: str) -> State:
     description = client.describe_table(TableName=name)["Table"]
+    if description["TableStatus"] == "DELETING":
+        return {}
     expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
@@ -93,18 +104,21 @@ def _mend_table(client: Any, name: str, shape: State, wanted: State, actual: Sta
         client.update_continuous_backups(
             TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
-    if not actual.get("expiry"):
-        _turn_expiry_on(client, name)
+    if actual.get("expiry") != wanted["expiry"]:
+        _turn_expiry_on(client, name, actual.get("expiry"))
 
 
-def _turn_expiry_on(client: Any, name: str) -> None:
-    specification = {"Enabled": True, "AttributeName": spec.EXPIRY_ATTRIBUTE}
+def _turn_expiry_on(client: Any, name: str, other: str | None) -> None:
+    """Let items expire by our attribute. If they do by another one, that must be turned off an hour before."""
+    specification = {"Enabled": other is None, "AttributeName": other or spec.EXPIRY_ATTRIBUTE}
     try:
         client.update_time_to_live(TableName=name, TimeToLiveSpecification=specification)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationException":
+        if "modified multiple times" not in error.response["Error"].get("Message", ""):
             raise
-        raise NotYetError("DynamoDB lets expiry be changed once an hour. Run `up` again then") from error
+        raise NotYetError(_ONCE_AN_HOUR) from error
+    if other is not None:
+        raise NotYetError(_ONCE_AN_HOUR)
 
 
 def tables_of_stage(cloud: Cloud) -> list[str]:

@@ -32,7 +32,7 @@ _NOT_YET = (
         ("CreateTable", "UpdateTable", "DeleteTable", "UpdateTimeToLive", "RestoreTableToPointInTime"),
         ("LimitExceededException",),
     ),
-    _NotYet(("UpdateTable", "DeleteTable", "UpdateTimeToLive"), ("ResourceInUseException",)),
+    _NotYet(("UpdateTable", "DeleteTable", "UpdateTimeToLive", "TagResource"), ("ResourceInUseException",)),
     _NotYet(("CreateTopicRule", "ReplaceTopicRule"), ("InvalidRequestException",), "assume role"),
     _NotYet(("TopicRule",), ("ConflictingResourceUpdateException",)),
     _NotYet(("CreateEventSourceMapping",), ("InvalidParameterValueException",), "role"),
@@ -51,7 +51,7 @@ _NOT_YET = (
 
 def install(session: botocore.session.Session) -> None:
     """Make the clients that a session makes from now on wait for what is not ready yet, and say so once a call."""
-    session.register("needs-retry", _delay_s)
+    session.get_component("event_emitter").register_first("needs-retry", _delay_s)
 
 
 def install_in_chalice() -> None:
@@ -60,7 +60,7 @@ def install_in_chalice() -> None:
 
     def client(self: Any, service_name: str) -> Any:
         made = bare(self, service_name)
-        made.meta.events.register("needs-retry", _delay_s, unique_id=__name__)  # once a client
+        made.meta.events.register_first("needs-retry", _delay_s, unique_id=__name__)  # once a client
         return made
 
     chalice_client: Any = TypedAWSClient

@@ -24,6 +24,8 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     retentions           device#<device>#<milliseconds>          DynamoDB: the marker of a change of retention
     recounts             device#<device>                         DynamoDB: the marker of a device to be counted again
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
+    deploy               lock                                    DynamoDB: who changes the stage at the moment
+    deploy               used#<mark>, deleted#<mark>             DynamoDB: what became of restored tables
     local                seed                                    embedded: the first profile and device
 
 A fingerprint is the SHA-256 of a token's text, in hex.
@@ -35,6 +37,7 @@ RETENTIONS = "retentions"
 RECOUNTS = "recounts"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
+DEPLOYMENT = "deploy"
 """Owners that exist only once."""
 
 PROFILE = "profile"

@@ -50,7 +50,7 @@ class Strict:
         """Start with a new account."""
         self.now_s, self.slept_s = 0.0, 0.0
         self.faults = {operation: list(fault) for operation, fault in (faults or {}).items()}
-        self.calls, self.last = [], {}
+        self.calls, self.signers, self.last = [], set(), {}
         self.keys = collections.Counter()
         self.snapshots = []
 
@@ -212,6 +212,7 @@ def layer(application):
             # The tests' own clients are boto3's; the deployer and Chalice use botocore alone.
             if "Boto3" not in environ.get("HTTP_USER_AGENT", ""):
                 STRICT.calls.append((service, operation))
+                STRICT.signers.add(re.search(r"Credential=([^/]+)/", environ["HTTP_AUTHORIZATION"])[1])
             try:
                 STRICT.check(operation, sent)
             except Refused as error:
@@ -228,7 +229,7 @@ def _control(command, sent, start_response):
     elif command == "fault":
         STRICT.faults.update({operation: list(fault) for operation, fault in sent.items()})
     elif command == "calls":
-        answer = {"calls": STRICT.calls, "now_s": STRICT.now_s}
+        answer = {"calls": STRICT.calls, "signers": sorted(STRICT.signers), "now_s": STRICT.now_s}
     elif command == "snapshot":
         STRICT.snapshots.append(take_snapshot())
         answer = {"taken_s": STRICT.snapshots[-1][0]}

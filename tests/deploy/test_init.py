@@ -69,7 +69,7 @@ def test_init_makes_secret_profile_token_and_key_and_a_second_run_changes_nothin
     (unlimited,) = [plan for plan in api.get_usage_plans()["items"] if plan["name"] == NAMES.usage_plan("unlimited")]
     assert [one["name"] for one in api.get_usage_plan_keys(usagePlanId=unlimited["id"])["items"]] == [key["name"]]
     second = account.run("init")
-    assert set(re.findall(r"^(\w+) ", second, re.MULTILINE)) == {"unchanged"}
+    assert set(re.findall(r"^(\w+) ", second, re.MULTILINE)) == {"Account", "unchanged"}
     assert account.client("ssm").get_parameter(Name=NAMES.secret_parameter, WithDecryption=True)["Parameter"] == secret
     assert len(api.get_api_keys()["items"]) == 1
 

@@ -7,8 +7,9 @@ import subprocess
 import threading
 
 import pytest
+from botocore.exceptions import ClientError
 
-from deploy import waiting
+from deploy import lock, waiting
 from tests.deploy.test_deploy import NAMES, inventory
 
 WEEK_S = 7 * 86_400
@@ -52,7 +53,7 @@ def test_up_waits_for_what_is_not_ready_and_says_so(account):
     account.strict("fault", **{operation: fault(operation, 3) for operation in FAULTS})
     printed = account.run("up")
     for operation in FAULTS:
-        if operation not in ("UpdateEventSourceMapping", "CreateDeployment"):  # a first up does not call these
+        if operation != "UpdateEventSourceMapping":  # a first up does not call it
             waits = re.findall(rf"^waiting +{operation}, up to \d+ s: ", printed, re.MULTILINE)
             assert waits, operation
     assert "0 faults" in account.run("check")
@@ -147,6 +148,76 @@ def test_mapping_of_another_table_is_removed_and_one_that_goes_is_waited_for(acc
     assert "waiting     CreateEventSourceMapping" in account.run("up")
     (left,) = client.list_event_source_mappings()["EventSourceMappings"]
     assert left["EventSourceArn"] == mapping["EventSourceArn"]
+
+
+def test_keys_of_others_are_left_alone(account):
+    account.run("up")
+    client = account.client("apigateway")
+    others = ["decant-dev-foo", f"decant-dev-x-{'0' * 24}", f"my-decant-dev-{'0' * 24}", "decant-dev-"]
+    for name in others:
+        client.create_api_key(name=name)
+    (ours,) = [key for key in client.get_api_keys()["items"] if key["name"] not in others]
+    client.delete_api_key(apiKey=ours["id"])
+    assert "API keys" in account.run("check", code=1)
+    account.run("up")
+    account.run("down")
+    assert sorted(key["name"] for key in client.get_api_keys()["items"]) == sorted(others)
+
+
+def test_endpoint_that_can_never_be_removed_is_a_failure(account):
+    account.run("up")
+    account.run("down")
+    account.client("iot").update_domain_configuration(
+        domainConfigurationName=NAMES.mqtt, domainConfigurationStatus="DISABLED"
+    )
+    text = "The configuration is in use"
+    account.strict("fault", DeleteDomainConfiguration=["AccessDeniedException", 1, text])
+    assert re.search(rf"^failed +MQTT endpoint .+{text}", account.run("down", code=1), re.MULTILINE)
+
+
+def test_down_goes_on_if_a_group_of_parts_cannot_be_looked_at(account):
+    account.run("up")
+    account.strict("fault", GetQueueUrl=["AccessDeniedException", 1, "no"])
+    printed = account.run("down", code=1)
+    assert "failed      a group of parts" in printed and inventory(account)["functions"] == []
+    account.run("down")
+
+
+def test_mqtt_that_up_would_remove_is_told_before(account):
+    account.run("up")
+    rule = account.client("iot").get_topic_rule(ruleName="decant_dev_shared")["rule"]
+    kept = {key: rule[key] for key in ("sql", "actions", "errorAction", "awsIotSqlVersion")}
+    account.client("iot").delete_topic_rule(ruleName="decant_dev_shared")
+    account.client("iot").create_topic_rule(ruleName="decant_older_shared", topicRulePayload=kept)
+    told = account.run("diff")
+    assert "remove MQTT endpoint decant-dev-mqtt: it belongs to stage older" in told and "topic rule" in told
+    assert "`up` removes it, as MQTT belongs to another stage" in account.run("check", code=1)
+    account.run("up")
+    assert "0 faults" in account.run("check") and account.run("diff").startswith("Nothing differs")
+
+
+def test_record_of_an_earlier_deployment_makes_no_second_api(account):
+    account.run("up")
+    record = account.folder / ".chalice/deployed/dev.json"
+    old = record.read_text()
+    account.run("down")
+    account.run("up")
+    record.write_text(old)  # as in a clone that did not see both
+    account.run("up")
+    assert len(inventory(account)["apis"]) == 1 and "0 faults" in account.run("check")
+
+
+def test_expiry_by_another_attribute_is_turned_off_and_ours_on(account):
+    account.run("up")
+    account.strict("sleep", seconds=3_600)
+    client = account.client("dynamodb")
+    for specification in ({"Enabled": False, "AttributeName": "expires_at"}, {"Enabled": True, "AttributeName": "x"}):
+        client.update_time_to_live(TableName=NAMES.segments, TimeToLiveSpecification=specification)
+        account.strict("sleep", seconds=3_600)
+    assert "later       table decant-dev-segments" in account.run("up")
+    account.strict("sleep", seconds=3_600)
+    account.run("up")
+    assert "0 faults" in account.run("check")
 
 
 def test_expiry_that_dynamodb_does_not_let_be_changed_is_reported(account):
@@ -277,6 +348,35 @@ def test_lock_of_another_machine_holds_until_it_ends(account):
     account.run("up")
 
 
+class Ticks:
+    """An event that is set after some waits."""
+
+    def __init__(self, count):
+        self.left = count
+
+    def wait(self, _):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_lock_is_renewed_until_it_is_lost(monkeypatch):
+    ended, puts = [], []
+    monkeypatch.setattr(lock.os, "kill", lambda pid, number: ended.append((pid, number)))
+
+    class Client:
+        def put_item(self, **sent):
+            puts.append(sent)
+            if len(puts) > 3:
+                raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
+
+    held = lock._Lock(Client(), "t", "up")
+    held.keep(Ticks(3))
+    assert len(puts) == 3 and not ended
+    assert all(sent["ConditionExpression"] == "#doc = :doc" and sent["Item"]["doc"] == held._mine for sent in puts)
+    held.keep(Ticks(9))
+    assert len(puts) == 4 and ended == [(lock.os.getpid(), signals.SIGTERM)], "another deployer has taken it over"
+
+
 def test_plain_chalice_deploy_and_delete_are_up_and_down(account):
     printed = account.chalice("deploy", "--stage", "dev")
     assert printed.startswith("This is `python -m deploy up --stage dev`.") and "Profile token" in printed
@@ -306,13 +406,15 @@ def test_profile_of_the_credentials_is_handed_on(account, tmp_path):
     file = tmp_path / "credentials"
     file.write_text("[ops]\naws_access_key_id = test\naws_secret_access_key = test\n")
     without = {name: text for name, text in account.environment.items() if not name.endswith(("KEY_ID", "ACCESS_KEY"))}
+    others = {"AWS_ACCESS_KEY_ID": "wrong", "AWS_SECRET_ACCESS_KEY": "wrong"}
     environment = without | {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_EC2_METADATA_DISABLED": "true"}
     refused = account.attempt_chalice("deploy", environment=environment)
     assert refused.returncode == 1 and "Stopped: No AWS credentials. Name a profile with --profile" in refused.stderr
     unknown = account.attempt_chalice("deploy", "--profile", "nobody", environment=environment)
     assert "Stopped: There is no AWS profile nobody, only ops." in unknown.stderr
-    done = account.attempt_chalice("deploy", "--profile", "ops", environment=environment)
+    done = account.attempt_chalice("deploy", "--profile", "ops", environment=environment | others)
     assert done.returncode == 0 and "Profile token" in done.stdout, done.stdout + done.stderr
+    assert account.strict("calls")["signers"] == ["test"], "the option outranks the keys of the environment"
 
 
 def test_region_is_taken_from_either_variable_and_missed_before_anything_is_called(account):

@@ -1,5 +1,7 @@
 """Counts the points of mutable devices again, and never over a batch of the stream that was counted meanwhile."""
 
+import contextlib
+
 import boto3
 import botocore.session
 import pytest
@@ -8,7 +10,7 @@ from chalicelib import store
 from chalicelib.host import failures
 from chalicelib.store import calls, dynamodb_counters
 from chalicelib.store.models import EntityModel, SegmentModel
-from deploy import commands, recount, retry
+from deploy import commands, lock, recount, retry
 from deploy.parts import Cloud
 from tests.kit.billing import counting
 from tests.kit.faults import client, hook
@@ -30,7 +32,8 @@ def queue(dynamodb, clean_process):
 @pytest.fixture
 def cloud(monkeypatch):
     """A stage whose tables are those of the store."""
-    monkeypatch.setattr(commands, "use_deployed_store", lambda _: None)
+    monkeypatch.setattr(commands, "open_deployed", lambda _: None)
+    monkeypatch.setattr(lock, "held", lambda *_: contextlib.nullcontext())
     return Cloud(botocore.session.Session(), "dev")
 
 

@@ -116,7 +116,7 @@ def test_stage_goes_back_to_a_second_and_returns(told):
     assert f"decant-dev-entities-{told.mark}" in json.dumps(role["PolicyDocument"])
     assert "0 faults" in told.run("check") and told.run("diff").startswith("Nothing differs")
     assert not re.search(r"^(created|repaired)", told.run("up"), re.MULTILINE)
-    assert "uses decant-dev-segments-" in told.attempt("restore", "--to", told.at).stderr
+    assert "uses decant-dev-segments-" in told.run("restore", "--to", told.at)
     told.run("restore", "--back")
     checked = told.run("check")
     assert told.look() == NOW and "0 faults" in checked
@@ -145,12 +145,52 @@ def test_deleted_devices_and_tokens_come_back_if_asked_for(told):
 
 
 def test_restore_that_was_interrupted_goes_on(told):
-    told.strict("fault", TagResource=["AccessDeniedException", 0, ""], PutParameter=["AccessDeniedException", 1, "no"])
+    told.strict("fault", PutParameter=["AccessDeniedException", 1, "no"])
     told.run("restore", "--to", told.at, code=1)
     assert told.look() == NOW, "the stage goes on as it was"
     told.run("restore", "--to", told.at)
     restored = [call for call in told.strict("calls")["calls"] if call[1] == "RestoreTableToPointInTime"]
     assert len(restored) == 2 and told.look() == RESTORED
+
+
+@pytest.mark.parametrize("arguments", [("--to",), ("--back",)])
+def test_switch_that_was_interrupted_is_completed_and_nothing_in_use_is_removed(told, arguments):
+    if arguments == ("--to",):
+        arguments, wanted = ("--to", told.at), RESTORED
+    else:
+        told.run("restore", "--to", told.at)
+        wanted = NOW
+    told.strict("fault", UpdateFunctionCode=["AccessDeniedException", 1, "no"])
+    told.run("restore", *arguments, code=1)
+    assert "The functions still use other tables" in told.refusal("restore", "--drop-old")
+    assert "already: `up` completes what is missing" in told.run("restore", *arguments)
+    assert told.look() == wanted and "0 faults" in told.run("check")
+
+
+def test_tables_that_deleted_rows_were_removed_from_are_not_taken_for_those_that_keep_them(told):
+    told.strict("fault", PutParameter=["AccessDeniedException", 1, "no"])
+    told.run("restore", "--to", told.at, code=1)
+    assert "An earlier run has deleted devices" in told.refusal("restore", "--to", told.at, "--keep-deleted")
+
+
+def test_lost_or_wrong_parameter_makes_no_empty_stage(told):
+    told.run("restore", "--to", told.at)
+    client, name = told.client("ssm"), "/decant/dev/tables"
+    client.put_parameter(Name=name, Type="String", Value="rubbish", Overwrite=True)
+    assert f"The parameter {name} holds 'rubbish', not a mark" in told.refusal("up")
+    client.delete_parameter(Name=name)
+    for table in ("decant-dev-segments", "decant-dev-entities"):
+        told.client("dynamodb").delete_table(TableName=table)
+    assert "table decant-dev-entities is missing, but there are decant-dev-" in told.refusal("up")
+    assert "is not deployed" in told.refusal("restore", "--drop-old")
+    client.put_parameter(Name=name, Type="String", Value=told.mark)
+    assert told.run("up") and told.look() == RESTORED
+
+
+def test_counters_are_right_before_the_stage_uses_the_tables(told):
+    assert re.search(
+        r"^counted +1 mutable devices again, 1 of them differed", told.run("restore", "--to", told.at), re.M
+    )
 
 
 def test_time_that_cannot_be_restored_is_refused_before_anything_is_made(told):

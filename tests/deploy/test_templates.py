@@ -1,5 +1,6 @@
 """The templates describe what ``up`` makes, and pass the checks of CloudFormation and Terraform."""
 
+import itertools
 import json
 import os
 import re
@@ -48,7 +49,7 @@ def parts(dynamodb):
     session = botocore.session.Session()
     session.set_config_variable("region", "us-east-1")
     found = {}
-    for part in removable_parts(Cloud(session, "dev")):
+    for part in itertools.chain.from_iterable(group() for group in removable_parts(Cloud(session, "dev"))):
         found.setdefault(part.kind, []).append(part)
     return found
 
