@@ -21,7 +21,7 @@ from deploy.parts import Cloud, RefusedError
 
 LASTS_S = 120
 _RENEWED_S = 30
-_KEY = {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": "lock"}}
+_KEY = {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": rows.LOCK}}
 _NAMES = {"#doc": "doc"}
 
 

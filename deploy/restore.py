@@ -150,7 +150,7 @@ def _utc(time_: datetime.datetime) -> str:
 
 def _note_key(names: Names, what: str) -> dict[str, dict[str, str]]:
     """Return the key of a note in the entities table. It names the tables, as a later restore copies the row."""
-    return {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": f"{what}#{names.restored}"}}
+    return {"owner": {"S": rows.DEPLOYMENT}, "name": {"S": rows.restored(names.restored, what)}}
 
 
 def _note(cloud: Cloud, what: str) -> None:

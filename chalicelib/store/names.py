@@ -25,7 +25,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     recounts             device#<device>                         DynamoDB: the marker of a device to be counted again
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
     deploy               lock                                    DynamoDB: who changes the stage at the moment
-    deploy               used#<mark>, deleted#<mark>             DynamoDB: what became of restored tables
+    deploy               restored#<mark>#<note>                  DynamoDB: what became of restored tables
     local                seed                                    embedded: the first profile and device
 
 A fingerprint is the SHA-256 of a token's text, in hex.
@@ -45,6 +45,7 @@ DIRECTORY = "directory"
 TOKEN = "token"  # noqa: S105 - a name
 BINDING = "binding"
 SEED = "seed"
+LOCK = "lock"
 """Names that an owner has only once."""
 
 ANY = ""
@@ -106,6 +107,11 @@ def serial(serial_number: str, device_id: str, fingerprint: str) -> str:
 def counters(device_id: str) -> str:
     """Return the name of a device's counters on DynamoDB. An empty id means all deleted devices together."""
     return COUNTERS + device_id
+
+
+def restored(mark: str, note: str) -> str:
+    """Return the name of a note about restored tables, which the mark in their names tells apart."""
+    return f"restored#{mark}#{note}"
 
 
 def dead_letter(at_ms: int, unique: str) -> str:
