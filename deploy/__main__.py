@@ -189,22 +189,37 @@ def _add_cost(parsers: Any) -> None:
         "Print what points cost at AWS's list prices",
         "It does not call AWS and needs no account.",
     )
-    parser.add_argument("--points", type=float, default=1e6, help="how many points, or reads; default: 1e6")
+    parser.add_argument("--points", type=_positive, default=1e6, help="how many points, or reads; default: 1e6")
     parser.add_argument(
         "--batch", type=int, choices=(1, 100), default=1, help="points a request or message; default: 1"
     )
     parser.add_argument("--path", choices=("http", "mqtt"), default="http", help="how devices send; default: http")
     parser.add_argument(
-        "--every", type=float, default=10, metavar="SECONDS", help="time between two requests of a device; default: 10"
+        "--every",
+        type=_positive,
+        default=10,
+        metavar="SECONDS",
+        help="between two requests of a device; default: 10",
     )
     parser.add_argument(
         "--environments",
-        type=float,
+        type=_positive,
         default=1,
         help="how many execution environments of each function have caches of their own; inf: none helps; default: 1",
     )
     parser.add_argument("--basic-ingest", action="store_true", help="devices publish to the topic rule, not the broker")
     parser.add_argument("--read", choices=cost.ACCESSES, help="print what reads of this kind cost instead")
+
+
+def _positive(text: str) -> float:
+    """Return a number above 0, for argparse. ``inf`` is one. Raises argparse.ArgumentTypeError: it is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0
+    if not found > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return found
 
 
 def _time(text: str) -> datetime.datetime:

@@ -1,5 +1,6 @@
 """Runs the checks: makes visitors in the stage, checks, removes the visitors, and prints the report meanwhile."""
 
+import argparse
 import contextlib
 import importlib.util
 import platform
@@ -68,15 +69,17 @@ def run(cloud: Cloud, *, url: str | None, mqtt: Address | None, patience: Patien
 
 
 def base_url(text: str) -> str:
-    """Return a base URL, for argparse. Raises ValueError: it is not one of HTTPS, which alone keeps tokens secret."""
+    """Return a base URL, for argparse. Raises ArgumentTypeError: it is not one of HTTPS, which keeps tokens secret."""
     if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} must begin with https:// and name a host")
     return text
 
 
 def mqtt_address(text: str) -> Address:
-    """Return host and port of ``HOST[:PORT]``, for argparse. Raises ValueError: the port is not a number."""
+    """Return host and port of ``HOST[:PORT]``, for argparse. Raises ArgumentTypeError: it is none."""
     host, _, port = text.partition(":")
+    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be HOST or HOST:PORT")
     return host, int(port or _MQTT_PORT)
 
 

@@ -120,7 +120,9 @@ class Strict:
 
     def _check_busy(self, sent):
         if self.since("update", sent["TableName"]) < TABLE_UPDATES_S:
-            raise Refused("ResourceInUseException", f"Attempt to change a resource which is still in use: {sent}")
+            raise Refused(
+                "ResourceInUseException", f"Attempt to change a resource which is still in use: {sent['TableName']}"
+            )
 
     def check_DeleteQueue(self, sent):
         self.note("queue", sent["QueueUrl"].rpartition("/")[2])

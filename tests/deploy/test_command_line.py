@@ -70,7 +70,17 @@ def test_command_refuses_the_options_of_the_others(command, capsys):
         )
 
 
-@pytest.mark.parametrize("arguments", [[], ["deploy"], ["cost", "--batch", "7"], ["cost", "--read", "all"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["deploy"],
+        ["cost", "--batch", "7"],
+        ["cost", "--read", "all"],
+        ["cost", "--points", "-5"],
+        ["cost", "--every", "nan"],
+    ],
+)
 def test_unknown_commands_and_values_are_refused_with_a_usage_line(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
