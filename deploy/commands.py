@@ -177,15 +177,11 @@ def _print_token(text: str) -> None:
 
 def _print_mqtt(cloud: Cloud) -> None:
     """Print where MQTT is reached."""
-    endpoint = cloud.client("iot").describe_domain_configuration(domainConfigurationName=cloud.names.mqtt)
-    host = (
-        endpoint.get("domainName")
-        or cloud.client("iot").describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"]
-    )
-    print(f"MQTT            {host}:8883")
+    host = mqtt.host(cloud)
+    print(f"MQTT            {host}:{mqtt.PORT}")
     print(
-        f'\n  mosquitto_pub -h {host} -p 8883 --capath /etc/ssl/certs -i my-device -u Token -P "$DEVICE_TOKEN" '
-        '-q 1 -t tago/data/post -m \'{"variable": "temperature", "value": 21.5}\''
+        f'\n  mosquitto_pub -h {host} -p {mqtt.PORT} --capath /etc/ssl/certs -i my-device -u Token -P "$DEVICE_TOKEN" '
+        f'-q 1 -t {spec.SHARED_TOPIC} -m \'{{"variable": "temperature", "value": 21.5}}\''
     )
 
 

@@ -34,6 +34,18 @@ def owner(cloud: Cloud) -> str | None:
     return min(found)[1] if found else None
 
 
+PORT = 8883
+
+
+def host(cloud: Cloud) -> str | None:
+    """Return where MQTT clients connect to the stage, or None if it has no endpoint. Costs a call, or two."""
+    client, name = cloud.client("iot"), cloud.names.mqtt
+    endpoint = absent_is_none(lambda: dict(client.describe_domain_configuration(domainConfigurationName=name)))
+    if endpoint is None:
+        return None
+    return str(endpoint.get("domainName") or client.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"])
+
+
 def is_at_rest(actual: State) -> bool:
     """Return whether an authorizer or endpoint was turned off, and only waits to be removed."""
     return actual.get("domainConfigurationStatus") == "DISABLED" or actual.get("status") == "INACTIVE"

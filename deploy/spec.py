@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.http.route import Route
+from chalicelib.schemas.messages import STORED_TOPICS
 from chalicelib.services.usage.plans import Plan
 from deploy.names import APP, Names
 
@@ -204,7 +205,7 @@ def stage_config(names: Names, *, may_reserve: bool = True, has_mqtt: bool = Tru
     }
 
 
-SHARED_TOPIC = "tago/data/post"
+SHARED_TOPIC, SHARED_ALIAS = STORED_TOPICS
 RULE_SQL = (
     "SELECT encode(*, 'base64') AS payload, topic() AS topic, clientid() AS clientid, principal() AS principal, "
     "timestamp() AS timestamp, newuuid() AS uuid FROM '{topic}' WHERE clientid() <> 'n/a'"
@@ -214,7 +215,7 @@ RULE_SQL = (
 
 def topic_rules(stage: str) -> dict[str, str]:
     """Return the SQL of each topic rule by name. AWS allows no hyphens in these names."""
-    topics = {"shared": SHARED_TOPIC, "shared_alias": "tagoio/data/post", "own": "device/+/#"}
+    topics = {"shared": SHARED_TOPIC, "shared_alias": SHARED_ALIAS, "own": "device/+/#"}
     return {_rule(stage, name): RULE_SQL.format(topic=topic) for name, topic in topics.items()}
 
 

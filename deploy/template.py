@@ -96,8 +96,6 @@ def _tables(stage: str) -> dict[str, Resource]:
         }
         if "StreamSpecification" in shape:
             properties["StreamSpecification"] = {"StreamViewType": shape["StreamSpecification"]["StreamViewType"]}
-        if "SSESpecification" in shape:
-            properties["SSESpecification"] = {"SSEEnabled": shape["SSESpecification"]["Enabled"]}
         tables[_logical_name(name)] = {"Type": "AWS::DynamoDB::Table", **_RETAINED, "Properties": properties}
     return tables
 

@@ -104,8 +104,6 @@ def _tables(stage: str) -> Resources:
             "deletion_protection_enabled": shape["DeletionProtectionEnabled"],
             "lifecycle": {"prevent_destroy": True},
         }
-        if "SSESpecification" in shape:
-            tables[_id(name)]["server_side_encryption"] = {"enabled": shape["SSESpecification"]["Enabled"]}
         if "StreamSpecification" in shape:
             tables[_id(name)] |= {
                 "stream_enabled": True,

@@ -19,11 +19,10 @@ from deploy.live.patience import Patience
 from deploy.live.report import Report, masked_account
 from deploy.live.site import Check, Finding, Site
 from deploy.live.temporary import Temporary, Visitor
-from deploy.mqtt import is_ours
-from deploy.parts import Cloud, absent_is_none
+from deploy.mqtt import PORT, host, is_ours
+from deploy.parts import Cloud
 
 Address = tuple[str, int]
-_MQTT_PORT = 8883
 _KEY_REQUESTS = 5
 _KEY_S = 90.0
 """How long API Gateway may take to know a new key."""
@@ -77,24 +76,16 @@ def base_url(text: str) -> str:
 
 def mqtt_address(text: str) -> Address:
     """Return host and port of ``HOST[:PORT]``, for argparse. Raises ArgumentTypeError: it is none."""
-    host, _, port = text.partition(":")
-    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
+    name, _, port = text.partition(":")
+    if not name or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
         raise argparse.ArgumentTypeError(f"{text!r} must be HOST or HOST:PORT")
-    return host, int(port or _MQTT_PORT)
+    return name, int(port or PORT)
 
 
 def _mqtt_address(cloud: Cloud) -> Address | None:
     """Return where the stage's MQTT clients connect, or None if MQTT belongs to another stage or was never made."""
-    if not is_ours(cloud):
-        return None
-    client = cloud.client("iot")
-    endpoint = absent_is_none(
-        lambda: dict(client.describe_domain_configuration(domainConfigurationName=cloud.names.mqtt))
-    )
-    if endpoint is None:
-        return None
-    host = endpoint.get("domainName") or client.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"]
-    return host, _MQTT_PORT
+    found = host(cloud) if is_ours(cloud) else None
+    return (found, PORT) if found else None
 
 
 def _facts(cloud: Cloud, *, is_named: bool) -> list[str]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from deploy import spec
 from deploy.live.api import Api
 from deploy.live.letters import Letter, Letters, payload_of
 from deploy.live.patience import Patience
 from deploy.live.temporary import Temporary, Visitor
 from deploy.parts import Cloud
 
-SHARED_TOPIC = "tago/data/post"
+SHARED_TOPIC = spec.SHARED_TOPIC
 _LATE_S, _DUE_S = 6.0, 20.0
 """How long to wait for dead letters at the end: of messages that were on their way, and of one that must come."""
 
