@@ -460,7 +460,7 @@ def test_addresses_are_those_of_the_stage(stage, monkeypatch):
     iot.create_domain_configuration(
         domainConfigurationName="decant-dev-mqtt", domainName="localhost", serviceType="DATA"
     )
-    monkeypatch.setattr(live, "_MQTT_PORT", stage.core.address[1])
+    monkeypatch.setattr(live, "PORT", stage.core.address[1])
     try:
         code, rows = stage.check("Point over MQTT", url=None, mqtt=None)
     finally:

@@ -284,9 +284,14 @@ def test_queue_names_rest_for_a_minute(account):
 
 def begun(account, *arguments):
     """Start a command; return it when it holds the lock."""
-    process = subprocess.Popen(
-        account.command(*arguments), cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True
-    )
+    # A shell's background job ignores SIGINT, and so would the command.
+    before = signals.signal(signals.SIGINT, signals.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            account.command(*arguments), cwd=account.folder, env=account.environment, stdout=subprocess.PIPE, text=True
+        )
+    finally:
+        signals.signal(signals.SIGINT, before)
     for line in process.stdout:
         if "table decant-dev-segments" in line:
             break
