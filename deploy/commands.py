@@ -68,7 +68,6 @@ def up(cloud: Cloud) -> int:
     """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
 
     Creates the first profile if there is none, and prints its token at once. No later run prints that token.
-    Returns 1 if a template made the stage; then nothing was changed.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -199,8 +198,8 @@ def ensure(part: Part) -> None:
 
 
 def remove(part: Part) -> None:
-    """Remove a part if it exists, and print it. A part without ``drop`` goes together with another one."""
-    if part.drop is None or part.look() is None:
+    """Remove a part if anything of it exists, and print it. One without ``drop`` goes together with another one."""
+    if part.drop is None or not part.look():
         return
     try:
         part.drop()
@@ -252,15 +251,17 @@ def check_live(cloud: Cloud, *, url: str | None, mqtt: tuple[str, int] | None) -
 def diff(cloud: Cloud) -> int:
     """Print what ``up`` would change. Changes nothing in AWS."""
     chalice.recover(cloud)
-    differences = 0
-    for part in deployed_parts(cloud, has_mqtt=mqtt.is_ours(cloud)):
+    differences, has_mqtt = 0, mqtt.is_ours(cloud)
+    for part in deployed_parts(cloud, has_mqtt=has_mqtt):
         difference = part.difference()
         if difference is not None:
             differences += 1
             print(f"{'create' if difference == 'missing' else 'repair'} {part.kind} {part.name}: {difference}")
-    for part in [] if mqtt.is_ours(cloud) else mqtt_to_remove(cloud):
-        differences += 1
-        print(f"remove {part.kind} {part.name}: {_taken(cloud)}")
+    if not has_mqtt:
+        taken, left = _taken(cloud), mqtt_to_remove(cloud)
+        differences += len(left)
+        for part in left:
+            print(f"remove {part.kind} {part.name}: {taken}")
     if "rest_api" not in chalice.deployed(cloud.stage):
         print("create the functions, the API, and the parts that need them")
     elif not differences:

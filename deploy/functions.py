@@ -3,22 +3,26 @@
 import json
 import time
 
-from deploy import spec
+from deploy import spec, storage
 from deploy.parts import Cloud, Part, RefusedError, State, absent_is_none
 
 
 def architecture(cloud: Cloud) -> str | None:
     """Return the processor of the stage's functions in AWS, x86_64 or arm64, or None if there are none. One call."""
-    name = spec.FUNCTIONS["http"].full_name(cloud.stage)
-    answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function_configuration(FunctionName=name)))
-    return str(answer["Architectures"][0]) if answer else None
+    configuration = _handler(cloud)
+    return str(configuration["Architectures"][0]) if configuration else None
 
 
 def entities_table(cloud: Cloud) -> str | None:
     """Return the table of entities that the deployed functions use, or None if there are none. One call."""
-    name = spec.FUNCTIONS["http"].full_name(cloud.stage)
-    answer = absent_is_none(lambda: dict(cloud.client("lambda").get_function_configuration(FunctionName=name)))
-    return answer["Environment"]["Variables"]["DECANT_ENTITIES_TABLE"] if answer else None
+    configuration = _handler(cloud)
+    return configuration["Environment"]["Variables"]["DECANT_ENTITIES_TABLE"] if configuration else None
+
+
+def _handler(cloud: Cloud) -> State | None:
+    """Return the configuration of the deployed HTTP handler, or None if there is none."""
+    client, name = cloud.client("lambda"), spec.FUNCTIONS["http"].full_name(cloud.stage)
+    return absent_is_none(lambda: dict(client.get_function_configuration(FunctionName=name)))
 
 
 def wait_without_mapping(cloud: Cloud) -> None:
@@ -95,8 +99,7 @@ def stream_mapping(cloud: Cloud) -> Part:
     """
     client, dynamodb = cloud.client("lambda"), cloud.client("dynamodb")
     function, name = spec.FUNCTIONS["counters"].full_name(cloud.stage), cloud.names.segments
-    table = absent_is_none(lambda: dict(dynamodb.describe_table(TableName=name)["Table"])) or {}
-    stream = table.get("LatestStreamArn")
+    stream = (storage.describe(dynamodb, name) or {}).get("LatestStreamArn")
     wanted: State = {**spec.STREAM_MAPPING, "EventSourceArn": stream, "others": 0}
 
     def existing() -> list[State]:

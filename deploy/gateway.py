@@ -126,7 +126,7 @@ def api_keys(cloud: Cloud, wanted: dict[str, str], key_text: Callable[[str], str
 
     def look() -> State | None:
         plan_by_profile = {profile: key.plan for profile, key in _existing_keys(client, prefix).items()}
-        return plan_by_profile or None
+        return plan_by_profile if plan_by_profile or not wanted else None
 
     def mend(_: State) -> None:
         plan_ids = {plan["name"].removeprefix(prefix): plan["id"] for plan in _pages(client, "get_usage_plans")}

@@ -92,8 +92,10 @@ class _Lock:
         item = self._client.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True).get("Item")
         if item is not None and item["doc"] == self._mine:  # the answer to our write was lost, and botocore repeated it
             return
-        if item is not None and not _has_ended(json.loads(item["doc"]["S"])):
-            raise LockedError(_refusal(json.loads(item["doc"]["S"]), int(item["expires_at"]["N"])))
+        if item is not None:
+            holder = json.loads(item["doc"]["S"])
+            if not _has_ended(holder):
+                raise LockedError(_refusal(holder, int(item["expires_at"]["N"])))
         if not self._put(_held_by(item["doc"]) if item else free):
             raise LockedError("Another deployer has just begun to change this stage. Wait until it ends")
 
@@ -140,7 +142,7 @@ def _held_by(doc: dict[str, str]) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """Return what tells the numbers of processes here from those elsewhere: this boot and namespace. Empty: unknown."""
+    """Return what the number of a process is unique in: this boot and its namespace. Empty: unknown."""
     try:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:

@@ -59,9 +59,7 @@ class Part:
     def difference(self) -> str | None:
         """Return what differs from ``wanted``, "missing" if the part does not exist, or None if nothing differs."""
         actual = self.look()
-        if actual is None:
-            return "missing" if self.wanted else None
-        return "; ".join(self._differences(actual)) or None
+        return "missing" if actual is None else "; ".join(self._differences(actual)) or None
 
     def _differences(self, actual: State) -> list[str]:
         names = {**self.wanted, **actual} if self.is_whole else self.wanted
@@ -78,8 +76,6 @@ class Part:
             NotYetError: AWS allows the change only later.
         """
         actual = self.look()
-        if actual is None and not self.wanted:
-            return "unchanged"
         if actual is None:
             self.make()
             return "created"

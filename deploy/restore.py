@@ -1,8 +1,8 @@
 """Brings a stage back to a second of the last 35 days, in new tables.
 
-A restore always makes new tables. The stage goes on with the old ones until the new ones are complete and looked over;
-then one parameter in AWS says that the stage uses the new ones, and ``up`` follows it. The old tables stay until
-``--drop-old``, and ``--back`` returns to them. Each step looks first, so a restore that was interrupted goes on.
+A restore always makes new tables. The stage keeps using the old ones until the new ones are complete and verified. Then
+one parameter in AWS says that the stage uses the new ones, and ``up`` follows it. The old tables stay until
+``--drop-old``, and ``--back`` returns to them. Each step looks first, so an interrupted restore can be run again.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from chalicelib.store import names as rows
 from deploy import commands, functions, lock, recount, removal, storage
 from deploy.inventory import use_deployed_store
 from deploy.names import Names
-from deploy.parts import Cloud, RefusedError, absent_is_none
+from deploy.parts import Cloud, RefusedError
 
 _POLL_S = 30
 _SAMPLED = 20
@@ -48,8 +48,8 @@ def mark_of(time_: datetime.datetime) -> str:
 def restore(cloud: Cloud, to: datetime.datetime, *, keep_deleted: bool) -> int:
     """Restore both tables to a time, and make the stage use them.
 
-    It can take hours; interrupted, it goes on when it is run again. Nothing that the stage uses changes until the new
-    tables are complete.
+    It can take hours. If it is interrupted, a second run continues it. Nothing that the stage uses changes until the
+    new tables are complete.
 
     Args:
         cloud: the account and stage.
@@ -100,7 +100,7 @@ def back(cloud: Cloud) -> int:
         RefusedError: its tables were not restored, or the old ones are gone.
     """
     commands.begin_change(cloud)
-    if functions.entities_table(cloud) not in (None, cloud.names.entities):
+    if _is_interrupted(cloud):
         return _finish(cloud)
     description = cloud.client("dynamodb").describe_table(TableName=cloud.names.segments)["Table"]
     source = description.get("RestoreSummary", {}).get("SourceTableArn", "").rpartition("/")[2]
@@ -119,7 +119,7 @@ def drop_old(cloud: Cloud) -> int:
         RefusedError: a restore was interrupted, so that the functions still use what would be removed.
     """
     commands.begin_change(cloud)
-    if functions.entities_table(cloud) not in (None, cloud.names.entities):
+    if _is_interrupted(cloud):
         raise RefusedError("The functions still use other tables than the stage. Run `up` first")
     with lock.held(cloud, "restore"):
         if not removal.drop_other_tables(cloud):
@@ -166,7 +166,7 @@ def _has_note(cloud: Cloud, what: str) -> bool:
 
 def _begin(cloud: Cloud, old: str, new: str, to: datetime.datetime) -> None:
     client = cloud.client("dynamodb")
-    found = absent_is_none(lambda: dict(client.describe_table(TableName=new)["Table"]))
+    found = storage.describe(client, new)
     if found is None:
         client.restore_table_to_point_in_time(
             SourceTableName=old,
@@ -290,6 +290,11 @@ def _later_than(devices: Iterable[str], to: datetime.datetime) -> int:
         for device in sorted(devices)[:_SAMPLED]
     ]
     return sum(item is not None and keys.key_time_ms(item.key) > to.timestamp() * 1000 for item in newest)
+
+
+def _is_interrupted(cloud: Cloud) -> bool:
+    """Return whether a switch was noted, but the functions still use the tables from before."""
+    return functions.entities_table(cloud) not in (None, cloud.names.entities)
 
 
 def _finish(cloud: Cloud) -> int:

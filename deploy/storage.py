@@ -10,6 +10,7 @@ from deploy.parts import Cloud, NotYetError, Part, RefusedError, State, absent_i
 
 _DYNAMODBS = "DynamoDB's own"
 """The key that encrypts a table, unless one of KMS does, which costs money."""
+_ONCE_AN_HOUR = "DynamoDB lets expiry be changed once an hour. Run `up` again then"
 
 
 def table(cloud: Cloud, name: str) -> Part:
@@ -47,8 +48,8 @@ def table(cloud: Cloud, name: str) -> Part:
 def create_table(cloud: Cloud, name: str) -> bool:
     """Make a table, and wait until it can be used. Return False if it exists, or somebody else is making it."""
     client = cloud.client("dynamodb")
-    status = (absent_is_none(lambda: dict(client.describe_table(TableName=name)["Table"])) or {}).get("TableStatus")
-    if status == "DELETING":  # `down --data` has just removed it
+    description = describe(client, name)
+    if description and description["TableStatus"] == "DELETING":  # `down --data` has just removed it
         client.get_waiter("table_not_exists").wait(TableName=name)
     try:
         client.create_table(TableName=name, **spec.tables(cloud.names)[name])
@@ -59,12 +60,14 @@ def create_table(cloud: Cloud, name: str) -> bool:
     return is_new
 
 
-_ONCE_AN_HOUR = "DynamoDB lets expiry be changed once an hour. Run `up` again then"
+def describe(client: Any, name: str) -> State | None:
+    """Return what DynamoDB says of a table, or None if there is none. Costs a call."""
+    return absent_is_none(lambda: dict(client.describe_table(TableName=name)["Table"]))
 
 
 def drop_table(client: Any, name: str) -> None:
     """Remove a table, even if it is protected from that. One that is gone or going is left alone."""
-    description = absent_is_none(lambda: dict(client.describe_table(TableName=name)["Table"]))
+    description = describe(client, name)
     if description is None or description["TableStatus"] == "DELETING":
         return
     if description.get("DeletionProtectionEnabled"):
