@@ -166,7 +166,7 @@ def token(cloud: Cloud, profile: str | None) -> int:
         print(f"Name one of the stage's profiles with --profile-id:{listed or ' there are none'}", file=sys.stderr)
         return 1
     sent: TokenIn = {"name": "Operator", "permission": "full"}
-    _print_token(tokens.create(kind="profile", profile=wanted, device="", sent=sent)["token"])
+    _print_token(tokens.create(kind="profile", profile=wanted, sent=sent)["token"])
     return 0
 
 

@@ -245,7 +245,7 @@ def _channels(query: bytes) -> tuple[Caller, list[str]]:
     caller = callers.resolve(text=parameters.get("token", [""])[-1])
     if caller is None or not caller.may("read"):
         raise errors.Denied
-    if caller.device:
+    if caller.subject:
         reach.own_device_or_raise(caller)
     names = [name for part in ("channels", "channel") for text in parameters.get(part, ()) for name in text.split(",")]
     if not 0 < len(names) <= MAX_CHANNELS:
@@ -254,7 +254,7 @@ def _channels(query: bytes) -> tuple[Caller, list[str]]:
         kind, _, device = name.partition(".")
         if kind not in CHANNELS:
             raise errors.BadRequest(f"channels must be device_data.<id> or device_inspector.<id>, not {name[:50]}")
-        if caller.device not in ("", device):
+        if caller.subject not in ("", device):
             raise errors.Denied
         try:
             reach.device_or_raise(profile=caller.profile, device=device)

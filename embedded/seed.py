@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from chalicelib import errors, store
+from chalicelib.codec.tokens import Kind
 from chalicelib.services.access import callers, tokens
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
@@ -41,7 +42,7 @@ def seed(*, profile_token: str | None, device_token: str | None) -> Seed:
     )
 
 
-def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
+def _token(kind: Kind, profile: str, device: str, wanted: str | None) -> str:
     if wanted is None:
         listed = tokens.list_all(owner=names.device(device) if device else names.profile(profile))
         usable = [token for token in listed if token["permission"] == "full" and callers.resolve(text=token["token"])]
@@ -50,9 +51,9 @@ def _token(kind: str, profile: str, device: str, wanted: str | None) -> str:
     caller = callers.resolve(text=wanted)
     if caller is None:
         created = tokens.create(
-            kind=kind, profile=profile, device=device, sent={"name": "Set", "permission": "full"}, chosen=wanted
+            kind=kind, profile=profile, subject=device, sent={"name": "Set", "permission": "full"}, chosen=wanted
         )
         return str(created["token"])
-    if (caller.kind, caller.profile, caller.device) != (kind, profile, device):
+    if (caller.kind, caller.profile, caller.subject) != (kind, profile, device):
         raise errors.BadRequest(f"DECANT_{kind.upper()}_TOKEN already belongs to another device or profile")
     return wanted

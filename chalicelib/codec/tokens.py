@@ -14,6 +14,8 @@ from typing import Literal
 
 Permission = Literal["full", "write", "read"]
 """What a token may do."""
+Kind = Literal["device", "profile", "analysis", "run_user", "service"]
+"""Whose token it is. ``service`` is a service authorization, which lets a network act for a profile."""
 HEADERS = (
     "account-token",
     "profile-token",
@@ -25,8 +27,9 @@ HEADERS = (
     "authorized",
 )
 """The first of these headers that a request has decides. If its token is bad, the headers after it do not count."""
-_SHAPE = re.compile(r"(?:[a-z]-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
-_PREFIXES = {"device": "", "profile": "p-"}
+_SHAPE = re.compile(r"(?:[a-z]-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|(at[0-9a-f]{32})", re.IGNORECASE)
+"""A UUID with or without a prefix, or a service authorization."""
+_PREFIXES: dict[Kind, str] = {"device": "", "profile": "p-", "analysis": "a-", "run_user": "u-", "service": "at"}
 
 
 def from_headers(headers: Mapping[str, str]) -> str | None:
@@ -58,7 +61,7 @@ def bare(text: str) -> str | None:
     '00112233-4455-4677-8899-aabbccddeeff'
     """
     match = _SHAPE.fullmatch(text)
-    return match[1].lower() if match else None
+    return (match[1] or match[2]).lower() if match else None
 
 
 def fingerprint(bare_text: str) -> str:
@@ -71,13 +74,13 @@ def new_token_id() -> str:
     return secrets.token_hex(16)
 
 
-def derive(secret: bytes, token_id: str, kind: str, mask: str = "") -> str:
+def derive(secret: bytes, token_id: str, kind: Kind, mask: str = "") -> str:
     """Return the text of a token.
 
     Args:
         secret: the deployment's secret.
         token_id: from ``new_token_id``.
-        kind: device or profile.
+        kind: whose token it is.
         mask: from ``mask_for``, if the text of the token was chosen and not derived.
 
     >>> derive(b"s", "00", "profile")
@@ -88,7 +91,7 @@ def derive(secret: bytes, token_id: str, kind: str, mask: str = "") -> str:
         value = uuid.UUID(bytes=bytes(a ^ b for a, b in zip(stream, bytes.fromhex(mask), strict=True)))
     else:
         value = uuid.UUID(bytes=stream, version=4)
-    return _PREFIXES[kind] + str(value)
+    return _PREFIXES[kind] + (value.hex if kind == "service" else str(value))
 
 
 def api_key(secret: bytes, profile: str) -> str:

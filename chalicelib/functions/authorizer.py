@@ -44,7 +44,7 @@ def _decide(event: dict[str, Any]) -> dict[str, Any]:
     resource = f"{api}/{stage}/*"
     if caller is None:
         return _answer("nobody", "Deny", resource)
-    return _answer(caller.device or caller.profile, "Allow", resource) | {
+    return _answer(caller.subject or caller.profile, "Allow", resource) | {
         "context": callers.to_context(caller),
         "usageIdentifierKey": tokens.api_key(secret.current(), caller.profile),
     }

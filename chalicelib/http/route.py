@@ -15,6 +15,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import errors, settings, store
 from chalicelib.codec import tokens
 from chalicelib.codec.querystring import Tree
+from chalicelib.codec.tokens import Kind
 from chalicelib.host import deadline, events, log
 from chalicelib.host.deadline import Limits
 from chalicelib.http import answers, requests
@@ -25,7 +26,11 @@ from chalicelib.store import Doc
 R = TypeVar("R")
 _BYTE_S = 1e-7
 """How long a byte of a body takes to be parsed, at least."""
-DEVICE, PROFILE = "device", "profile"
+DEVICE: Kind = "device"
+PROFILE: Kind = "profile"
+ANALYSIS: Kind = "analysis"
+RUN_USER: Kind = "run_user"
+SERVICE: Kind = "service"
 """Kinds of caller."""
 _logger = logging.getLogger(__name__)
 Need = Literal["read", "write", "full"]
@@ -136,7 +141,7 @@ class Call:
             title = f"[HTTP] {self.request.method} {path}"
             events.current().seen(self.device["id"], title, f"ignored: {', '.join(names)}")
 
-    def admit(self, who: tuple[str, ...], need: Need) -> None:
+    def admit(self, who: tuple[Kind, ...], need: Need) -> None:
         """Identify the caller, and check that the caller may use the route.
 
         Raises:
@@ -149,7 +154,7 @@ class Call:
         self.caller, self._device = caller, None
         self.facts["profile"] = caller.profile
         if caller.kind == DEVICE:
-            self.facts["device"] = caller.device
+            self.facts["device"] = caller.subject
             self._device = reach.own_device_or_raise(caller)
 
 
@@ -160,7 +165,7 @@ class Route(NamedTuple):
     path: str
     handle: Callable[[Call], Any]
     """The function that returns the result. The first line of its docstring describes the route."""
-    who: tuple[str, ...] = (PROFILE,)
+    who: tuple[Kind, ...] = (PROFILE,)
     """The kinds of caller that may use the route. Empty: anybody, without a token."""
     need: Need = "read"
     """The permission that the token must have."""
@@ -168,6 +173,8 @@ class Route(NamedTuple):
     """Reads the body, for example a ``Body``. None: there is no body, or ``handle`` reads it."""
     rate: str | None = None
     """The name of the route's limit in the price plans. None: the limit for all other routes."""
+    grant: str | None = None
+    """What a policy must allow an analysis or a run user, as ``resource/action``; None: they may not use the route."""
     note: str = ""
     """A note for docs/compatibility.md. It starts with ``partly:`` if something is missing."""
 

@@ -20,7 +20,7 @@ def list_devices(call: Call) -> Any:
 
 def create(call: Call) -> Any:
     """Create a device."""
-    return devices.create(profile=call.profile, sent=call.body, giver=call.caller.permission)
+    return devices.create(profile=call.profile, sent=call.body, giver=call.caller)
 
 
 def info(call: Call) -> Any:

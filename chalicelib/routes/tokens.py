@@ -12,8 +12,7 @@ from chalicelib.services.access import reach, tokens
 def create(call: Call) -> Any:
     """Create a token of a device."""
     device = reach.device_or_raise(profile=call.profile, device=call.body["device"])
-    giver = call.caller.permission
-    return tokens.create(kind="device", profile=call.profile, device=device["id"], sent=call.body, giver=giver)
+    return tokens.create(kind="device", profile=call.profile, subject=device["id"], sent=call.body, giver=call.caller)
 
 
 def list_tokens(call: Call) -> Any:

@@ -6,10 +6,17 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     owner                name                                    what it holds
     profiles             profile#<profile>                       nothing: the names list the deployment's profiles
     profile#<profile>    profile                                 the profile: name and plan
+    accounts             account#<account>                       nothing: the names list the deployment's accounts
+    account#<account>    account                                 the account
+    account#<account>    profile#<profile>                       a profile that the account owns or is a member of
+    email#<SHA-256>      account                                 the account with this e-mail address
+    profile#<profile>    member#<account>                        a member of the profile's team
     profile#<profile>    device#<device>                         a device
     profile#<profile>    action#<action>                         an action
     profile#<profile>    token#<fingerprint>                     a token of the profile, as lists show it
     profile#<profile>    serial#<serial>#<device>#<fingerprint>  the device with a token of that serial
+    profile#<profile>    made#<account>#<fingerprint>            nothing: the account made it, or a token that made it
+    profile#<profile>    limits                                  plan and what is used up: all that a request needs
     profile#<profile>    counters#<device>                       DynamoDB: the device's counters
     profile#<profile>    counters#                               DynamoDB: the counters of all deleted devices
     device#<device>      token#<fingerprint>                     a token of the device, as lists show it
@@ -18,6 +25,8 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     device#<device>      directory#<number>                      more of its variables: 128 a part
     device#<device>      request#<SHA-256 of the key>            an Idempotency-Key, for 24 hours
     device#<device>      client#<client id>                      an MQTT client id that is bound to the device
+    analysis#<analysis>  token#<fingerprint>                     a token of the analysis, as lists show it
+    run_user#<user>      token#<fingerprint>                     a token of the run user, as lists show it
     token#<fingerprint>  token                                   the caller behind the token
     client#<client id>   binding                                 the device that the MQTT client id is bound to
     erasures             device#<device>                         the marker of a device that is being erased
@@ -32,6 +41,7 @@ A fingerprint is the SHA-256 of a token's text, in hex.
 """
 
 PROFILES = "profiles"
+ACCOUNTS = "accounts"
 ERASURES = "erasures"
 RETENTIONS = "retentions"
 RECOUNTS = "recounts"
@@ -41,9 +51,11 @@ DEPLOYMENT = "deploy"
 """Owners that exist only once."""
 
 PROFILE = "profile"
+ACCOUNT = "account"
 DIRECTORY = "directory"
 TOKEN = "token"  # noqa: S105 - a name
 BINDING = "binding"
+LIMITS = "limits"
 SEED = "seed"
 LOCK = "lock"
 """Names that an owner has only once."""
@@ -51,6 +63,10 @@ LOCK = "lock"
 ANY = ""
 DEVICES = "device#"
 ACTIONS = "action#"
+MEMBERS = "member#"
+ANALYSES = "analysis#"
+RUN_USERS = "run_user#"
+MADE = "made#"
 TOKENS = "token#"
 PARAMS = "param#"
 CLIENTS = "client#"
@@ -64,9 +80,39 @@ def profile(profile_id: str) -> str:
     return f"profile#{profile_id}"
 
 
+def account(account_id: str) -> str:
+    """Return the key of an account. It is the owner of the account's entities and the name in the list of accounts."""
+    return f"account#{account_id}"
+
+
+def email(key_hash: str) -> str:
+    """Return the owner of the entry by which an account is found by its e-mail address."""
+    return f"email#{key_hash}"
+
+
+def member(account_id: str) -> str:
+    """Return the name of a member of a profile's team."""
+    return MEMBERS + account_id
+
+
 def device(device_id: str) -> str:
     """Return the key of a device. It is the owner of the device's entities and the device's name below its profile."""
     return DEVICES + device_id
+
+
+def analysis(analysis_id: str) -> str:
+    """Return the key of an analysis. It is the owner of its tokens and the analysis's name below its profile."""
+    return ANALYSES + analysis_id
+
+
+def run_user(user_id: str) -> str:
+    """Return the key of a run user. It is the owner of its tokens and the user's name below its profile."""
+    return RUN_USERS + user_id
+
+
+def made(account_id: str, fingerprint: str) -> str:
+    """Return the name by which a token is found by the account that made it."""
+    return f"{MADE}{account_id}#{fingerprint}"
 
 
 def retention(device_id: str, at_ms: int) -> str:

@@ -139,7 +139,7 @@ def test_profile_token_permissions(world, permission, method, path, need):
     from chalicelib.services.access import tokens
 
     sent = {"name": "t", "permission": permission}
-    token = tokens.create(kind="profile", profile=world.profile, device="", sent=sent)["token"]
+    token = tokens.create(kind="profile", profile=world.profile, sent=sent)["token"]
     answer = world.admin(method, path.format(id=world.device), json_body={"name": "abc"}, token=token)
     assert denied(answer) == (permission != need), answer.text
 

@@ -102,7 +102,7 @@ def test_row_admits_its_callers_with_its_permission_and_nobody_else(world, thing
     ):  # what is allowed may delete things
         device = world.device if kind == DEVICE else ""
         sent = {"name": "t", "permission": permission}
-        token = tokens.create(kind=kind, profile=world.profile, device=device, sent=sent)["token"]
+        token = tokens.create(kind=kind, profile=world.profile, subject=device, sent=sent)["token"]
         is_denied = call(row, things, token).status == 401
         assert is_denied is not is_allowed(kind, permission), (kind, permission)
 

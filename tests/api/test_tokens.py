@@ -13,9 +13,9 @@ PERMISSIONS = ("read", "write", "full")
 def callers(world):
     """A caller with a profile token, by permission."""
     made = {
-        permission: tokens.create(
-            kind="profile", profile=world.profile, device="", sent={"name": "t", "permission": permission}
-        )["token"]
+        permission: tokens.create(kind="profile", profile=world.profile, sent={"name": "t", "permission": permission})[
+            "token"
+        ]
         for permission in PERMISSIONS
     }
     return {permission: Api(text) for permission, text in made.items()}

@@ -35,7 +35,9 @@ def test_keys_are_all_in_the_table():
         names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
         names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
-        names.DEPLOYMENT, names.LOCK, names.restored("<mark>", "<note>"),
+        names.DEPLOYMENT, names.LOCK, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
+        names.analysis("<analysis>"), names.run_user("<user>"), names.ACCOUNTS, names.ACCOUNT, names.account("<account>"),
+        names.email("<SHA-256>"), names.member("<account>"),
     }  # fmt: skip
     cells = {cell for line in BLOCKS[1].splitlines() for cell in re.split(r"  +", line)[:2]}
     assert made <= cells and cells - made == {

@@ -40,12 +40,12 @@ def admit(*, token: str, client_id: str, keep_s: int | None) -> Admission | None
     caller = callers.resolve(text=token, is_fresh=True)
     if caller is None or caller.kind != "device":
         return None
-    device = reach.device_or_raise(profile=caller.profile, device=caller.device, is_fresh=True)
+    device = reach.device_or_raise(profile=caller.profile, device=caller.subject, is_fresh=True)
     if not device["active"]:
         return None
     with store.current().unit():
         if not client_ids.bind(client_id=client_id, caller=caller, keep_s=keep_s):
             return None
     return Admission(
-        caller.device, caller.profile, client_id, caller.may("write"), caller.may("read"), caller.expires_ms
+        caller.subject, caller.profile, client_id, caller.may("write"), caller.may("read"), caller.expires_ms
     )

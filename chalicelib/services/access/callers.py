@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 from chalicelib import store
 from chalicelib.codec import tokens
-from chalicelib.codec.tokens import Permission
+from chalicelib.codec.tokens import Kind, Permission
 from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.settings import CACHE_S
-from chalicelib.store import names
+from chalicelib.store import Doc, names
 
 
 def includes(permission: str, need: str) -> bool:
@@ -19,17 +19,18 @@ def includes(permission: str, need: str) -> bool:
 class Caller(NamedTuple):
     """Who makes a request, and with which permission."""
 
-    kind: str
-    """device or profile."""
+    kind: Kind
     profile: str
-    device: str
-    """Empty for a profile token."""
+    subject: str
+    """The id of the device, analysis or run user; empty for a profile token and a service authorization."""
     permission: Permission
     """full, write or read."""
     expires_ms: int | None
     """When the token stops working; None: never."""
     fingerprint: str
     """The fingerprint of the token."""
+    account: str = ""
+    """The account that made the token; empty: the profile's owner, an operator, or an earlier version."""
 
     def may(self, need: str) -> bool:
         """Return whether the token has a permission: read, write or full. Full includes the others."""
@@ -59,12 +60,25 @@ def resolve(*, text: str, is_fresh: bool = False) -> Caller | None:
         entity = store.current().get(names.token(fingerprint), names.TOKEN)
         if entity is None:
             return None
-        doc = entity.doc
-        caller = Caller(doc["kind"], doc["profile"], doc["device"], doc["permission"], doc["expires_ms"], fingerprint)
+        caller = of_doc(entity.doc)
         _callers.put(fingerprint, caller)
     if caller.expires_ms is not None and caller.expires_ms <= clock.now_ms():
         return None
     return caller
+
+
+def of_doc(doc: Doc) -> Caller:
+    """Return the caller of a stored token. Earlier versions wrote ``device`` for ``subject``, and no account."""
+    subject = doc["subject"] if "subject" in doc else doc["device"]
+    return Caller(
+        doc["kind"],
+        doc["profile"],
+        subject,
+        doc["permission"],
+        doc["expires_ms"],
+        doc["fingerprint"],
+        doc.get("account", ""),
+    )
 
 
 def forget(*, fingerprint: str) -> None:
@@ -83,8 +97,9 @@ def from_context(context: dict[str, Any]) -> Caller:
     return Caller(
         context["kind"],
         context["profile"],
-        context["device"],
+        context["subject"],
         context["permission"],
         int(expires_ms) if expires_ms else None,
         context["fingerprint"],
+        context["account"],
     )

@@ -33,21 +33,21 @@ def bind(*, client_id: str, caller: Caller, keep_s: int | None) -> bool:
         return False
     owner = names.client(client_id)
     expires_at = None if keep_s is None else clock.now_ms() // 1000 + keep_s
-    doc = {"device": caller.device, "profile": caller.profile, "fingerprint": caller.fingerprint}
+    doc = {"device": caller.subject, "profile": caller.profile, "fingerprint": caller.fingerprint}
     binding = store.current().get(owner, names.BINDING)
     if binding is not None:
-        if binding.doc["device"] != caller.device:
+        if binding.doc["device"] != caller.subject:
             return False
         if binding.doc == doc and _lasts(binding.expires_at, expires_at):
             return True
     version = binding.version if binding else ABSENT
     # Listed first: a binding that no device lists could not be ended. An entry too many ends with its time.
     listed = {"fingerprint": caller.fingerprint}
-    store.current().put(Entity(names.device(caller.device), owner, listed, 1, expires_at))
+    store.current().put(Entity(names.device(caller.subject), owner, listed, 1, expires_at))
     conflict = store.current().put_if(Entity(owner, names.BINDING, doc, version + 1, expires_at), version=version)
-    if conflict is None or (conflict.existing is not None and conflict.existing.doc["device"] == caller.device):
+    if conflict is None or (conflict.existing is not None and conflict.existing.doc["device"] == caller.subject):
         return True
-    store.current().put(Entity(names.device(caller.device), owner, listed, 1, clock.now_ms() // 1000))
+    store.current().put(Entity(names.device(caller.subject), owner, listed, 1, clock.now_ms() // 1000))
     return False
 
 

@@ -29,7 +29,7 @@ def own_device_or_raise(caller: Caller) -> Doc:
         errors.BadRequest: the device is deactivated.
     """
     try:
-        device = device_or_raise(profile=caller.profile, device=caller.device)
+        device = device_or_raise(profile=caller.profile, device=caller.subject)
     except errors.NotFound:
         raise errors.Denied from None
     if not device["active"]:

@@ -4,12 +4,12 @@ Two entities describe a token. One holds the caller, under the token's fingerpri
 under the token's device or profile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.codec import times, tokens
-from chalicelib.codec.tokens import Permission
+from chalicelib.codec.tokens import Kind, Permission
 from chalicelib.host import clock, secret
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
@@ -31,28 +31,36 @@ class NewToken(NamedTuple):
 
 
 def create(
-    *, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None, giver: Permission = "full"
+    *,
+    kind: Kind,
+    profile: str,
+    subject: str = "",
+    sent: TokenIn,
+    chosen: str | None = None,
+    giver: Caller | None = None,
 ) -> dict[str, Any]:
     """Create a token; return ``token``, ``permission``, ``expire_time`` and ``expire_date``.
 
     Args:
         kind: as in ``new``.
         profile: as in ``new``.
-        device: as in ``new``.
+        subject: as in ``new``.
         sent: as in ``new``.
         chosen: as in ``new``.
-        giver: the permission of the token that asks for the new one. A token can give only what it has.
+        giver: who asks for the token, and can give only the permission that it has. None: an operator.
 
     Raises:
         errors.BadRequest: the permission is more than the giver's, or as in ``new``.
         errors.Conflict: a token with the text ``chosen`` exists already.
 
-    Cost: one transaction of two entities; three with a serial number.
+    Cost: one transaction of two entities; one more with a serial number, and one if an account makes it.
     """
-    if not includes(giver, sent["permission"]):
-        reason = f"permission must be {giver}, as a token can give only what it has: ask with a token that has full"
+    if giver is not None and not giver.may(sent["permission"]):
+        has = giver.permission
+        reason = f"permission must be {has}, as a token can give only what it has: ask with a token that has full"
         raise errors.BadRequest.field("permission", reason)
-    token = new(kind=kind, profile=profile, device=device, sent=sent, chosen=chosen)
+    account = giver.account if giver else ""
+    token = new(kind=kind, profile=profile, subject=subject, sent=sent, chosen=chosen, account=account)
     store_all(token.entities)
     return token.shown
 
@@ -67,15 +75,18 @@ def store_all(entities: Sequence[Entity]) -> None:
         raise errors.Conflict("This token exists already")
 
 
-def new(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | None = None) -> NewToken:
+def new(
+    *, kind: Kind, profile: str, subject: str, sent: TokenIn, chosen: str | None = None, account: str = ""
+) -> NewToken:
     """Make a token, without storing it.
 
     Args:
-        kind: device or profile.
+        kind: whose token it is.
         profile: the id of the profile.
-        device: the id of the device; empty for a profile token.
+        subject: the id of the device, analysis or run user; empty for the other kinds.
         sent: name, permission, expiry and serial number.
         chosen: the text of the token. None: it is derived.
+        account: the account that makes it, or that made the token with which it is made. Empty: none is known.
 
     Raises:
         errors.BadRequest: the expiry is not a time, or ``chosen`` does not have the shape of a token.
@@ -90,7 +101,7 @@ def new(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | No
         mask = tokens.mask_for(secret.current(), token_id, bare)
     text = tokens.derive(secret.current(), token_id, kind, mask)
     fingerprint = tokens.fingerprint(str(tokens.bare(text)))
-    caller = Caller(kind, profile, device, sent["permission"], expires_ms, fingerprint)
+    caller = Caller(kind, profile, subject, sent["permission"], expires_ms, fingerprint, account)
     listed = {
         **caller._asdict(),
         "name": sent["name"],
@@ -101,21 +112,30 @@ def new(*, kind: str, profile: str, device: str, sent: TokenIn, chosen: str | No
     }
     entities = [
         Entity(names.token(fingerprint), names.TOKEN, caller._asdict()),
-        Entity(_owner_of(listed), names.token(fingerprint), listed),
+        Entity(_owner_of(caller), names.token(fingerprint), listed),
     ]
     if listed["serie_number"]:
-        entities.append(Entity(names.profile(profile), _serial(listed), {"device": device}))
+        entities.append(Entity(names.profile(profile), _serial(listed), {"device": subject}))
+    if account:
+        entities.append(Entity(names.profile(profile), names.made(account, fingerprint), {}))
     expiry = _show_expiry(expires_ms)
     shown = {"token": text, "permission": caller.permission, "expire_time": expiry, "expire_date": expiry}
     return NewToken(entities, shown)
 
 
-def _owner_of(listed: Mapping[str, Any]) -> str:
-    return names.device(listed["device"]) if listed["device"] else names.profile(listed["profile"])
+def _owner_of(caller: Caller) -> str:
+    """Return the owner of what lists show of a token."""
+    if caller.kind == "device":
+        return names.device(caller.subject)
+    if caller.kind == "analysis":
+        return names.analysis(caller.subject)
+    if caller.kind == "run_user":
+        return names.run_user(caller.subject)
+    return names.profile(caller.profile)
 
 
 def _serial(listed: Doc) -> str:
-    return names.serial(listed["serie_number"], listed["device"], listed["fingerprint"])
+    return names.serial(listed["serie_number"], callers.of_doc(listed).subject, listed["fingerprint"])
 
 
 def _expiry_ms(text: str | None, now_ms: int) -> int | None:
@@ -155,7 +175,7 @@ def list_page(*, device: str, query: ListQuery, reader: Permission) -> list[dict
 
 def describe(*, caller: Caller) -> dict[str, Any]:
     """Return the caller's profile token, without its text."""
-    entity = store.current().get(_owner_of(caller._asdict()), names.token(caller.fingerprint))
+    entity = store.current().get(_owner_of(caller), names.token(caller.fingerprint))
     shown = _show(entity.doc) if entity else {}
     unset = {"verification_code": None, "ref_id": caller.profile, "created_by": None}
     hidden = ("token", "device_id", "network_id")
@@ -165,7 +185,7 @@ def describe(*, caller: Caller) -> dict[str, Any]:
 def _show(doc: Doc) -> dict[str, Any]:
     return {
         "token": tokens.derive(secret.current(), doc["token_id"], doc["kind"], doc["mask"]),
-        "device_id": doc["device"] or None,
+        "device_id": (callers.of_doc(doc).subject or None) if doc["kind"] == "device" else None,
         "network_id": None,
         "name": doc["name"],
         "type": doc["kind"],
@@ -188,7 +208,7 @@ def delete(*, profile: str, text: str) -> None:
     entity = store.current().get(names.token(fingerprint), names.TOKEN) if bare else None
     if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != "device":
         raise errors.NotFound("Token not found")
-    listed = store.current().get(_owner_of(entity.doc), names.token(fingerprint))
+    listed = store.current().get(_owner_of(callers.of_doc(entity.doc)), names.token(fingerprint))
     remove(listed.doc if listed else {**entity.doc, "serie_number": None})
 
 
@@ -208,13 +228,17 @@ def remove(listed: Doc) -> None:
         errors.Conflict: somebody else changes the token at the same moment.
     """
     fingerprint = listed["fingerprint"]
-    deletes = [(names.token(fingerprint), names.TOKEN), (_owner_of(listed), names.token(fingerprint))]
+    caller = callers.of_doc(listed)
+    deletes = [(names.token(fingerprint), names.TOKEN), (_owner_of(caller), names.token(fingerprint))]
     if listed["serie_number"]:
-        deletes.append((names.profile(listed["profile"]), _serial(listed)))
+        deletes.append((names.profile(caller.profile), _serial(listed)))
+    if caller.account:
+        deletes.append((names.profile(caller.profile), names.made(caller.account, fingerprint)))
     if not store.current().write_all((), deletes):
         raise errors.Conflict("The token is being changed by others, try again")
     callers.forget(fingerprint=fingerprint)
-    client_ids.end_sessions(device=listed["device"], fingerprint=fingerprint)
+    if caller.kind == "device":
+        client_ids.end_sessions(device=caller.subject, fingerprint=fingerprint)
 
 
 def devices_with_serial(*, profile: str, serial: str) -> set[str]:

@@ -8,17 +8,18 @@ from chalicelib.codec import keys
 from chalicelib.host import clock
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
-from chalicelib.services.usage import plans
+from chalicelib.services.usage import limits, plans
 from chalicelib.store import Doc, Entity, names
 
 
-def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT) -> tuple[str, str]:
+def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT, account: str = "") -> tuple[str, str]:
     """Create a profile with one full token.
 
     Args:
         name: a name for people.
         token: the text of the token. None: it is derived.
         plan: the name of its price plan.
+        account: the id of the account that owns it. Empty: the first account, once there is one.
 
     Returns:
         The profile's id and the token.
@@ -28,11 +29,12 @@ def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT) ->
         errors.Conflict: a token with the text ``token`` exists already; nothing was stored.
     """
     profile = keys.new_id()
-    doc = {"id": profile, "name": name, "plan": plan, "created_ms": clock.now_ms()}
+    doc = {"id": profile, "name": name, "plan": plan, "account": account, "created_ms": clock.now_ms()}
     first: TokenIn = {"name": "Default", "permission": "full"}
-    created = tokens.new(kind="profile", profile=profile, device="", sent=first, chosen=token)
+    created = tokens.new(kind="profile", profile=profile, subject="", sent=first, chosen=token)
     listed = Entity(names.PROFILES, names.profile(profile), {})
-    tokens.store_all([listed, Entity(names.profile(profile), names.PROFILE, doc), *created.entities])
+    stored = Entity(names.profile(profile), names.PROFILE, doc)
+    tokens.store_all([listed, stored, limits.new(profile, plan), *created.entities])
     text: str = created.shown["token"]
     return profile, text
 

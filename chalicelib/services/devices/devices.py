@@ -5,7 +5,6 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, times
-from chalicelib.codec.tokens import Permission
 from chalicelib.host import clock
 from chalicelib.schemas import devices as schema
 from chalicelib.schemas.devices import ConvertIn, DeviceEditIn, DeviceIn, Resolve
@@ -13,6 +12,7 @@ from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
+from chalicelib.services.access.callers import Caller
 from chalicelib.services.access.reach import DEVICE
 from chalicelib.services.devices import erasures, networks, params, retention
 from chalicelib.services.entities import Row
@@ -22,13 +22,13 @@ from chalicelib.store import Doc, Entity, names
 PROTECTION_TAG = "_delete_protection_"
 
 
-def create(*, profile: str, sent: DeviceIn, giver: Permission = "full", token: str | None = None) -> dict[str, Any]:
+def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: str | None = None) -> dict[str, Any]:
     """Create a device with one token named Default.
 
     Args:
         profile: the owner.
         sent: as the schema read it. Without network and connector, the device becomes a Custom HTTPS device.
-        giver: the permission of the token that asks, and so of the new one. A token can give only what it has.
+        giver: who asks. The new token has the same permission. None: an operator, who gives full.
         token: the text of the token. None: it is derived.
 
     Returns:
@@ -65,8 +65,9 @@ def create(*, profile: str, sent: DeviceIn, giver: Permission = "full", token: s
         "created_ms": now_ms,
         "updated_ms": now_ms,
     }
-    first: TokenIn = {"name": "Default", "permission": giver, "serie_number": sent.get("serie_number")}
-    created = tokens.new(kind="device", profile=profile, device=device_id, sent=first, chosen=token)
+    permission, account = (giver.permission, giver.account) if giver else ("full", "")
+    first: TokenIn = {"name": "Default", "permission": permission, "serie_number": sent.get("serie_number")}
+    created = tokens.new(kind="device", profile=profile, subject=device_id, sent=first, chosen=token, account=account)
     stored = Entity(names.profile(profile), DEVICE.prefix + device_id, doc)
     tokens.store_all([stored, *created.entities, *own_params])
     return {"device_id": device_id, "bucket_id": device_id, "token": created.shown["token"]}
