@@ -105,6 +105,11 @@ class Settings:
     profile_may_send: bool = False
     """Whether a profile token may POST to ``/device/{id}/data``. The embedded mode turns it on if it is not set."""
 
+    password_memory_kib: Annotated[int, range(8, 1_048_577)] = 19_456
+    """Memory in KiB that hashing a password takes. Higher is safer and slower; old passwords keep theirs."""
+    password_passes: Annotated[int, range(1, 101)] = 2
+    """How many passes hashing a password makes."""
+
 
 def load() -> Settings:
     """Read the environment. Raises ValueError: as in ``read``."""

@@ -38,5 +38,6 @@ def _download(builder: Any, *arguments: Any) -> Any:
 
 def _execute(runner: Any, command: str, arguments: list[str], **more: Any) -> Any:
     if command == "download" and "-r" in arguments:
-        arguments = [*_WHEELS, f"manylinux2014_{runner.machine}", *arguments]
+        platforms = (f"manylinux2014_{runner.machine}", "--platform", f"manylinux_2_28_{runner.machine}")
+        arguments = [*_WHEELS, *platforms, *arguments]
     return runner.execute_bare(command, arguments, **more)

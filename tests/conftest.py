@@ -51,7 +51,7 @@ def dynamodb():
 def clean_process():
     """Reset the state of the process, and check that the policies allow every call that the functions made."""
     log.use(len)
-    settings.use(settings.Settings())
+    settings.use(settings.Settings(password_memory_kib=8, password_passes=1))
     secret.use(b"a secret of the tests")
     cache.clear_all()
     mqtt.use(Recorder())

@@ -24,8 +24,6 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.store import Doc
 
 R = TypeVar("R")
-_BYTE_S = 1e-7
-"""How long a byte of a body takes to be parsed, at least."""
 DEVICE: Kind = "device"
 PROFILE: Kind = "profile"
 ANALYSIS: Kind = "analysis"
@@ -64,7 +62,7 @@ class Call:
         """Whether ``work`` reads from the store."""
 
     def read(self, work: Callable[[], R]) -> R:
-        """Return the result of ``work``, which reads much and writes nothing. A route calls this or ``parse``, once.
+        """Return the result of ``work``, which reads much and writes nothing. A route calls this or ``compute``, once.
 
         In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
         and then the route's function is called again and gets the result here.
@@ -79,10 +77,16 @@ class Call:
             self.work = None
         return self._take(work)
 
-    def parse(self, work: Callable[[], R], size_bytes: int) -> R:
-        """Return the result of ``work``, which uses no store. The embedded mode parses large bodies in a thread."""
+    def compute(self, work: Callable[[], R], seconds: float) -> R:
+        """Return the result of ``work``, which uses no store. A route calls this or ``read``, once.
+
+        Args:
+            work: parses a large body, or hashes a password.
+            seconds: how long it takes. If that is long, the embedded mode does it in a thread, and then calls the
+                route's function again, which gets the result here.
+        """
         if not self._found:
-            if not deadline.would_exceed(size_bytes * _BYTE_S):
+            if not deadline.would_exceed(seconds):
                 return work()
             self.work, self.is_read = work, False
             raise deadline.TooLong

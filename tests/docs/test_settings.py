@@ -23,6 +23,7 @@ ODD = {
     "synchronous": ("normal", "NORMAL"),
     "scalar_as_list": ("1", "true"),
     "max_inflated_bytes": ("2000000", 2_000_000),
+    "password_memory_kib": ("65536", 65_536),
     "profile_token": ("0f4c1d5e-8a3b-4d2c-9e1f-5a6b7c8d9e0f", "0f4c1d5e-8a3b-4d2c-9e1f-5a6b7c8d9e0f"),
     "device_token": ("0f4c1d5e-8a3b-4d2c-9e1f-5a6b7c8d9e0f", "0f4c1d5e-8a3b-4d2c-9e1f-5a6b7c8d9e0f"),
 }

@@ -11,6 +11,9 @@ from chalicelib.services.access import tokens
 from chalicelib.services.usage import limits, plans
 from chalicelib.store import Doc, Entity, names
 
+OWNER, MEMBER = "owner", "member"
+"""The roles of an account in a profile."""
+
 
 def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT, account: str = "") -> tuple[str, str]:
     """Create a profile with one full token.
@@ -34,9 +37,22 @@ def create(*, name: str, token: str | None = None, plan: str = plans.DEFAULT, ac
     created = tokens.new(kind="profile", profile=profile, subject="", sent=first, chosen=token)
     listed = Entity(names.PROFILES, names.profile(profile), {})
     stored = Entity(names.profile(profile), names.PROFILE, doc)
-    tokens.store_all([listed, stored, limits.new(profile, plan), *created.entities])
+    owned = [Entity(names.account(account), names.profile(profile), {"role": OWNER})] if account else []
+    tokens.store_all([listed, stored, limits.new(profile, plan), *owned, *created.entities])
     text: str = created.shown["token"]
     return profile, text
+
+
+def owner_of(profile: str) -> str:
+    """Return the id of the account that owns a profile; empty if no account does yet. Cost: one read."""
+    entity = store.current().get(names.profile(profile), names.PROFILE)
+    return str(entity.doc.get("account", "")) if entity else ""
+
+
+def of_account(account: str) -> dict[str, str]:
+    """Return the role of an account in its profiles, ``owner`` or ``member``, by the profile's id. Cost: one read."""
+    rows = store.current().list(names.account(account), names.profile(""))
+    return {row.name.removeprefix(names.profile("")): row.doc["role"] for row in rows}
 
 
 def list_all() -> list[Doc]:
