@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from chalicelib import settings, store
 from chalicelib.codec import keys
-from chalicelib.services.access import tokens
+from chalicelib.services.access import callers, tokens
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import erasures
 from chalicelib.store import Doc
@@ -254,7 +254,7 @@ def _delete_again(new: Cloud, then: _Rows, now: _Rows, *, keep_deleted: bool) ->
     for doc in deleted.values():
         erasures.begin(device=doc)
     for doc in tokens_left:
-        if doc["device"] not in deleted:
+        if callers.of_doc(doc).subject not in deleted:
             tokens.remove(doc)
     print(f"deleted     {what}. To keep them, restore to another second with --keep-deleted")
 
