@@ -20,6 +20,7 @@ from typing import Any
 
 from app import app
 from chalicelib.functions import authorizer, counters, iot_authorizer, iot_ingest
+from chalicelib.host import keys as keys_of_host
 from chalicelib.host import log, secret
 from chalicelib.services.access import callers
 from chalicelib.services.accounts import profiles
@@ -78,6 +79,7 @@ class Functions:
     def __init__(self) -> None:
         for model in (SegmentModel, EntityModel):
             model.create_table(wait=True)
+        keys_of_host.use(keys_of_host.nobody)
         self.profile, self.profile_token = profiles.create(name="Bench")
         sent: Any = {"name": "Bench", "type": "immutable", "chunk_period": "month", "chunk_retention": 36}
         self.device, self.history = (devices.create(profile=self.profile, sent=sent) for _ in range(2))
@@ -146,7 +148,9 @@ class Functions:
     def update_counter(self) -> None:
         """Update the counter of a device."""
         sequence = f"{next(self.numbers):040}"
-        delta = Delta(self.device["device_id"], self.profile, 1, 1, self.now_ms, sequence, sequence)
+        delta = Delta(
+            self.device["device_id"], self.profile, 1, 1, self.now_ms, sequence, sequence, self.now_ms // 3_600_000
+        )
         assert dynamodb_counters.add(delta) is None
 
     def changes(self, how_many: int) -> list[dict[str, Any]]:

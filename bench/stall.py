@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from bench.__main__ import ROOT, describe, pin, started
 from chalicelib import settings, store
-from chalicelib.host import clock, secret
+from chalicelib.host import clock, keys, secret
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import reach
 from chalicelib.services.accounts import profiles
@@ -69,6 +69,7 @@ def fill(directory: Path) -> dict[str, str]:
     store.use(sqlite)
     secret.use(folder.read_secret(directory))
     sqlite.grouped = True
+    keys.use(keys.nobody)
     victim, _ = profiles.create(name="Victim")
     attacker, profile_token = profiles.create(name="Attacker")
     quiet = devices.create(profile=victim, sent={"name": "quiet"})

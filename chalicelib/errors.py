@@ -3,10 +3,13 @@
 ApiError                      a failure that the API reports
 ├── BadRequest           400  the request breaks a rule; names the field
 ├── Denied               401  no valid token, or one without the permission; the answers look alike
+│   └── NeedsPin         401  the password is right, but the account wants a pin too
+├── PaymentRequired      402  the plan allows no more of something
 ├── NotFound             404  no such thing, or another profile's
 ├── Conflict             409  others changed the same thing, again and again
 ├── TooLarge             413  the body or the answer is over its limit
 ├── UnsupportedMedia     415  a content type or encoding that is not supported
+├── TooManyRequests      429  the limit of a minute is used up
 └── Unavailable          503  the store did not answer in time; a retry is safe
 """
 
@@ -55,6 +58,21 @@ class Denied(ApiError):
         super().__init__("Authorization Denied")
 
 
+class NeedsPin(Denied):
+    """The password is right, but the account wants a pin too. The message is a JSON text that TagoIO's tools read."""
+
+    reason = "a pin is needed"
+
+    def __init__(self) -> None:
+        ApiError.__init__(self, '{"otp_enabled":["authenticator"],"otp_autosend":"authenticator"}')
+
+
+class PaymentRequired(ApiError):
+    """The profile's plan allows no more of something: of a resource, or of a service's quota."""
+
+    status = 402
+
+
 class NotFound(ApiError):
     """The path names something that this profile does not have."""
 
@@ -77,6 +95,20 @@ class UnsupportedMedia(ApiError):
     """The body has a content type or encoding that is not supported."""
 
     status = 415
+
+
+class TooManyRequests(ApiError):
+    """A limit is used up.
+
+    Args:
+        retry_after_s: after how many seconds the client may try again.
+    """
+
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"Too many requests (Retry-After: {retry_after_s})")
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(ApiError):

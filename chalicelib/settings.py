@@ -91,6 +91,10 @@ class Settings:
     """On AWS: SQS queue of the MQTT messages that could not be stored."""
     failures_queue: str = "decant-failures"
     """On AWS: SQS queue of the calls that failed for good, and of the devices that could not be counted."""
+    keys_queue: str = "decant-keys.fifo"
+    """On AWS: SQS queue of the profiles whose API key must be made or removed."""
+    keys_prefix: str = "decant-"
+    """On AWS: how the names of the API keys and of the usage plans begin."""
     basic_ingest_rule: str = ""
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     mqtt: bool = True
@@ -104,11 +108,27 @@ class Settings:
     """Size up to which a body in gzip or deflate is inflated; 200000 to 2000000."""
     profile_may_send: bool = False
     """Whether a profile token may POST to ``/device/{id}/data``. The embedded mode turns it on if it is not set."""
-
+    sign_up: Literal["closed", "open"] = "closed"
+    """Whether anybody may create an account. If it is not set, the embedded mode opens it, provided that `DECANT_HOST`
+    is this machine and `DECANT_URL` is not set: then only people at this machine reach it."""
+    mail_from: str = ""
+    """Address that mails come from. On AWS it must be verified in SES. Not set: no mail is sent."""
+    url: str = ""
+    """Base URL of the API for the links in mails. Not set: the address of the API itself."""
     password_memory_kib: Annotated[int, range(8, 1_048_577)] = 19_456
     """Memory in KiB that hashing a password takes. Higher is safer and slower; old passwords keep theirs."""
     password_passes: Annotated[int, range(1, 101)] = 2
     """How many passes hashing a password makes."""
+    plans: str = ""
+    """Further price plans, or other figures for `free`, `starter`, `scale` and `unlimited`: a JSON file, or JSON
+    that begins with a brace, such as `{"own": {"like": "scale", "resources": {"device": 500}}}`. A plan takes all
+    other figures from the plan that it is `like`, by default from `unlimited`; null means no limit. The names are
+    those of plans.json."""
+    default_plan: str = "unlimited"
+    """The price plan of new profiles, and of profiles whose plan does not exist any more."""
+    alerts_topic: str = ""
+    """On AWS: ARN of the SNS topic that gets a message when 80, 90 or 100 % of a quota is used. Empty: none. The topic
+    must have the name ``decant-<stage>-alerts``: the functions may publish to no other."""
 
 
 def load() -> Settings:

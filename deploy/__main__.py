@@ -12,7 +12,7 @@ import botocore.exceptions
 import botocore.session
 
 from chalicelib import errors
-from deploy import commands, cost, removal, restore, waiting
+from deploy import chalice, commands, cost, removal, restore, waiting
 from deploy.init import init
 from deploy.live.run import base_url, mqtt_address
 from deploy.names import stage_name
@@ -120,7 +120,7 @@ def _add_stage_commands(parsers: Any) -> None:
         lambda options: commands.retry_queues(_cloud(options), with_dead_letters=options.dead_letters),
         "Deliver the MQTT messages again that failed while the store was down",
         "It also marks the devices that could not be counted, for `recount`. "
-        "It removes failed runs of the housekeeping, as the next run does their work.",
+        "It removes failed runs of the housekeeping and of the API keys, as a later run does their work.",
     )
     recount = _add(
         parsers,
@@ -140,6 +140,23 @@ def _add_stage_commands(parsers: Any) -> None:
         "Make a full token of a profile and print it",
         "For an operator who has lost every token.",
     )
+    password = _add(
+        parsers,
+        "password",
+        lambda options: commands.password(_cloud(options), options.email),
+        "Ask for a new password of an account and set it",
+        "It also turns the account's authenticator off and ends the tokens that it made.",
+    )
+    password.add_argument("--email", help="the e-mail address of the account; default: the first account")
+    plan = _add(
+        parsers,
+        "plan",
+        lambda options: commands.plan(_cloud(options), options.profile_id, options.plan),
+        "Give a profile another price plan",
+        "It counts within about a minute.",
+    )
+    plan.add_argument("profile_id", metavar="PROFILE", help="the id of the profile")
+    plan.add_argument("plan", metavar="PLAN", help="the name of the price plan, such as free")
     restored = _add(
         parsers,
         "restore",
@@ -166,9 +183,9 @@ def _add_stage_commands(parsers: Any) -> None:
         "Write the stage's part of .chalice/config.json and its policies",
         "It prints the files that changed. It does not call AWS.",
     )
-    for parser in (up, init_, down, check, diff, retry, recount, restored, token, config):
+    for parser in (up, init_, down, check, diff, retry, recount, restored, token, password, plan, config):
         parser.add_argument("--stage", type=stage_name, default="dev", help="the stage to work on; default: dev")
-    for parser in (up, init_, down, check, diff, retry, recount, restored, token):
+    for parser in (up, init_, down, check, diff, retry, recount, restored, token, password, plan):
         parser.add_argument("--profile", help="the AWS profile with the credentials and the region, as for `aws`")
 
 
@@ -283,6 +300,7 @@ def _cloud(options: Options) -> Cloud:
     if session.get_config_variable("region") is None:
         raise RefusedError("No region. Set AWS_DEFAULT_REGION, or the region of the AWS profile")
     waiting.install(session)
+    chalice.use_plans(options.stage)
     return Cloud(session, options.stage)
 
 

@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chalicelib import settings
+from chalicelib.services.usage import plans
 from deploy import spec
 from deploy.names import APP, Names
-from deploy.parts import Cloud, absent_is_none
+from deploy.parts import Cloud, RefusedError, absent_is_none
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".chalice"
@@ -69,6 +72,24 @@ def write_config(
     for path in changed:
         path.write_text(texts[path])
     return changed
+
+
+def use_plans(stage: str) -> None:
+    """Use the price plans that the functions of a stage have, from its configuration.
+
+    Raises:
+        RefusedError: they cannot be read, or are a file, which Lambda does not have.
+    """
+    stages = json.loads((FOLDER / "config.json").read_text())["stages"]
+    variables = stages.get(stage, {}).get("environment_variables", {})
+    further, default = variables.get("DECANT_PLANS", ""), variables.get("DECANT_DEFAULT_PLAN") or plans.DEFAULT
+    if further and not further.lstrip().startswith("{"):
+        raise RefusedError("DECANT_PLANS of the stage must be JSON: the functions cannot read a file of this machine")
+    try:
+        plans.check(further, default)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    settings.use(replace(settings.current(), plans=further, default_plan=default))
 
 
 def configured(stage: str) -> tuple[Names, bool]:

@@ -7,13 +7,13 @@ second run changes nothing. Every command returns its exit status.
 
 import sys
 
+from chalicelib import errors
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import tokens
 from chalicelib.services.accounts import profiles
-from deploy import chalice, cost, functions, lock, mqtt, retry, spec, storage
+from deploy import chalice, cost, functions, gateway, lock, mqtt, people, retry, spec, storage
 from deploy import recount as recounts
 from deploy.inventory import (
-    api_keys,
     deployed_parts,
     mqtt_to_remove,
     parts_after_functions,
@@ -67,7 +67,7 @@ def open_deployed(cloud: Cloud) -> None:
 def up(cloud: Cloud) -> int:
     """Make what is missing, repair what differs, and print the addresses of the API and of MQTT.
 
-    Creates the first profile if there is none, and prints its token at once. No later run prints that token.
+    Creates the first account and profile if there is none, and prints password and token at once. No later run does.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -110,6 +110,8 @@ def ensure_all(cloud: Cloud) -> None:
     )
     for path in written:
         print(f"wrote       {path.relative_to(chalice.ROOT)}")
+    if "rest_api" in chalice.deployed(cloud.stage):
+        _prepare_keys(cloud, chalice.deployed(cloud.stage)["rest_api"]["rest_api_id"])
     chalice.run("deploy", "--stage", cloud.stage)
     api = chalice.deployed(cloud.stage)["rest_api"]
     for part in parts_after_functions(cloud, api["rest_api_id"]):
@@ -135,11 +137,23 @@ def _taken(cloud: Cloud) -> str:
 
 
 def give_access(cloud: Cloud) -> None:
-    """Make the first profile if there is none, print its token at once, and make the API keys of all profiles."""
+    """Make the first account and profile if there is none, print both at once, and make the keys of all profiles."""
     use_deployed_store(cloud)
+    account = people.first_account()
     if not profiles.list_all():
-        _print_token(profiles.create(name="Default")[1])  # at once, as a later step may fail
-    ensure(api_keys(cloud))
+        _print_token(profiles.create(name="Default", account=account)[1])  # at once, as a later step may fail
+    ensure(gateway.api_keys(cloud))
+
+
+def _prepare_keys(cloud: Cloud, api_id: str) -> None:
+    """Make the API keys that the functions will name, before Chalice deploys them. What is missing follows later."""
+    for part in gateway.shared_plans(cloud, api_id):
+        ensure(part)
+    use_deployed_store(cloud)
+    try:
+        ensure(gateway.api_keys(cloud))
+    except errors.Unavailable as error:
+        print(f"later       API keys: {error}")
 
 
 def refuse_template(cloud: Cloud) -> None:
@@ -168,6 +182,24 @@ def token(cloud: Cloud, profile: str | None) -> int:
     sent: TokenIn = {"name": "Operator", "permission": "full"}
     _print_token(tokens.create(kind="profile", profile=wanted, sent=sent)["token"])
     return 0
+
+
+def plan(cloud: Cloud, profile: str, wanted: str) -> int:
+    """Give a profile of the stage another price plan, and make its API key."""
+    open_deployed(cloud)
+    try:
+        profiles.set_plan(profile=profile, plan=wanted)
+    except (errors.BadRequest, errors.NotFound) as error:
+        raise RefusedError(error.message) from None
+    ensure(gateway.api_keys(cloud))
+    print(f"Profile {profile} has the plan {wanted}")
+    return 0
+
+
+def password(cloud: Cloud, email: str | None) -> int:
+    """Ask for a new password of an account of the stage, the first one if ``email`` is None, and set it."""
+    open_deployed(cloud)
+    return people.set_password(email)
 
 
 def _print_token(text: str) -> None:
@@ -283,7 +315,7 @@ def retry_queues(cloud: Cloud, *, with_dead_letters: bool) -> int:
         if done.uncounted:
             print(f"{len(set(done.uncounted))} devices must be counted again: {_RECOUNT.format(cloud.stage)}")
         if done.runs:
-            print(f"{done.runs} failed runs of the housekeeping removed: the next run, within an hour, does their work")
+            print(f"{done.runs} failed runs of the housekeeping, or of the keys, removed: a later run does their work")
     return 0
 
 

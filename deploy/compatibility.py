@@ -39,6 +39,7 @@ def page(text: str, rows: Iterable[Route]) -> str:
 def _line(row: Route) -> str:
     state = "partly" if row.note.startswith(_PARTLY) else "works"
     token = f"{' or '.join(row.who)}: {row.need}" if row.who else "none"
+    token = f"{token}; grant `{row.grant}`" if row.grant else token
     return f"| `{row.method} {row.path}` | {token} | {state} | {row.note.removeprefix(_PARTLY)} |"
 
 

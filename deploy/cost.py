@@ -248,14 +248,19 @@ def idle(*, free: bool = True) -> list[Component]:
     """Return what a deployment costs in a month without requests.
 
     Args:
-        free: whether the deployment can use the free alarms of the account. False if other alarms use them.
+        free: whether the deployment can use what is free in each account: some alarms, and requests to queues. False
+            if others use that.
     """
     alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
+    polls = MONTH_S / 60 * prices()["assumed"]["queue_polls_a_minute"] - (
+        prices()["free_queue_requests"] if free else 0
+    )
     counted, hours = measured()["housekeeping"], MONTH_S / HOUR_S
     return [
         priced("Alarms", max(0, alarms), "alarm_month"),
         *lambda_calls("housekeeping", hours, "housekeeping", counted["calls"]),
         priced("DynamoDB reads", hours * counted["read_units"], "read_unit"),
+        priced("SQS requests", max(0, polls), "fifo_request"),
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
 from chalicelib.settings import CACHE_S
-from deploy import cost, spec
+from deploy import cost, spec, throttles
 from deploy.pricing import Component, cpu_ms, measured, prices, run_ms, table, total
 
 MILLION = 1e6
@@ -66,8 +66,8 @@ def _others() -> dict[str, list[Component]]:
         "A million requests that break a rule (400)": cost.refuse(requests=MILLION, why="bad request"),
         "A million MQTT clients with an unknown token": cost.refuse(requests=MILLION, why="unknown MQTT client"),
         "A million messages in the queue of dead letters": cost.set_aside(messages=MILLION),
-        "A month without requests, if no other alarms use the free ones of the account": cost.idle(),
-        "A month without requests, with every alarm paid": cost.idle(free=False),
+        "A month without requests, if nothing else uses the free alarms and queue requests": cost.idle(),
+        "A month without requests, with nothing free": cost.idle(free=False),
         "The calls of the counters in a month in which something is sent each minute": cost.counting_floor(),
         "API Gateway's access logs of a million requests, which are off": cost.access_logs(requests=MILLION),
         "The tables under the key `aws/dynamodb` for a month, which they do not use, at most": cost.managed_key(),
@@ -101,7 +101,7 @@ def page() -> str:
 def _words() -> dict[str, str]:
     """Return the figures in the sentences of the page."""
     assumed, first = prices()["assumed"], "A million points over HTTP, one a request"
-    flood = total(cost.refuse(requests=spec.REQUESTS_PER_SECOND * cost.HOUR_S, why="unknown token"))
+    flood = total(cost.refuse(requests=throttles.REQUESTS_PER_SECOND * cost.HOUR_S, why="unknown token"))
     access_logs = total(cost.access_logs(requests=MILLION)) / total(_sends(1)[first])
     busy = 1_000 / _EVERY_S * run_ms("http", "http_1", measured()["http_1"]["calls"]) / 1000
     starts = sum(cost.cold_start(function) for function in assumed["load_ms"])
@@ -122,9 +122,10 @@ def _words() -> dict[str, str]:
         "a_call": f"{assumed['changes_a_call']:,}",
         "shards": str(assumed["stream_shards"]),
         "alarms": str(len(spec.alarms("dev"))),
+        "polls": str(prices()["assumed"]["queue_polls_a_minute"]),
         "free_alarms": str(prices()["free_alarms"]),
         "alarm": f"{prices()['dollars']['alarm_month']:.2f}",
-        "limit": f"{spec.REQUESTS_PER_SECOND:,}",
+        "limit": f"{throttles.REQUESTS_PER_SECOND:,}",
         "flood": f"{flood:.2f}",
         "access_log_bytes": str(assumed["access_log_bytes"]),
         "access_logs": f"{access_logs * 100:.0f} %",
@@ -214,7 +215,8 @@ broker, and AWS does not charge for them as messages.
   device's list. A session lasts {connects} hours at most, so a client connects at least once in that time.
 * **Counters.** Each segment that is written, edited, deleted or expired is a change in the stream. Lambda gathers
   changes for {counting_s} s. The counters function makes one update for each device in a batch: one write unit, and
-  {update_ms} ms of run time. Its {threads} threads share one interpreter and one share of a processor, so that time is
+  {update_ms} ms of run time. It makes one more for each profile, and one for the first change of a device in an hour;
+  these are not in the lines. Its {threads} threads share one interpreter and one share of a processor, so that time is
   processor time; without threads an update would take {update_alone_ms} ms. A call is assumed to hold {a_call} changes.
   If fewer are sent, there is still a call a minute for each shard of the stream. The line is for {shards} shards.
 * **Expiry.** DynamoDB removes expired segments free of charge. Each is a change for the counters. The line is for
@@ -228,6 +230,10 @@ broker, and AWS does not charge for them as messages.
   without the write. Whether IoT Core meters a connection that it refuses is not documented; the line counts it.
 * **Alarms.** There are {alarms}. The first {free_alarms} of an account are free. Each further one costs {alarm} dollars
   a month.
+* **Output.** Points that are read are counted by two write units at most: one a minute for each profile and execution
+  environment, and one in ten minutes for each device. They are not in the lines.
+* **The queue of API keys.** Lambda asks it all the time: {polls} requests a minute are counted, five at once for 20 s.
+  The first million a month of an account are free.
 * **Logs.** Decant writes one line a request. API Gateway's access logs are off. A line of {access_log_bytes} bytes for
   each request would add {access_logs} to the bill of points over HTTP.
 * **New execution environments.** Lambda charges for their load time. If 1 % of a million requests met a new one, that
@@ -235,8 +241,8 @@ broker, and AWS does not charge for them as messages.
 * **arm64** would save a fifth of Lambda's price of time: {least_saving} to {most_saving} of the lines of the first
   table, if the run times are the same. It is not the default, as nobody has measured them.
 * **Free of charge:** the secret in SSM, except for a KMS request for each new execution environment; the hourly event
-  of the housekeeping; queues and rules without messages; expiry; reading the stream; encryption with the key that AWS
-  owns.
+  of the housekeeping; the other queues and the rules without messages; expiry; reading the stream; encryption with the
+  key that AWS owns.
 
 ## Execution environments
 

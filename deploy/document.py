@@ -13,7 +13,7 @@ from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
 from chalicelib import settings
-from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest
+from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest, keys
 from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
@@ -26,13 +26,15 @@ _CORS = {
     f"gatewayresponse.header.{REQUEST_ID}": "context.requestId",
 }
 _CONTENT_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
-_RETRY_AFTER = {"gatewayresponse.header.Retry-After": "'60'"}
+_RETRY_AFTER = "gatewayresponse.header.Retry-After"
+_RETRY_AFTER_S = {"INVALID_API_KEY": 2}
+"""After how many seconds a client may try again, by answer. All other 429 and 503: 60."""
 _TOO_MANY_REQUESTS = "Too many requests (Retry-After: 60)"
 
 GATEWAY_RESPONSES: dict[str, tuple[int | None, str]] = {
     "UNAUTHORIZED": (401, "Authorization Denied"),
     "ACCESS_DENIED": (401, "Authorization Denied"),
-    "INVALID_API_KEY": (401, "Authorization Denied"),
+    "INVALID_API_KEY": (503, "The profile is not known everywhere yet, try again"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "Route Not Found"),
     "RESOURCE_NOT_FOUND": (404, "Route Not Found"),
     "REQUEST_TOO_LARGE": (413, TOO_LARGE.format(settings.MAX_BODY_BYTES)),
@@ -56,7 +58,7 @@ def install(app: Chalice, rows: Iterable[Route], stage: str) -> None:
     whose row names callers, and completes each API document. app.py serves only HTTP and does not name the other
     functions: Lambda loads each of them from its own module.
     """
-    for function in (authorizer, counters, housekeeping, iot_authorizer, iot_ingest):
+    for function in (authorizer, counters, housekeeping, iot_authorizer, iot_ingest, keys):
         app.register_blueprint(function.bp)
     for row in rows:
         entry = app.routes[row.path][row.method]
@@ -99,7 +101,9 @@ def gateway_responses() -> dict[str, Any]:
         if name == "DEFAULT_5XX" or (status or 0) >= 500:
             answer["request_id"] = "$context.requestId"
         text = json.dumps(answer, separators=(",", ":"))
-        headers = _CORS | _CONTENT_TYPE | (_RETRY_AFTER if status in (429, 503) else {})
+        headers = _CORS | _CONTENT_TYPE
+        if status in (429, 503):
+            headers[_RETRY_AFTER] = f"'{_RETRY_AFTER_S.get(name, 60)}'"
         answers[name] = {"responseParameters": headers, "responseTemplates": {"application/json": text}}
         if status is not None:
             answers[name]["statusCode"] = str(status)

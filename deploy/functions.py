@@ -135,6 +135,29 @@ def stream_mapping(cloud: Cloud) -> Part:
     return Part("stream mapping", f"{name} → {function}", wanted, look, make, mend, drop)
 
 
+def queue_mapping(cloud: Cloud) -> Part:
+    """The mapping by which Lambda feeds the requests for API keys to their function."""
+    client, function = cloud.client("lambda"), spec.FUNCTIONS["keys"].full_name(cloud.stage)
+    queue = cloud.arn("sqs", cloud.names.keys)
+    wanted: State = {**spec.KEYS_MAPPING, "EventSourceArn": queue}
+
+    def look() -> State | None:
+        found = client.list_event_source_mappings(FunctionName=function, EventSourceArn=queue)["EventSourceMappings"]
+        present = [mapping for mapping in found if mapping.get("State") != "Deleting"]
+        return present[0] if present else None
+
+    def make() -> None:
+        client.create_event_source_mapping(FunctionName=function, EventSourceArn=queue, **spec.KEYS_MAPPING)
+
+    def mend(actual: State) -> None:
+        client.update_event_source_mapping(UUID=actual["UUID"], **spec.KEYS_MAPPING)
+
+    def drop() -> None:
+        client.delete_event_source_mapping(UUID=(look() or {})["UUID"])
+
+    return Part("queue mapping", f"{cloud.names.keys} → {function}", wanted, look, make, mend, drop)
+
+
 def retries(cloud: Cloud, key: str) -> Part:
     """How often Lambda retries a failed call of a function, and the queue to which it then sends the call."""
     client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)

@@ -8,9 +8,9 @@ from deploy.parts import Cloud
 
 
 def init(cloud: Cloud) -> int:
-    """Make what a template cannot: the secret, the first profile and its token, and the API keys of all profiles.
+    """Make what a template cannot: the secret, the first account and profile, and the API keys of all profiles.
 
-    Looks at each first, so a second run changes nothing. Prints the token at once; no later run prints it.
+    Looks at each first, so a second run changes nothing. Prints password and token at once; no later run does.
 
     Returns:
         1 if a table or usage plan is missing; then nothing was made. Otherwise 0.

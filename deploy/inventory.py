@@ -4,10 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from chalicelib import routes, settings, store
-from chalicelib.codec import tokens
-from chalicelib.host import secret
-from chalicelib.services.accounts import profiles
-from chalicelib.services.usage import plans
+from chalicelib.host import keys, secret
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import chalice, functions, gateway, mqtt, spec, storage
@@ -20,18 +17,23 @@ def parts_before_functions(cloud: Cloud) -> list[Part]:
     return [
         *(storage.table(cloud, name) for name in spec.tables(names)),
         storage.secret(cloud),
-        *(storage.queue(cloud, name) for name in (names.dead_letters, names.failures)),
+        *(storage.queue(cloud, name, wanted) for name, wanted in spec.queues(names, _queue_arn(cloud)).items()),
         *(storage.log_group(cloud, key) for key in spec.FUNCTIONS),
     ]
+
+
+def _queue_arn(cloud: Cloud) -> Callable[[str], str]:
+    return lambda name: cloud.arn("sqs", name)
 
 
 def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
     """Return the parts that need the functions and the API, without those of MQTT. Costs a few calls to AWS."""
     return [
         gateway.api_name(cloud, api_id),
-        gateway.throttling(cloud, api_id),
+        gateway.throttling(cloud, api_id, routes.ALL),
         *gateway.usage_plans(cloud, api_id, routes.ALL),
         functions.stream_mapping(cloud),
+        functions.queue_mapping(cloud),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
         *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
@@ -52,12 +54,6 @@ def parts_of_mqtt(cloud: Cloud) -> list[Part]:
     ]
 
 
-def api_keys(cloud: Cloud) -> Part:
-    """Return the part that holds an API key for each profile. Call ``use_deployed_store`` first: it reads profiles."""
-    wanted = {profile["id"]: profile.get("plan") or plans.DEFAULT for profile in profiles.list_all()}
-    return gateway.api_keys(cloud, wanted, lambda profile_id: tokens.api_key(secret.current(), profile_id))
-
-
 def use_deployed_store(cloud: Cloud) -> None:
     """Make the services of this process use the tables of ``cloud.names``, and the stage's secret.
 
@@ -70,12 +66,15 @@ def use_deployed_store(cloud: Cloud) -> None:
         segments_table=names.segments,
         entities_table=names.entities,
         secret_parameter=names.secret_parameter,
+        failures_queue=names.failures,
+        keys_prefix=names.prefix,
     )
     settings.use(stage_settings)
     models.SegmentModel.Meta.table_name = stage_settings.segments_table
     models.EntityModel.Meta.table_name = stage_settings.entities_table
     models.forget_client()
     store.use(DynamoStore())
+    keys.use(keys.nobody)  # the deployer makes the keys itself
     parameter = cloud.client("ssm").get_parameter(Name=stage_settings.secret_parameter, WithDecryption=True)
     secret.use(parameter["Parameter"]["Value"].encode())
 
@@ -96,7 +95,7 @@ def deployed_parts(cloud: Cloud, *, has_mqtt: bool) -> Iterator[Part]:
         yield from parts_of_mqtt(cloud)
     if storage.secret(cloud).look() is not None:
         use_deployed_store(cloud)
-        yield api_keys(cloud)
+        yield gateway.api_keys(cloud)
 
 
 def mqtt_to_remove(cloud: Cloud) -> list[Part]:
@@ -112,7 +111,7 @@ def removable_parts(cloud: Cloud) -> list[Callable[[], list[Part]]]:
     """
     api_id = chalice.deployed(cloud.stage).get("rest_api", {}).get("rest_api_id", "")
     return [
-        lambda: [gateway.api_keys(cloud, {}, str)],
+        lambda: [gateway.keys_to_remove(cloud)],
         lambda: parts_of_mqtt(cloud)[::-1],
         lambda: parts_after_functions(cloud, api_id)[::-1],
         lambda: parts_before_functions(cloud)[::-1],

@@ -47,6 +47,26 @@ class Names:
         return self._named("failures")
 
     @property
+    def alerts(self) -> str:
+        """The SNS topic for quotas that are nearly used up. It need not exist."""
+        return self._named("alerts")
+
+    @property
+    def keys(self) -> str:
+        """The queue of profiles whose API key must be made or removed. AWS wants the ending."""
+        return self._named("keys.fifo")
+
+    @property
+    def keys_failed(self) -> str:
+        """The queue of the messages of ``keys`` that failed for good."""
+        return self._named("keys-failed.fifo")
+
+    @property
+    def prefix(self) -> str:
+        """How the names of the API keys and usage plans begin."""
+        return self._named("")
+
+    @property
     def mqtt(self) -> str:
         """The authorizer of MQTT clients, and their endpoint."""
         return self._named("mqtt")

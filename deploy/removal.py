@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import errors
 from deploy import chalice, lock, storage
 from deploy.commands import print_place, refuse_template, remove, report
 from deploy.inventory import removable_parts
@@ -82,7 +83,7 @@ def _fails(what: str, action: Callable[[], object]) -> bool:
     """Do something. Return whether it failed, and print why."""
     try:
         action()
-    except (ClientError, BotoCoreError, subprocess.CalledProcessError) as error:
+    except (ClientError, BotoCoreError, errors.Unavailable, subprocess.CalledProcessError) as error:
         print(f"failed      {what}: {error}", flush=True)
         return True
     return False

@@ -1,9 +1,10 @@
 """Empties the queues of what failed for good, after an outage or when a mistake is repaired.
 
-The queues hold five kinds of text. Three of them hold an MQTT message, which is sent to the ingest function again:
+The queues hold six kinds of text. Three of them hold an MQTT message, which is sent to the ingest function again:
 Lambda's record of a call that it gave up, the error action of an IoT Core rule that could not hand a message over, and
 the ingest function's own dead letters. The counters function's hold a device, which is marked to be counted again.
-Lambda's record of a run of the housekeeping that it gave up is removed, as the next hour's run does the same work.
+Lambda's record of a run of the housekeeping that it gave up is removed, as the next hour's run does the same work. A
+profile without an API key is removed too, as the nightly comparison asks for the key again.
 """
 
 import json
@@ -27,7 +28,7 @@ class Retried:
     uncounted: list[str] = field(default_factory=list)
     """The devices that were marked to be counted again, one a message."""
     runs: int = 0
-    """How many records of failed runs of the housekeeping were removed."""
+    """How many records of failed runs of the housekeeping, and of keys that could not be made, were removed."""
     kept: int = 0
     """How many stay in the queue."""
 
@@ -119,7 +120,7 @@ def _is_worked_off(cloud: Cloud, message: Document, mark: Callable[[str], None],
         mark(device)
         done.uncounted.append(device)
         return True
-    if is_run_of_housekeeping(body):
+    if is_run_of_housekeeping(body) or "key_of" in _document(body):
         done.runs += 1
         return True
     event = event_of(body, int(message["Attributes"]["SentTimestamp"]))

@@ -1,12 +1,10 @@
 """Describes what a stage consists of: its functions, tables, permissions, limits and alarms, in one place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.http.route import Route
 from chalicelib.schemas.messages import STORED_TOPICS
-from chalicelib.services.usage.plans import Plan
 from deploy.names import APP, Names
 
 API_STAGE = "api"
@@ -23,6 +21,10 @@ STREAM_MAPPING = {
 """The function sets aside what can never be counted. What else fails would fail in halves of the batch, too."""
 QUEUE_ATTRIBUTES = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
 """A queue keeps its messages for two weeks (1,209,600 s), encrypted."""
+KEYS_MAPPING = {"BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+"""How Lambda feeds the queue of API keys to its function. It takes at most ten from a queue in order."""
+RECEIVED_AT_MOST = 5
+"""How often a request for an API key is delivered before it goes to the dead letters."""
 EXPIRY_ATTRIBUTE = "expires_at"
 """The attribute with the time after which DynamoDB removes an item."""
 ASYNCHRONOUS = ("iot-ingest", "housekeeping")
@@ -35,8 +37,6 @@ TEMPLATE_TAG = {"decant-made-by": "template"}
 """The tag of functions that a template made."""
 RETRIES, RETRY_FOR_S = 2, 21_600
 """How often and for how long Lambda retries a call that nobody waits for."""
-REQUESTS_PER_SECOND, REQUEST_BURST = 2_000, 4_000
-"""What a stage accepts from all callers together."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ FUNCTIONS = {
     "iot-authorizer": Function("iot-authorizer", 512, 5, 50),
     "counters": Function("counters", 512, 300, None),
     "housekeeping": Function("housekeeping", 512, 300, None),
+    "keys": Function("keys", 512, 300, None),
 }
 
 
@@ -102,6 +103,17 @@ STREAM_ACTIONS = tuple(
     f"dynamodb:{operation}" for operation in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
 """What Lambda itself does with the role of a function to feed a stream to it."""
+QUEUE_ACTIONS = tuple(f"sqs:{operation}" for operation in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage"))
+"""What Lambda itself does with the role of a function to feed a queue to it."""
+KEY_ACTIONS = (
+    ("apigateway:GET", "/apikeys"),
+    ("apigateway:POST", "/apikeys"),
+    ("apigateway:DELETE", "/apikeys/*"),
+    ("apigateway:GET", "/usageplans"),
+    ("apigateway:GET", "/usageplans/*/keys"),
+    ("apigateway:POST", "/usageplans/*/keys"),
+)
+"""What the function of the API keys does. AWS names keys and usage plans by ids of its own, not by a stage's names."""
 LAMBDA_SENDS = "sqs:SendMessage"
 """What Lambda itself does with the role of a function if a call has failed for good."""
 
@@ -124,8 +136,12 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
         (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.dead_letters, names.failures)
     )
     failures = (LAMBDA_SENDS, arn("sqs", names.failures))
+    alerts = ("sns:Publish", arn("sns", names.alerts))
+    ask_for_keys = (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", names.keys))
     # Client ids belong to the account, not to a stage. The bindings say which of them belong to a device.
     end_session = ("iot:DeleteConnection", arn("iot", "client/*"))
+    # The verified sender belongs to the account, too: an address or its domain, which a deployer sets.
+    send_mail = ("ses:SendEmail", arn("ses", "identity/*"))
     by_function: dict[str, list[tuple[str | list[str], str]]] = {
         "http": [
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
@@ -133,6 +149,8 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             secret,
             ("iot:Publish", arn("iot", "topic/device/*")),
             end_session,
+            send_mail,
+            ask_for_keys,
         ],
         "authorizer": [(_dynamodb_actions("GetItem"), entities), secret],
         "iot-ingest": [
@@ -143,15 +161,26 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
         ],
         "iot-authorizer": [(_dynamodb_actions("GetItem", "PutItem"), entities)],
         "counters": [
-            (_dynamodb_actions("UpdateItem"), entities),
+            (_dynamodb_actions("GetItem", "PutItem", "UpdateItem"), entities),
             (list(STREAM_ACTIONS), f"{segments}/stream/*"),
             set_aside,
+            alerts,
         ],
         "housekeeping": [
             (_dynamodb_actions("BatchWriteItem", "Query", "UpdateItem"), segments),
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             end_session,
             failures,
+            alerts,
+            ask_for_keys,
+        ],
+        "keys": [
+            (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query"), entities),
+            secret,
+            *((action, f"arn:{partition}:apigateway:*::{path}") for action, path in KEY_ACTIONS),
+            ask_for_keys,
+            (list(QUEUE_ACTIONS), arn("sqs", names.keys)),
+            set_aside,
         ],
     }
     log_group = arn("logs", f"log-group:/aws/lambda/{FUNCTIONS[function].full_name(names.stage)}:*")
@@ -164,6 +193,24 @@ def _dynamodb_actions(*operations: str) -> list[str]:
     return [f"dynamodb:{operation}" for operation in operations]
 
 
+def queues(names: Names, arn_of: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
+    """Return the attributes of each queue by name, in the order in which they must be made.
+
+    Args:
+        names: of the stage's parts.
+        arn_of: returns the ARN of a queue by name, or what a template has in its place.
+    """
+    fifo = {**QUEUE_ATTRIBUTES, "FifoQueue": "true"}
+    redrive = {"deadLetterTargetArn": arn_of(names.keys_failed), "maxReceiveCount": RECEIVED_AT_MOST}
+    timeout = {"VisibilityTimeout": str(FUNCTIONS["keys"].timeout_s), "RedrivePolicy": redrive}
+    return {
+        names.dead_letters: QUEUE_ATTRIBUTES,
+        names.failures: QUEUE_ATTRIBUTES,
+        names.keys_failed: fifo,
+        names.keys: {**fifo, **timeout},
+    }
+
+
 def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
     """Return the environment variables of the functions of a stage: names, never a secret."""
     return {
@@ -172,6 +219,8 @@ def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
         "DECANT_SECRET_PARAMETER": names.secret_parameter,
         "DECANT_DEAD_LETTERS_QUEUE": names.dead_letters,
         "DECANT_FAILURES_QUEUE": names.failures,
+        "DECANT_KEYS_QUEUE": names.keys,
+        "DECANT_KEYS_PREFIX": names.prefix,
         "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
         "DECANT_MQTT": str(has_mqtt).lower(),
     }
@@ -238,29 +287,6 @@ def mqtt_endpoint(stage: str) -> dict[str, Any]:
     }
 
 
-def plan_throttles(plan: Plan, rows: Sequence[Route]) -> dict[str, dict[str, float]]:
-    """Return the limits of a price plan by ``/resource/METHOD``. Routes without a limit are left out.
-
-    API Gateway throttles by token buckets, not by calendar minutes. A bucket holds the requests of one minute and
-    refills evenly. ``rateLimit`` is in requests a second.
-
-    Args:
-        plan: the price plan.
-        rows: the route table.
-    """
-    throttles: dict[str, dict[str, float]] = {}
-    for row in rows:
-        limit = plan.limit(row.rate)
-        if limit is not None:
-            throttles[f"{row.path}/{row.method}"] = {"burstLimit": limit, "rateLimit": round(limit / 60, 4)}
-    return throttles
-
-
-def plan_quota(plan: Plan) -> dict[str, Any] | None:
-    """Return the monthly quota of a price plan as API Gateway takes it, or None if the number is unlimited."""
-    return {"limit": plan.requests_per_month, "offset": 0, "period": "MONTH"} if plan.requests_per_month else None
-
-
 def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the trust policy and the permissions of the role with which IoT Core writes to the queue of failures.
 
@@ -273,10 +299,10 @@ def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def alarms(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the arguments of PutMetricAlarm by alarm name. They are eleven: ten alarms of an account cost nothing.
+    """Return the arguments of PutMetricAlarm by alarm name. They are twelve: ten alarms of an account cost nothing.
 
     The housekeeping has no alarm of its own, and the ingest function has none for throttles: such calls go to the
-    queue of failures, which has an alarm.
+    queue of failures, which has an alarm. Requests of the keys function go to a queue with an alarm, too.
     """
     names = Names(stage)
     full_names = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}
@@ -288,7 +314,7 @@ def alarms(stage: str) -> dict[str, dict[str, Any]]:
             "AWS/Lambda", "Throttles", "FunctionName", full_names[key], 0
         )
     alarm_by_name[f"{names.api}-5xx"] = _alarm("AWS/ApiGateway", "5XXError", "ApiName", names.api, 0)
-    for name in (names.dead_letters, names.failures):
+    for name in (names.dead_letters, names.failures, names.keys_failed):
         alarm_by_name[f"{name}-depth"] = _alarm(
             "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, 0, "Maximum"
         )

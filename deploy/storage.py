@@ -1,5 +1,6 @@
 """The parts that keep something: tables, the secret, queues and log groups. Also the alarms."""
 
+import json
 import secrets
 from typing import Any
 
@@ -157,21 +158,32 @@ def secret(cloud: Cloud) -> Part:
     return Part("secret", name, wanted, lambda: absent_is_none(look), make, mend, drop, holds_data=True)
 
 
-def queue(cloud: Cloud, name: str) -> Part:
-    """A queue that keeps failed messages for two weeks, encrypted."""
+def queue(cloud: Cloud, name: str, wanted: State) -> Part:
+    """A queue that keeps messages for two weeks, encrypted.
+
+    Args:
+        cloud: the account and stage.
+        name: of the queue.
+        wanted: its attributes, a document instead of the text that SQS has for it.
+    """
     client = cloud.client("sqs")
-    wanted = spec.QUEUE_ATTRIBUTES
+    sent = {key: value if isinstance(value, str) else json.dumps(value) for key, value in wanted.items()}
 
     def look() -> State:
         url = client.get_queue_url(QueueName=name)["QueueUrl"]
         attributes: State = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return {"url": url, **{key: attributes.get(key) for key in wanted}}
+        found = {key: attributes.get(key) for key in wanted}
+        return {"url": url} | {
+            key: json.loads(text) if text and text[0] == "{" else text for key, text in found.items()
+        }
 
     def make() -> None:
-        client.create_queue(QueueName=name, Attributes=wanted)
+        client.create_queue(QueueName=name, Attributes=sent)
 
     def mend(actual: State) -> None:
-        client.set_queue_attributes(QueueUrl=actual["url"], Attributes=wanted)
+        # SQS refuses to be told the kind of queue, which never changes.
+        changes = {key: text for key, text in sent.items() if key != "FifoQueue"}
+        client.set_queue_attributes(QueueUrl=actual["url"], Attributes=changes)
 
     def drop() -> None:
         client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])

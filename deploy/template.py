@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.http.route import Route
-from chalicelib.services.usage import plans
-from deploy import parameters, spec
+from deploy import parameters, spec, throttles
 from deploy.names import APP, Names
 
 Resource = dict[str, Any]
@@ -101,20 +100,26 @@ def _tables(stage: str) -> dict[str, Resource]:
 
 
 def _queues(stage: str) -> dict[str, Resource]:
-    names = Names(stage)
-    properties = {
-        "MessageRetentionPeriod": int(spec.QUEUE_ATTRIBUTES["MessageRetentionPeriod"]),
-        "SqsManagedSseEnabled": spec.QUEUE_ATTRIBUTES["SqsManagedSseEnabled"] == "true",
-    }
     return {
         _logical_name(name): {
             "Type": "AWS::SQS::Queue",
             "DeletionPolicy": "Delete",
             "UpdateReplacePolicy": "Delete",
-            "Properties": {"QueueName": name, **properties},
+            "Properties": {"QueueName": name, **{key: _typed(value) for key, value in attributes.items()}},
         }
-        for name in (names.dead_letters, names.failures)
+        for name, attributes in spec.queues(Names(stage), _queue_arn).items()
     }
+
+
+def _queue_arn(name: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [_logical_name(name), "Arn"]}
+
+
+def _typed(attribute: Any) -> Any:
+    """Return an attribute of a queue as CloudFormation wants it: SQS itself takes numbers and truth values as texts."""
+    if not isinstance(attribute, str):
+        return attribute
+    return attribute == "true" if attribute in ("true", "false") else int(attribute)
 
 
 def _roles(stage: str) -> dict[str, Resource]:
@@ -155,9 +160,7 @@ def _functions(stage: str) -> dict[str, Resource]:
                 "Qualifier": "$LATEST",
                 "MaximumEventAgeInSeconds": spec.RETRY_FOR_S,
                 "MaximumRetryAttempts": spec.RETRIES,
-                "DestinationConfig": {
-                    "OnFailure": {"Destination": {"Fn::GetAtt": [_logical_name(names.failures), "Arn"]}}
-                },
+                "DestinationConfig": {"OnFailure": {"Destination": _queue_arn(names.failures)}},
             },
         }
     resources["CountersMapping"] = {
@@ -167,6 +170,14 @@ def _functions(stage: str) -> dict[str, Resource]:
             "EventSourceArn": {"Fn::GetAtt": [_logical_name(names.segments), "StreamArn"]},
             "StartingPosition": "TRIM_HORIZON",
             **spec.STREAM_MAPPING,
+        },
+    }
+    resources["KeysMapping"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": _function("keys"),
+            "EventSourceArn": _queue_arn(names.keys),
+            **spec.KEYS_MAPPING,
         },
     }
     return resources
@@ -263,20 +274,24 @@ def _alarms(stage: str) -> dict[str, Resource]:
 
 
 def _gateway(stage: str, rows: Sequence[Route]) -> dict[str, Resource]:
-    all_methods = {
-        "ResourcePath": "/*",
-        "HttpMethod": "*",
-        "ThrottlingRateLimit": spec.REQUESTS_PER_SECOND,
-        "ThrottlingBurstLimit": spec.REQUEST_BURST,
-    }
-    resources: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": [all_methods]}}}
-    for plan in plans.load().values():
+    settings = [_method_settings(name, *limits) for name, limits in throttles.stage_limits(rows).items()]
+    resources: dict[str, Resource] = {"RestAPI": {"Properties": {"MethodSettings": settings}}}
+    for plan in throttles.usage_plans(rows).values():
         api: dict[str, Any] = {"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": f"RestAPI{spec.API_STAGE}Stage"}}
-        throttles, quota = spec.plan_throttles(plan, rows), spec.plan_quota(plan)
-        if throttles:
-            api["Throttle"] = {name: _capitalized(throttle) for name, throttle in throttles.items()}
+        if plan.by_route:
+            api["Throttle"] = {name: _capitalized(throttle) for name, throttle in plan.by_route.items()}
         properties: dict[str, Any] = {"UsagePlanName": Names(stage).usage_plan(plan.name), "ApiStages": [api]}
-        if quota:
-            properties["Quota"] = _capitalized(quota)
+        limits = {"Quota": plan.quota, "Throttle": plan.of_key}
+        properties |= {name: _capitalized(limit) for name, limit in limits.items() if limit}
         resources[f"{plan.name.title()}Plan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": properties}
     return resources
+
+
+def _method_settings(name: str, rate: int, burst: int) -> dict[str, Any]:
+    path, _, method = name.rpartition("/")
+    return {
+        "ResourcePath": f"/{path}",
+        "HttpMethod": method,
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": burst,
+    }

@@ -6,12 +6,12 @@ holds neither secret nor profile nor API keys.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.http.route import Route
-from chalicelib.services.usage import plans
-from deploy import parameters, spec
+from deploy import parameters, spec, throttles
 from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
@@ -22,6 +22,14 @@ VERSIONS = {
     "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.98, < 7.0"}},
 }
 """5.98 is the first version of the provider with the protocol of an MQTT endpoint."""
+_QUEUE_ARGUMENTS = {
+    "FifoQueue": "fifo_queue",
+    "MessageRetentionPeriod": "message_retention_seconds",
+    "RedrivePolicy": "redrive_policy",
+    "SqsManagedSseEnabled": "sqs_managed_sse_enabled",
+    "VisibilityTimeout": "visibility_timeout_seconds",
+}
+"""Terraform's words for the attributes of a queue."""
 _PARTITION = "${data.aws_partition.chalice.partition}"
 _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
 
@@ -122,13 +130,22 @@ def _role_policies(stage: str) -> Resources:
 
 
 def _queues(stage: str) -> Resources:
-    names = Names(stage)
-    properties = {
-        "message_retention_seconds": int(spec.QUEUE_ATTRIBUTES["MessageRetentionPeriod"]),
-        "sqs_managed_sse_enabled": spec.QUEUE_ATTRIBUTES["SqsManagedSseEnabled"] == "true",
-    }
-    queues = {_id(name): {"name": name, **properties} for name in (names.dead_letters, names.failures)}
+    queues = {}
+    for name, attributes in spec.queues(Names(stage), _queue_arn).items():
+        queues[_id(name)] = {
+            "name": name,
+            **{_QUEUE_ARGUMENTS[key]: _typed(value) for key, value in attributes.items()},
+        }
     return {"aws_sqs_queue": queues}
+
+
+def _queue_arn(name: str) -> str:
+    return f"${{aws_sqs_queue.{_id(name)}.arn}}"
+
+
+def _typed(attribute: Any) -> Any:
+    """Return an attribute of a queue as Terraform wants it: a document as its text, but numbers and truth values."""
+    return json.loads(attribute) if isinstance(attribute, str) else json.dumps(attribute)
 
 
 def _functions(stage: str) -> Resources:
@@ -158,7 +175,7 @@ def _functions(stage: str) -> Resources:
             "function_name": _function(key, "function_name"),
             "maximum_event_age_in_seconds": spec.RETRY_FOR_S,
             "maximum_retry_attempts": spec.RETRIES,
-            "destination_config": {"on_failure": {"destination": f"${{aws_sqs_queue.{_id(names.failures)}.arn}}"}},
+            "destination_config": {"on_failure": {"destination": _queue_arn(names.failures)}},
         }
         for key in spec.ASYNCHRONOUS
     }
@@ -170,11 +187,17 @@ def _functions(stage: str) -> Resources:
         "maximum_batching_window_in_seconds": spec.STREAM_MAPPING["MaximumBatchingWindowInSeconds"],
         "bisect_batch_on_function_error": spec.STREAM_MAPPING["BisectBatchOnFunctionError"],
     }
+    keys_mapping = {
+        "function_name": _function("keys"),
+        "event_source_arn": _queue_arn(names.keys),
+        "batch_size": spec.KEYS_MAPPING["BatchSize"],
+        "function_response_types": spec.KEYS_MAPPING["FunctionResponseTypes"],
+    }
     return {
         "aws_cloudwatch_log_group": groups,
         "aws_lambda_function": functions,
         "aws_lambda_function_event_invoke_config": retries,
-        "aws_lambda_event_source_mapping": {"counters": mapping},
+        "aws_lambda_event_source_mapping": {"counters": mapping, "keys": keys_mapping},
     }
 
 
@@ -191,7 +214,7 @@ def _permission(key: str, source: str) -> dict[str, str]:
 def _iot(stage: str) -> Resources:
     names = Names(stage)
     role, queue = _id(names.rule_errors), _id(names.failures)
-    trust, permissions = spec.rule_errors_role(f"${{aws_sqs_queue.{queue}.arn}}")
+    trust, permissions = spec.rule_errors_role(_queue_arn(names.failures))
     rules, permissions_by_rule = {}, {}
     for name, sql in spec.topic_rules(stage).items():
         rules[name] = {
@@ -280,19 +303,25 @@ def _alarms(stage: str) -> Resources:
 def _gateway(stage: str, rows: Sequence[Route]) -> Resources:
     api, stages = "${aws_api_gateway_rest_api.rest_api.id}", "${aws_api_gateway_stage.rest_api.stage_name}"
     usage_plans = {}
-    for plan in plans.load().values():
-        throttles = [
-            {"path": path, "burst_limit": limit["burstLimit"], "rate_limit": limit["rateLimit"]}
-            for path, limit in spec.plan_throttles(plan, rows).items()
-        ]
+    for plan in throttles.usage_plans(rows).values():
+        limited = [{"path": path, **_throttle(limit)} for path, limit in plan.by_route.items()]
         usage_plans[plan.name] = {
             "name": Names(stage).usage_plan(plan.name),
-            "api_stages": {"api_id": api, "stage": stages, **({"throttle": throttles} if throttles else {})},
+            "api_stages": {"api_id": api, "stage": stages, **({"throttle": limited} if limited else {})},
         }
-        quota = spec.plan_quota(plan)
-        if quota:
-            usage_plans[plan.name]["quota_settings"] = quota
-    settings = {"throttling_rate_limit": spec.REQUESTS_PER_SECOND, "throttling_burst_limit": spec.REQUEST_BURST}
+        if plan.quota:
+            usage_plans[plan.name]["quota_settings"] = plan.quota
+        if plan.of_key:
+            usage_plans[plan.name]["throttle_settings"] = _throttle(plan.of_key)
+    settings = {
+        "all" if path == "*/*" else re.sub(r"\W+", "_", path.removeprefix("~1")): {
+            "rest_api_id": api,
+            "stage_name": stages,
+            "method_path": path,
+            "settings": {"throttling_rate_limit": rate, "throttling_burst_limit": burst},
+        }
+        for path, (rate, burst) in throttles.stage_limits(rows).items()
+    }
     return {
         "aws_api_gateway_stage": {
             "rest_api": {
@@ -302,7 +331,9 @@ def _gateway(stage: str, rows: Sequence[Route]) -> Resources:
             }
         },
         "aws_api_gateway_usage_plan": usage_plans,
-        "aws_api_gateway_method_settings": {
-            "all": {"rest_api_id": api, "stage_name": stages, "method_path": "*/*", "settings": settings}
-        },
+        "aws_api_gateway_method_settings": settings,
     }
+
+
+def _throttle(limit: dict[str, float]) -> dict[str, float]:
+    return {"burst_limit": limit["burstLimit"], "rate_limit": limit["rateLimit"]}

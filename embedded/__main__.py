@@ -1,11 +1,13 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
+``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
 docs/settings.md lists the environment variables.
 """
 
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import gc
 import logging
@@ -13,7 +15,6 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,25 +25,29 @@ import uvloop
 from chalice.app import Chalice
 
 from chalicelib import errors, settings, store
-from chalicelib.host import clock, dead_letters, deadline, events, log, mqtt, secret
+from chalicelib.host import clock, dead_letters, deadline, events, log, mail, mqtt, webhooks
+from chalicelib.services.accounts import profile_erasures, teams
 from chalicelib.services.devices import erasures, retention
+from chalicelib.services.usage import outputs, quotas
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from chalicelib.store.sqlite_room import RESERVE_BYTES
-from embedded import backup, folder, listeners, seed
+from embedded import backup, folder, listeners, operator, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
+from embedded.mail import Printed, Smtp
 from embedded.mqtt.broker import Broker
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
-from embedded.settings import EmbeddedSettings, load
+from embedded.settings import EmbeddedSettings, is_local, load
 from embedded.workers import SHARE_S, Workers
 
 _DAY_S = 86_400
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Requests leave few reference cycles, so the collector runs after this many new objects, not after Python's 700."""
+_ACCOUNT_S = 2.0
+"""How often what was used is written and looked at."""
 _ERASE_S = 1.0
 """How often erasures that were interrupted are looked for."""
 
@@ -53,6 +58,7 @@ Decant is ready.
   Profile token   {profile}
   Device token    {device}
   MQTT            {host}:{mqtt}
+  Account         {account}
 
 Send a point, and read it back:
 
@@ -70,6 +76,7 @@ The official SDKs need two environment variables:
   export TAGOIO_API={url}
   export TAGOIO_SSE={url}/events
 """
+_PASSWORD = "\n  Password        {}   (shown only this once)"  # noqa: S105 - a template
 _DEAD_LETTERS_KEPT_S = 14 * _DAY_S
 
 
@@ -111,6 +118,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     mqtt_broker = Broker(commits, connections, is_quiet=lambda: requests() == 0)
     events.use(stream)
     mqtt.use(mqtt_broker)
+    webhooks.use(webhooks.in_threads())
     app = _app()
     gateway = Gateway(app, list(app.routes), commits, stream, workers)
     server = _http_server(options, gateway, connections)
@@ -135,7 +143,12 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     _collect_seldom()
     chores = [
         asyncio.create_task(chore)
-        for chore in (_purge_daily(sqlite, workers), _erase_soon(), listeners.sweep_often(mqtt_broker, connections))
+        for chore in (
+            _purge_daily(sqlite, workers),
+            _erase_soon(workers),
+            _account_often(sqlite),
+            listeners.sweep_often(mqtt_broker, connections),
+        )
     ]
     await serving
     for mqtt_server in mqtt_servers:
@@ -143,10 +156,23 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     for chore in chores:
         chore.cancel()
     workers.close()
+    outputs.write()
     if disk is not None:
         disk.close()
     output.close()
     return int(server.has_failed)
+
+
+def _mails(options: EmbeddedSettings) -> Printed | Smtp:
+    """Return what sends mails. Raises ValueError: mails have no sender."""
+    if not options.smtp_host:
+        return Printed()
+    if not settings.current().mail_from:
+        raise ValueError("DECANT_SMTP_HOST needs DECANT_MAIL_FROM, the address that mails come from")
+    return Smtp(
+        host=options.smtp_host, port=options.smtp_port, sender=settings.current().mail_from, user=options.smtp_user,
+        password=options.smtp_password,
+    )  # fmt: skip
 
 
 def _app() -> Chalice:
@@ -189,12 +215,15 @@ def _welcome(host: str, http_socket: socket.socket, mqtt_server: asyncio.Server,
     http_port = http_socket.getsockname()[1]
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
     url = f"http://{f'[{shown_host}]' if ':' in shown_host else shown_host}:{http_port}"
+    if not settings.current().url:
+        settings.use(dataclasses.replace(settings.current(), url=url))
     text = _WELCOME.format(
         url=url,
         host=shown_host,
         mqtt=mqtt_server.sockets[0].getsockname()[1],
         profile=tokens.profile_token,
         device=tokens.device_token,
+        account=tokens.email + (_PASSWORD.format(tokens.password) if tokens.password else ""),
     )
     with contextlib.suppress(OSError):  # nobody reads it
         print(text, flush=True)
@@ -217,17 +246,46 @@ async def _purge_daily(sqlite: SqliteStore, workers: Workers) -> None:
         await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
 
 
-async def _erase_soon() -> None:
+async def _erase_soon(workers: Workers) -> None:
     """Go on with erasures that are too long for one turn of the loop, a share of time after the other."""
     while True:
         pause_s = _ERASE_S
-        try:
-            erasures.resume()
-        except deadline.TooLong:
-            pause_s = 2 * SHARE_S
-        except errors.Unavailable:
-            pass
+        for chore in (_remove_members, _erase_devices, _erase_profiles):
+            try:  # one that takes long, or fails, does not keep the others from their work
+                await chore(workers)
+            except deadline.TooLong:
+                pause_s = 2 * SHARE_S
+            except errors.ApiError:
+                pass
         await asyncio.sleep(pause_s)
+
+
+async def _remove_members(_: Workers) -> None:
+    """Remove members of teams whose removal was too long for a request, a token at each turn of the loop."""
+    for _step in teams.removals():
+        await asyncio.sleep(0)
+
+
+async def _erase_devices(_: Workers) -> None:
+    erasures.resume()
+
+
+async def _erase_profiles(workers: Workers) -> None:
+    """Remove what is left of erased profiles. What that is, a thread finds out; the devices' data goes first."""
+    for remains in await workers.read(profile_erasures.found):
+        for _ in profile_erasures.clear(remains):
+            await asyncio.sleep(0)
+
+
+async def _account_often(sqlite: SqliteStore) -> None:
+    """Write the output that reads have gathered, and compare what profiles have used with their quotas."""
+    while True:
+        await asyncio.sleep(_ACCOUNT_S)
+        outputs.write()
+        for profile in sqlite.take_changed():
+            with contextlib.suppress(errors.ApiError):
+                quotas.settle(profile=profile)
+            await asyncio.sleep(0)
 
 
 def main() -> int:
@@ -242,11 +300,20 @@ def main() -> int:
             backup.save(options.data_dir, arguments.file)
         elif arguments.command == "restore":
             backup.restore(arguments.file, options.data_dir, force=arguments.force)
+        elif arguments.command == "token":
+            operator.print_token(options.data_dir)
+        elif arguments.command == "password":
+            operator.set_password(options.data_dir, arguments.email)
+        elif arguments.command == "plan":
+            operator.set_plan(options.data_dir, arguments.profile, arguments.plan)
         else:
             return _serve_folder(options)
     except (ValueError, folder.Unusable) as error:
-        return _cannot({"backup": "back up"}.get(arguments.command, arguments.command or "start"), error)
+        return _cannot(_DOES.get(arguments.command, arguments.command or "start"), error)
     return 0
+
+
+_DOES = {"backup": "back up", "token": "make a token", "password": "set the password", "plan": "set the plan"}
 
 
 def _arguments() -> argparse.Namespace:
@@ -257,6 +324,12 @@ def _arguments() -> argparse.Namespace:
     restore = commands.add_parser("restore", help="make a backup the content of the data folder")
     for command in (save, restore):
         command.add_argument("file", type=Path, metavar="FILE")
+    commands.add_parser("token", help="make and print a full token of the first profile, while it does not serve")
+    password = commands.add_parser("password", help="set the password of an account, while it does not serve")
+    password.add_argument("email", metavar="EMAIL", help="its e-mail address; the password is asked for")
+    plan = commands.add_parser("plan", help="give a profile another price plan, while it does not serve")
+    plan.add_argument("profile", metavar="PROFILE", help="the id of the profile")
+    plan.add_argument("plan", metavar="PLAN", help="the name of the price plan, such as free")
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
     return parser.parse_args()
 
@@ -266,33 +339,43 @@ def _cannot(do: str, error: Exception) -> int:
     return 1
 
 
+def _set_default(variable: str, text: str) -> None:
+    """Set a variable of the environment unless it is set. An empty one counts as not set."""
+    os.environ[variable] = os.environ.get(variable) or text
+
+
 def _serve_folder(options: EmbeddedSettings) -> int:
     """Serve a data folder; return the exit status. Raises ValueError or Unusable: it cannot start."""
-    os.environ.setdefault("DECANT_PROFILE_MAY_SEND", "1")
+    _set_default("DECANT_PROFILE_MAY_SEND", "1")
+    if is_local(options.host) and not os.environ.get("DECANT_URL"):
+        _set_default("DECANT_SIGN_UP", "open")
     settings.use(settings.load())
+    mails = _mails(options)
+    mail.use(mails)
     with folder.lock(options.data_dir):
-        folder.check(options.data_dir)
-        path = options.data_dir / folder.DATABASE
         is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
-        try:
-            synchronous = "NORMAL" if is_slow else options.synchronous
-            sqlite = SqliteStore(path, synchronous=synchronous, reserve_bytes=RESERVE_BYTES)
-        except sqlite3.Error as error:
-            raise folder.Unusable(folder.explain(path, error)) from None
-        store.use(sqlite)
-        secret.use(folder.read_secret(options.data_dir))
-        sqlite.grouped = True
-        try:
-            tokens = seed.seed(profile_token=options.profile_token, device_token=options.device_token)
-            if sqlite.in_transaction:
-                sqlite.commit()
-        except errors.ApiError as error:
-            raise folder.Unusable(error.message) from None
-        dead_letters.use(_keep_dead_letter)
-        listeners.raise_file_limit()
-        status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
-        sqlite.close()
+        with operator.opened(options.data_dir, "NORMAL" if is_slow else options.synchronous) as sqlite:
+            tokens = _seed(sqlite, options)
+            dead_letters.use(_keep_dead_letter)
+            listeners.raise_file_limit()
+            status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
+            mails.close()
         return status
+
+
+def _seed(sqlite: SqliteStore, options: EmbeddedSettings) -> seed.Seed:
+    """Prepare the first start. From now on, requests are committed in groups. Raises Unusable."""
+    sqlite.grouped = True
+    try:
+        tokens = seed.seed(
+            profile_token=options.profile_token, device_token=options.device_token, email=options.email,
+            password=options.password,
+        )  # fmt: skip
+        if sqlite.in_transaction:
+            sqlite.commit()
+    except errors.ApiError as error:
+        raise folder.Unusable(error.message) from None
+    return tokens
 
 
 if __name__ == "__main__":

@@ -243,7 +243,7 @@ def _channels(query: bytes) -> tuple[Caller, list[str]]:
     except ValueError:
         raise errors.BadRequest("Error on Query String parameters: too many") from None
     caller = callers.resolve(text=parameters.get("token", [""])[-1])
-    if caller is None or not caller.may("read"):
+    if caller is None or caller.kind not in ("device", "profile") or not caller.may("read"):
         raise errors.Denied
     if caller.subject:
         reach.own_device_or_raise(caller)

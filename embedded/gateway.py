@@ -29,6 +29,7 @@ from embedded.workers import Workers
 _MAX_FIELDS = 1_001
 _SHOWN_CHARS = 1_000
 """How many characters of a body the inspector shows."""
+_LOOPBACK = ("127.0.0.1", "::1")
 _NO_FACTS: dict[str, Any] = {}
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -97,12 +98,15 @@ class Gateway:
         if "Vary" in headers:
             content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
+        remaining = headers.pop(answers.RATE_REMAINING, None)
         raw = [
             *_encode(tuple(headers.items())),
             *encoding,
             (b"x-request-id", request_id.encode()),
             (b"content-length", b"%d" % len(content)),
         ]
+        if remaining is not None:
+            raw.append((b"x-ratelimit-remaining", remaining.encode()))
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
@@ -204,11 +208,22 @@ class Gateway:
                 "resourcePath": route[0],
                 "httpMethod": method,
                 "requestId": request_id,
+                "identity": {"sourceIp": _address(scope)},
                 "headers": headers,  # ``requests.headers`` reads them from here; ASGI's names are in lower case
             },
             "body": text or None,
             "isBase64Encoded": is_base64,
         }
+
+
+def _address(scope: Scope) -> str:
+    """Return the address of the client. A proxy on this machine names it last in ``X-Forwarded-For``."""
+    address = str((scope.get("client") or ("",))[0])
+    if address in _LOOPBACK:
+        for name, value in reversed(scope["headers"]):
+            if name == b"x-forwarded-for":
+                return str(value.rpartition(b",")[2].strip().decode("latin-1"))
+    return address
 
 
 @lru_cache(maxsize=256)

@@ -218,6 +218,7 @@ class BoundedHttp(HttpToolsProtocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
             "headers": self.headers,
+            "client": self.client,
         }
         body, self._body = bytes(self._body), bytearray()
         keep_alive = version != "1.0" and self.parser.should_keep_alive()

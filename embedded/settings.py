@@ -1,10 +1,14 @@
 """The settings of the embedded mode, read once from the environment."""
 
+import ipaddress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from chalicelib.codec import tokens
+from chalicelib.schemas.accounts import check_email, check_password
+from chalicelib.services.usage import plans
 from chalicelib.settings import Port, Settings, read, variable
 
 
@@ -26,12 +30,42 @@ class EmbeddedSettings:
     """File with the key of the certificate."""
     data_dir: Path = Path("data")
     """Folder of everything that is stored. One process at a time may use it."""
+    email: str = "admin@localhost"
+    """E-mail address of the first account, which the first start makes."""
+    password: str | None = None
+    """Password of the first account. Random, and printed once, if not set. It does not change an account that exists:
+    `python -m embedded password EMAIL` does."""
     profile_token: str | None = None
     """Text of the first profile's token: a UUID, with or without `p-`. Random if not set."""
     device_token: str | None = None
     """Text of the first device's token: a UUID. Random if not set."""
+    smtp_host: str | None = None
+    """SMTP server that sends the mails, with STARTTLS if it offers that. Not set: mails are printed into the log."""
+    smtp_port: Port = 587
+    """Port of the SMTP server."""
+    smtp_user: str = ""
+    """Name to log in to the SMTP server with. Not set: no login."""
+    smtp_password: str = ""
+    """Password to log in to the SMTP server with."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
+
+
+def is_local(host: str) -> bool:
+    """Return whether only this machine reaches an address to listen on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _wrong(name: str, text: str | None, check: Callable[[str], str]) -> Iterator[str]:
+    """Yield what is wrong with a setting that is set."""
+    try:
+        if text:
+            check(text)
+    except ValueError as error:
+        yield f"{variable(name)}: {error}"
 
 
 def load() -> EmbeddedSettings:
@@ -46,9 +80,11 @@ def load() -> EmbeddedSettings:
     except ValueError as error:
         problems.append(str(error))
     try:
-        read(Settings)
+        common = read(Settings)
+        plans.check(common.plans, common.default_plan)
     except ValueError as error:
         problems.append(str(error))
+    problems += [*_wrong("email", options.email, check_email), *_wrong("password", options.password, check_password)]
     for name in ("profile_token", "device_token"):
         text = getattr(options, name)
         if text is not None and tokens.bare(text) is None:

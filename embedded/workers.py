@@ -1,8 +1,8 @@
 """Threads for work that would keep the event loop busy.
 
-At most four reads run at once, and one for each profile, each on a snapshot of the store. One body is parsed at once.
-Further ones wait in order of arrival. The Chalice app never runs in a thread; services do, as they keep nothing between
-calls but caches, which a thread does not use.
+At most four reads run at once, and one for each profile, each on a snapshot of the store. One body is parsed at once,
+and one password is hashed. Further ones wait in order of arrival. The Chalice app never runs in a thread; services do,
+as they keep nothing between calls but caches, which a thread does not use.
 """
 
 import asyncio
@@ -18,18 +18,20 @@ from typing import Any, TypeVar, cast
 from chalicelib import errors, store
 from chalicelib.host import cache, deadline
 from chalicelib.host.deadline import Limits
-from chalicelib.http.answers import Postponed
+from chalicelib.http.answers import Lane, Postponed
 from chalicelib.store import Store
 from chalicelib.store.sqlite_reads import Snapshot
 
 T = TypeVar("T")
 READERS = 4
 MAX_WAITING = 16
-"""How many reads, and bodies, of one profile may wait or run."""
+"""How many reads, and bodies, of one profile may wait or run; and how many passwords of all profiles together."""
 SHARE_S = 0.003
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
 """How long a thread may run Python code while the loop waits. Python's own value is 5 ms."""
+_TOO_MANY = "Too many long requests of this profile at once, try again"
+_TOO_MANY_HASHES = "Too many passwords are being checked at once, try again"
 
 
 class Workers:
@@ -43,11 +45,14 @@ class Workers:
         self._path = path
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
-        self._executor = ThreadPoolExecutor(READERS + 1, "work")
-        self._reading, self._parsing = asyncio.Semaphore(READERS), asyncio.Semaphore(1)
-        self._turns: dict[tuple[str, bool], asyncio.Lock] = {}
+        self._executor = ThreadPoolExecutor(READERS + 2, "work")
+        self._reading = asyncio.Semaphore(READERS)
+        self._free: dict[Lane, asyncio.Semaphore] = {
+            "read": self._reading, "parse": asyncio.Semaphore(1), "hash": asyncio.Semaphore(1),
+        }  # fmt: skip
+        self._turns: dict[tuple[str, Lane], asyncio.Lock] = {}
         """By profile and kind of work: who came first goes first."""
-        self._counts: Counter[tuple[str, bool]] = Counter()
+        self._counts: Counter[tuple[str, Lane]] = Counter()
         self._limits: set[Limits] = set()
 
     @staticmethod
@@ -68,11 +73,13 @@ class Workers:
             Whether the work was done; False if the client has gone away.
 
         Raises:
-            errors.Unavailable: the database cannot be read, or too many requests of the profile wait.
+            errors.Unavailable: the database cannot be read, or too many requests of the profile wait, or too many
+                passwords.
         """
-        whose = profile, postponed.is_read
+        is_hash = postponed.lane == "hash"
+        whose: tuple[str, Lane] = "" if is_hash else profile, postponed.lane
         if self._counts[whose] >= MAX_WAITING:
-            raise errors.Unavailable("Too many long requests of this profile at once, try again")
+            raise errors.Unavailable(_TOO_MANY_HASHES if is_hash else _TOO_MANY)
         self._counts[whose] += 1
         task = asyncio.ensure_future(self._run(whose, postponed))
         task.add_done_callback(lambda _: self._leave(whose))
@@ -86,16 +93,16 @@ class Workers:
         task.result()
         return True
 
-    async def _run(self, whose: tuple[str, bool], postponed: Postponed) -> None:
+    async def _run(self, whose: tuple[str, Lane], postponed: Postponed) -> None:
         self._limits.add(postponed.limits)
-        free = self._reading if postponed.is_read else self._parsing
+        free = self._free[postponed.lane]
         try:
             async with self._turns.setdefault(whose, asyncio.Lock()), free:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._work, postponed)
         finally:
             self._limits.discard(postponed.limits)
 
-    def _leave(self, whose: tuple[str, bool]) -> None:
+    def _leave(self, whose: tuple[str, Lane]) -> None:
         self._counts[whose] -= 1
         if not self._counts[whose]:
             del self._counts[whose]

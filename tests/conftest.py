@@ -14,7 +14,10 @@ import botocore.handlers
 from moto import mock_aws
 
 from chalicelib import settings, store
-from chalicelib.host import cache, events, log, mqtt, secret
+from chalicelib.host import api_keys, cache, events, keys, log, mail, mqtt, secret
+from chalicelib.host import clock as clock_of_host
+from chalicelib.services.accounts import attempts
+from chalicelib.services.usage import floods, outputs, rates
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.sqlite import SqliteStore
 from tests.cloud.deployment import is_named
@@ -48,14 +51,22 @@ def dynamodb():
 
 
 @pytest.fixture(autouse=True)
-def clean_process():
+def clean_process(monkeypatch):
     """Reset the state of the process, and check that the policies allow every call that the functions made."""
+    monkeypatch.setattr(clock_of_host, "sleep", lambda _seconds: None)
     log.use(len)
     settings.use(settings.Settings(password_memory_kib=8, password_passes=1))
     secret.use(b"a secret of the tests")
     cache.clear_all()
+    outputs.clear()
     mqtt.use(Recorder())
     events.use(None)
+    rates.use(None)
+    mail.use(None)
+    attempts.use(None)
+    floods.use(None)
+    keys.use(keys.nobody)
+    api_keys.use(None)
     yield
     store.use(None)
     violations = take_violations()

@@ -54,6 +54,9 @@ class Program:
         found = re.search(r"Base URL +(\S+)\n +Profile token +(\S+)\n +Device token +(\S+)", self.welcome)
         if found:
             self.url, self.profile_token, self.device_token = found.groups()
+            self.email = re.search(r"Account +(\S+)\n", self.welcome)[1]
+            shown = re.search(r"Password +(\S+) ", self.welcome)
+            self.password = shown[1] if shown else environment.get("DECANT_PASSWORD")
             self.mqtt_port = int(re.search(r"MQTT +127.0.0.1:(\d+)", self.welcome)[1])
 
     def stop(self, number=signal.SIGTERM):

@@ -94,9 +94,20 @@ def derive(secret: bytes, token_id: str, kind: Kind, mask: str = "") -> str:
     return _PREFIXES[kind] + (value.hex if kind == "service" else str(value))
 
 
-def api_key(secret: bytes, profile: str) -> str:
-    """Return the value of a profile's API key. API Gateway's usage plans recognise the profile by it."""
-    return hmac.digest(secret, f"api key of {profile}".encode(), "sha256").hex()[:40]
+def invitation(secret: bytes, token_id: str) -> str:
+    """Return the text of an invitation: 40 hex digits."""
+    return hmac.digest(secret, f"invitation {token_id}".encode(), "sha256").hex()[:40]
+
+
+def api_key(secret: bytes, profile: str, plan: str) -> str:
+    """Return the value of a profile's API key for a price plan. API Gateway's usage plans recognise the profile by it.
+
+    Args:
+        secret: the deployment's secret.
+        profile: its id. Empty for a key that profiles share.
+        plan: the name of the price plan, or of the shared key.
+    """
+    return hmac.digest(secret, f"api key of {profile} for {plan}".encode(), "sha256").hex()[:40]
 
 
 def mask_for(secret: bytes, token_id: str, bare_text: str) -> str:

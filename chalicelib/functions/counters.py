@@ -5,10 +5,11 @@ from typing import Any
 
 from chalice.app import Blueprint
 
+from chalicelib import errors
 from chalicelib.codec.segments import Item
-from chalicelib.host import deadline, failures, log
-from chalicelib.services.usage import counters
-from chalicelib.services.usage.counters import Change
+from chalicelib.host import clock, deadline, failures, log
+from chalicelib.services.usage import counters, quotas
+from chalicelib.services.usage.counters import Change, Sum
 from chalicelib.store import calls, dynamodb, dynamodb_counters
 
 bp = Blueprint(__name__)
@@ -33,7 +34,7 @@ def count(event: dict[str, Any], context: Any) -> dict[str, int]:
     deadline.begin(context)
     calls.connect()
     changes, uncounted = _changes(event["Records"])
-    applied = counters.apply(changes=changes, add=dynamodb_counters.add)
+    applied = counters.apply(changes=changes, add=dynamodb_counters.add, settle=_settle)
     uncounted |= applied.rejected
     for device, reason in uncounted.items():
         failures.keep_uncounted(device=device, reason=reason)
@@ -45,6 +46,15 @@ def count(event: dict[str, Any], context: Any) -> dict[str, int]:
         set_aside=len(uncounted),
     )
     return {"added": applied.added, "set_aside": len(uncounted)}
+
+
+def _settle(added: Sum) -> None:
+    """Add to what the profile has used. If this fails, housekeeping corrects it within the hour."""
+    try:
+        dynamodb_counters.add_to_profile(*added)
+        quotas.settle(profile=added.profile)
+    except errors.ApiError as error:
+        log.line("warning", function="counters", profile=added.profile, unsettled=log.cause(error))
 
 
 def _changes(records: list[dict[str, Any]]) -> tuple[list[Change], dict[str, str]]:
@@ -73,6 +83,7 @@ def _change(record: dict[str, Any]) -> Change:
         profile=next((image["profile"]["S"] for image in images if "profile" in image), None),
         stream=record["eventSourceARN"].rpartition("/")[2],
         sequence=counters.pad(changed["SequenceNumber"]),
+        at_ms=int(changed.get("ApproximateCreationDateTime", clock.now_ms() / 1000) * 1000),
         points_in=points_in,
         records=_points(new) - _points(old),
         sent_ms=sent_ms,

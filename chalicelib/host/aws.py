@@ -31,10 +31,10 @@ class OutOfTime(BotoCoreError):  # type: ignore[misc]
     fmt = "No time is left to call AWS"
 
 
-def client(service: str) -> Any:
+def client(service: str, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
     """Return a client of a service, by the name that botocore gives it. Cost: 50 to 130 ms."""
     retries = {"mode": "standard", "total_max_attempts": RETRIES + 1}
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, retries=retries)
+    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=read_timeout_s, retries=retries)
     made = botocore.session.get_session().create_client(service, config=config)
     limit(made)
     return made

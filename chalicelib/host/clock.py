@@ -25,6 +25,11 @@ def arrival_us() -> int:
     return _latest_us[0]
 
 
+def sleep(seconds: float) -> None:
+    """Wait. Only functions that nobody waits for may do so."""
+    time.sleep(seconds)
+
+
 def monotonic_s() -> float:
     """Return seconds of a clock that never goes back."""
     return time.monotonic()

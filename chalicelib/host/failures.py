@@ -17,6 +17,15 @@ def keep_uncounted(*, device: str, reason: str) -> None:
     _slot.current()({"reason": reason, "uncounted": device})
 
 
+def keep_unmade(profile: str, reason: str) -> None:
+    """Keep a profile whose API key cannot be made. ``python -m deploy retry`` removes this.
+
+    Raises:
+        errors.Unavailable: the queue did not take it.
+    """
+    _slot.current()({"reason": reason, "key_of": profile})
+
+
 def _in_sqs() -> Callable[[dict[str, Any]], None]:
     return queues.sender(settings.current().failures_queue)
 

@@ -1,5 +1,6 @@
 """Sends documents to SQS queues."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ def sender(name: str) -> Callable[[dict[str, Any]], None]:
     """Return a function that puts a document into a queue, as JSON.
 
     Args:
-        name: of the queue.
+        name: of the queue. If it ends with ``.fifo``, the documents are delivered one after the other, in order.
 
     Raises:
         errors.Unavailable: SQS does not answer. The function raises it too.
@@ -28,9 +29,10 @@ def sender(name: str) -> Callable[[dict[str, Any]], None]:
             raise errors.Unavailable("The queue is not available, try again") from error
 
     client = aws.client("sqs")
-    url = call("get_queue_url", QueueName=name)["QueueUrl"]
+    url, is_fifo = call("get_queue_url", QueueName=name)["QueueUrl"], name.endswith(".fifo")
 
     def send(document: dict[str, Any]) -> None:
-        call("send_message", QueueUrl=url, MessageBody=orjson.dumps(document).decode())
+        order = {"MessageGroupId": "all", "MessageDeduplicationId": secrets.token_hex(16)} if is_fifo else {}
+        call("send_message", QueueUrl=url, MessageBody=orjson.dumps(document).decode(), **order)
 
     return send

@@ -1,7 +1,7 @@
 """Writes answers. Every answer, even of a failure, has the same envelope and CORS headers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from chalice.app import Response
 
@@ -26,11 +26,19 @@ REQUEST_ID = "X-Request-Id"
 """Header with the id of the request, which its line in the log holds too."""
 EXPOSED = f"Retry-After,{REQUEST_ID}"
 """The headers of an answer that a browser shows to a page of another origin."""
+RATE_LIMIT, RATE_REMAINING, RATE_RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
+"""Headers of a limited route: the limit of the calendar minute, how much of it is left, and the end of the minute in
+seconds since 1970. A browser shows them too."""
+EXPOSE = "Access-Control-Expose-Headers"
 _ALWAYS = {
     "Content-Type": "application/json",
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": EXPOSED,
+    EXPOSE: EXPOSED,
 }
+
+
+Lane = Literal["read", "parse", "hash"]
+"""What waits in one line for a thread: long reads of the store, large bodies, passwords."""
 
 
 class _TextResponse(Response):
@@ -53,14 +61,19 @@ class Postponed(Response):
         finish: returns the answer, or another ``Postponed``. It must run in the event loop, after ``work``.
         limits: the limits of the request.
         work: what must run in a thread first; None if the request must only let others go first.
-        is_read: whether the work reads from the store.
+        lane: with which other work it waits.
     """
 
     def __init__(
-        self, finish: Callable[[], Response], limits: Limits, work: Callable[[], None] | None, *, is_read: bool
+        self, finish: Callable[[], Response], limits: Limits, work: Callable[[], None] | None, lane: Lane
     ) -> None:
         super().__init__(body="", headers={"Access-Control-Allow-Origin": "*"})
-        self.finish, self.limits, self.work, self.is_read = finish, limits, work, is_read
+        self.finish, self.limits, self.work, self.lane = finish, limits, work, lane
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the work reads from the store."""
+        return self.lane == "read"
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
         """Return this object for the embedded gateway, which calls ``finish``."""
@@ -71,6 +84,14 @@ class Json(NamedTuple):
     """A result that is already JSON text."""
 
     text: str
+
+
+class Page(NamedTuple):
+    """A result that is a page for a browser; see ``http.pages``."""
+
+    html: str
+    status: int
+    headers: dict[str, str]
 
 
 def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
@@ -99,11 +120,13 @@ def _is_too_large(text: str) -> bool:
 
 
 def ok(result: Any) -> Response:
-    """Return a result in the envelope.
+    """Return a result in the envelope, or a page.
 
     Raises:
         errors.TooLarge: the answer is over 5 MB, or Lambda would not send it.
     """
+    if isinstance(result, Page):
+        return _TextResponse(body=result.html, status_code=result.status, headers={**result.headers})
     text = result.text if isinstance(result, Json) else jsontext.dumps(result)
     if _is_too_large(text):
         raise errors.TooLarge("The answer is over 5 MB: ask for less")
@@ -132,10 +155,10 @@ def preflight() -> Response:
 def identify(response: Response, request_id: str) -> None:
     """Add the id of the request to an answer of this module: as a header, and to the envelope of a 5xx."""
     response.headers[REQUEST_ID] = request_id
-    if response.status_code >= 500:
+    if response.status_code >= 500 and response.headers["Content-Type"] == "application/json":
         response.body = f'{str(response.body)[:-1]},"request_id":"{request_id}"}}'
 
 
 def is_ours(response: Response) -> bool:
     """Return whether this module wrote an answer, and not Chalice."""
-    return "Access-Control-Allow-Origin" in response.headers
+    return isinstance(response, _TextResponse)

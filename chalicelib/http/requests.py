@@ -4,6 +4,7 @@ import base64
 import codecs
 import re
 import zlib
+from urllib.parse import parse_qs, unquote
 
 from chalice.app import Request
 
@@ -173,10 +174,59 @@ def scalars_as_list(request: Request, *, is_profile: bool) -> AsList:
     return "always" if is_profile else "fractions"
 
 
+def form(request: Request) -> dict[str, str]:
+    """Return the fields of a form that a page of ours sent. Raises errors.ApiError: as ``body``."""
+    try:
+        fields = parse_qs(body(request).decode(), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise errors.BadRequest("The form cannot be read") from None
+    return {name: texts[0] for name, texts in fields.items()}
+
+
+def path_text(text: str) -> str:
+    """Return a part of the path, percent-decoded; ``+`` stays. API Gateway passes it on as the client sent it.
+
+    Raises:
+        errors.BadRequest: it is not UTF-8.
+
+    >>> path_text("a+b%40x.org")
+    'a+b@x.org'
+    """
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise errors.BadRequest("The path is not UTF-8") from None
+
+
+def address(request: Request) -> str:
+    """Return the address of the client, as the gateway knows it; empty if it does not."""
+    return str(request.context.get("identity", {}).get("sourceIp") or "")
+
+
+def base_url(request: Request) -> str:
+    """Return the base URL of the API for links: the setting, else the address at which API Gateway was called.
+
+    The header ``Host`` is not asked: anybody could have the links of others lead to another server.
+    """
+    if settings.current().url:
+        return settings.current().url.rstrip("/")
+    context = request.context
+    path = str(context.get("path", ""))
+    stage = path.removesuffix(str(request.to_original_event().get("path", path)))
+    return f"https://{context.get('domainName', '')}{stage}"
+
+
 def parameters(request: Request) -> dict[str, list[str]]:
     """Return each unescaped name of the query string with its texts."""
     sent: dict[str, list[str]] = request.to_original_event().get("multiValueQueryStringParameters") or {}
     return sent
+
+
+def asks_to_aggregate(request: Request) -> bool:
+    """Return whether the query string says ``query=aggregate``, in any spelling."""
+    return any(
+        "aggregate" in texts and name.partition("[")[0] == "query" for name, texts in parameters(request).items()
+    )
 
 
 def query(request: Request) -> Tree:

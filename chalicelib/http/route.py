@@ -18,9 +18,12 @@ from chalicelib.codec.querystring import Tree
 from chalicelib.codec.tokens import Kind
 from chalicelib.host import deadline, events, log
 from chalicelib.host.deadline import Limits
-from chalicelib.http import answers, requests
-from chalicelib.services.access import callers, reach
+from chalicelib.http import access, answers, limits, requests
+from chalicelib.http.answers import Lane
+from chalicelib.services.access import callers, last_uses, passwords, reach
 from chalicelib.services.access.callers import Caller
+from chalicelib.services.accounts import audit
+from chalicelib.services.usage.minutes import Taken
 from chalicelib.store import Doc
 
 R = TypeVar("R")
@@ -44,22 +47,38 @@ class Call:
         path: the parameters of the path.
     """
 
-    __slots__ = ("_device", "_found", "body", "caller", "facts", "is_read", "path", "request", "work")
+    __slots__ = (
+        "_device", "_found", "body", "caller", "changed", "claim", "event", "facts", "lane", "may_see", "path",
+        "request", "subject", "taken", "work",
+    )  # fmt: skip
     caller: Caller
     """The caller. Not set on a route that needs no token."""
+    subject: Doc
+    """The analysis or the run user that calls. Not set for other callers."""
+    may_see: Callable[[Doc], bool] | None
+    """Which documents of a list the caller may see. None: all."""
     body: Any
     """The result of the row's ``body`` schema. Not set if the row has none."""
 
     def __init__(self, request: Request, path: Mapping[str, str]) -> None:
         self.request, self.path = request, path
         self._device: Doc | None = None
+        self.may_see = None
+        self.claim: access.Claim | None = None
+        """What ``access`` has allowed so far. None: everything."""
         self.facts = log.facts(request)
         """What the request's line in the log says besides, such as the profile."""
+        self.changed = ""
+        """The id of what the request has changed, if neither the path nor the result names it. For the audit log."""
+        self.event = ""
+        """The name of the request's event in the audit log."""
         self._found: list[Any] = []
         self.work: Callable[[], Any] | None = None
         """What a thread must do before the route's function can go on."""
-        self.is_read = False
-        """Whether ``work`` reads from the store."""
+        self.lane: Lane = "read"
+        """With which other work ``work`` waits for a thread."""
+        self.taken: Taken | None = None
+        """What the call has taken of its rate."""
 
     def read(self, work: Callable[[], R]) -> R:
         """Return the result of ``work``, which reads much and writes nothing. A route calls this or ``compute``, once.
@@ -68,7 +87,7 @@ class Call:
         and then the route's function is called again and gets the result here.
         """
         if not self._found:
-            self.work, self.is_read = work, True
+            self.work, self.lane = work, "read"
             profile = self.facts.get("profile", "")
             if not deadline.is_worth_a_try(profile):
                 raise deadline.TooLong
@@ -77,20 +96,25 @@ class Call:
             self.work = None
         return self._take(work)
 
-    def compute(self, work: Callable[[], R], seconds: float) -> R:
+    def compute(self, work: Callable[[], R], seconds: float, lane: Lane = "parse") -> R:
         """Return the result of ``work``, which uses no store. A route calls this or ``read``, once.
 
         Args:
-            work: parses a large body, or hashes a password.
+            work: parses a large body, or hashes passwords.
             seconds: how long it takes. If that is long, the embedded mode does it in a thread, and then calls the
                 route's function again, which gets the result here.
+            lane: with which other work it waits for a thread.
         """
         if not self._found:
             if not deadline.would_exceed(seconds):
                 return work()
-            self.work, self.is_read = work, False
+            self.work, self.lane = work, lane
             raise deadline.TooLong
         return self._take(work)
+
+    def hash(self, work: Callable[[], R]) -> R:
+        """Return the result of ``work``, which hashes passwords; see ``compute``."""
+        return self.compute(work, passwords.SECONDS, "hash")
 
     def _take(self, _: Callable[[], R]) -> R:
         """Return what the work has found, or raise what it has raised."""
@@ -114,14 +138,25 @@ class Call:
 
     @property
     def device(self) -> Doc:
-        """The caller's device or, if the caller has a profile token, the device that the path names.
+        """The caller's device or, if the caller has no device token, the device that the path names.
 
         Raises:
             errors.NotFound: the profile has no such device.
+            errors.Denied: the device of a device token does not exist any more.
+            errors.BadRequest: the device of a device token is deactivated.
         """
         if self._device is None:
-            self._device = reach.device_or_raise(profile=self.profile, device=self.path["device_id"])
+            if self.caller.kind == DEVICE:
+                self._device = reach.own_device_or_raise(self.caller)
+            else:
+                self._device = reach.device_or_raise(profile=self.profile, device=self.path["device_id"])
         return self._device
+
+    def _device_or_none(self) -> Doc | None:
+        try:
+            return self.device
+        except errors.ApiError:  # raised again after the call is counted
+            return None
 
     @property
     def query(self) -> Tree:
@@ -145,21 +180,30 @@ class Call:
             title = f"[HTTP] {self.request.method} {path}"
             events.current().seen(self.device["id"], title, f"ignored: {', '.join(names)}")
 
-    def admit(self, who: tuple[Kind, ...], need: Need) -> None:
-        """Identify the caller, and check that the caller may use the route.
+    def admit(self, row: "Route") -> None:
+        """Identify the caller, count the call, and check that the caller may use the route.
 
         Raises:
-            errors.Denied: no valid token, another kind of token, or one without the permission.
+            errors.Denied: no valid token, another kind of token, one without the permission, or one of an inactive
+                analysis or run user.
+            errors.TooManyRequests: the limit of the route is used up.
             errors.BadRequest: the caller's device is deactivated.
         """
         caller = _caller(self.request)
-        if caller is None or caller.kind not in who or not caller.may(need):
+        if caller is None or caller.kind not in row.who or not caller.may(row.need):
             raise errors.Denied
         self.caller, self._device = caller, None
         self.facts["profile"] = caller.profile
+        last_uses.note(caller)
         if caller.kind == DEVICE:
             self.facts["device"] = caller.subject
-            self._device = reach.own_device_or_raise(caller)
+        elif caller.is_governed:
+            self.subject = reach.subject_or_raise(caller)
+        if self.taken is None:
+            self.taken = limits.take(caller, row.rate, row.rate or row.key, self.request, self._device_or_none)
+            limits.check(self.taken)
+        if caller.kind == DEVICE:
+            _ = self.device
 
 
 class Route(NamedTuple):
@@ -172,7 +216,7 @@ class Route(NamedTuple):
     who: tuple[Kind, ...] = (PROFILE,)
     """The kinds of caller that may use the route. Empty: anybody, without a token."""
     need: Need = "read"
-    """The permission that the token must have."""
+    """The permission that the token must have. A GET route that writes needs another one than ``read``."""
     body: Callable[[bytes], Any] | None = None
     """Reads the body, for example a ``Body``. None: there is no body, or ``handle`` reads it."""
     rate: str | None = None
@@ -181,6 +225,11 @@ class Route(NamedTuple):
     """What a policy must allow an analysis or a run user, as ``resource/action``; None: they may not use the route."""
     note: str = ""
     """A note for docs/compatibility.md. It starts with ``partly:`` if something is missing."""
+
+    @property
+    def key(self) -> str:
+        """Method and path, which name the row."""
+        return f"{self.method} {self.path}"
 
 
 def mount(app: Chalice, rows: Iterable[Route]) -> None:
@@ -197,34 +246,60 @@ def _view(app: Chalice, row: Route) -> Callable[..., Response]:
     def view(**path: str) -> Response:
         request = app.current_request
         assert request is not None  # noqa: S101 - Chalice sets it before it calls a view
-        return _answer(row, Call(request, path))
+        return _limited(row, Call(request, path))
 
     return view
+
+
+def _limited(row: Route, call: Call) -> Response:
+    """Answer a request, and tell the client what is left of a limit."""
+    answer = _answer(row, call)
+    if call.taken is not None and not isinstance(answer, answers.Postponed):
+        limits.tell(call.taken, answer)
+    return answer
 
 
 def _answer(row: Route, call: Call) -> Response:
     """Answer a request. It is called again after a pause, in which the caller may have lost the right to this route."""
     try:
         if row.who:
-            call.admit(row.who, row.need)
-        if row.method == "GET":
+            call.admit(row)
+            access.require(call, row)
+        if row.body is not None:
+            call.body = row.body(requests.json_body(call.request))
+            access.require_body(call, row)
+        if row.method == "GET" and row.need == "read":
             answer = call.read(lambda: answers.ok(row.handle(call)))
             call.tell_ignored()
             return answer
-        if row.body is not None:
-            call.body = row.body(requests.json_body(call.request))
         with store.current().unit():  # a refused request leaves no writes
-            answer = answers.ok(row.handle(call))
+            answer = answers.ok(_change(row, call))
         call.tell_ignored()
         return answer
     except deadline.TooLong:
-        finish = functools.partial(_answer, row, call)
-        return answers.Postponed(finish, deadline.current(), call.do_work if call.work else None, is_read=call.is_read)
+        finish = functools.partial(_limited, row, call)
+        return answers.Postponed(finish, deadline.current(), call.do_work if call.work else None, call.lane)
     except errors.ApiError as error:
+        if call.event and error.status < 500:  # else a part of the change may have been made
+            audit.forget(profile=call.profile, event=call.event)
         call.note(reason=log.reason(error))
         if error.__cause__ is not None:
             call.note(cause=log.cause(error))
         return answers.refused(error)
+
+
+def _change(row: Route, call: Call) -> Any:
+    """Return the result of a row that changes something, and record the change if it is audited."""
+    resource = audit.resource_of(row.path) if row.who else None
+    if resource is None:
+        return row.handle(call)
+    call.event = call.event or audit.new_name()
+    message = (row.handle.__doc__ or "").partition(".")[0]
+    change = audit.Change(call.event, call.caller, resource, message, requests.address(call.request))
+    with audit.recording(change, audit.subject(call.path, None)) as event:
+        result = row.handle(call)
+        event["resource_id"] = call.changed or audit.subject(call.path, result) or event["resource_id"]
+    return result
 
 
 def _caller(request: Request) -> Caller | None:

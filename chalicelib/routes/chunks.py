@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.http.route import Call, Route
+from chalicelib.http.route import ANALYSIS, PROFILE, Call, Route
 from chalicelib.services.points import chunks
 
 
@@ -18,13 +18,16 @@ def delete(call: Call) -> Any:
     return f"Chunk {chunk} deleted"
 
 
+_WHO = (PROFILE, ANALYSIS)
 ROUTES = (
     Route(
-        "GET", "/device/{device_id}/chunk", list_chunks, rate="GET /device/:id/chunk",
+        "GET", "/device/{device_id}/chunk", list_chunks, who=_WHO, grant="device/manage_chunks",
+        rate="GET /device/:id/chunk",
         note="SDK. Only chunks that hold points are listed",
     ),
     Route(
-        "DELETE", "/device/{device_id}/chunk/{chunk_id}", delete, need="full", rate="DELETE /device/:id/chunk/:id",
+        "DELETE", "/device/{device_id}/chunk/{chunk_id}", delete, who=_WHO, need="full",
+        grant="device/manage_chunks", rate="DELETE /device/:id/chunk/:id",
         note="SDK",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""/data for device tokens and /device/{id}/data for profile tokens: store, read, change and remove points."""
+"""/data for device tokens and /device/{id}/data for other callers: store, read, change and remove points."""
 
 from typing import Any
 
@@ -6,12 +6,13 @@ from chalicelib import errors, settings
 from chalicelib.host import clock
 from chalicelib.http import requests
 from chalicelib.http.answers import Json
-from chalicelib.http.route import DEVICE, PROFILE, Call, Route
+from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Call, Route
 from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import SCALARS, read_deletion, read_query
 from chalicelib.services.points import read, rewrite, send
 from chalicelib.services.points.read import AsList
+from chalicelib.services.usage import quotas
 
 
 def store(call: Call) -> Any:
@@ -42,8 +43,10 @@ def get(call: Call) -> Any:
     call.note_ignored(query.ignored)
     as_list: AsList = "never"
     if query.kind in SCALARS:
-        as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind == PROFILE)
+        as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind != DEVICE)
+    quotas.check(profile=call.profile, services=("output",))
     answer = read.answer(device=call.device, query=query, as_list=as_list)
+    quotas.note_output(profile=call.profile, device=call.device["id"], points=answer.output)
     call.note(points=answer.points)
     return Json(answer.text)
 
@@ -68,6 +71,7 @@ def delete(call: Call) -> Any:
 _BYTE_S = 1e-7
 """How long a byte of a body takes to be parsed, at least."""
 _OF_DEVICE = "/device/{device_id}/data"
+_WHO = (PROFILE, ANALYSIS)
 ROUTES = (
     Route(
         "POST", "/data", store, who=(DEVICE,), need="write", rate="POST /data",
@@ -89,10 +93,19 @@ ROUTES = (
         note="SDK. Mutable devices; takes effect at once",
     ),
     Route(
-        "POST", _OF_DEVICE, store, need="write", rate="POST /data",
+        "POST", _OF_DEVICE, store, who=_WHO, need="write", grant="device/send_data", rate="POST /data",
         note="SDK. With a profile token only where `DECANT_PROFILE_MAY_SEND` is on, as it is in the embedded mode",
     ),
-    Route("GET", _OF_DEVICE, get, rate="GET /data", note="SDK"),
-    Route("PUT", _OF_DEVICE, edit, need="write", body=schema.read_edits, rate="PUT /data", note="SDK"),
-    Route("DELETE", _OF_DEVICE, delete, need="write", rate="DELETE /data", note="SDK"),
+    Route(
+        "GET", _OF_DEVICE, get, who=(*_WHO, RUN_USER), grant="device/get_data", rate="GET /data",
+        note="SDK. A run user needs `device/access`",
+    ),
+    Route(
+        "PUT", _OF_DEVICE, edit, who=_WHO, need="write", body=schema.read_edits, grant="device/edit_data",
+        rate="PUT /data", note="SDK",
+    ),
+    Route(
+        "DELETE", _OF_DEVICE, delete, who=_WHO, need="write", grant="device/delete_data", rate="DELETE /data",
+        note="SDK",
+    ),
 )  # fmt: skip

@@ -4,16 +4,22 @@ from typing import Any
 
 from chalicelib import __version__, store
 from chalicelib.host import clock
-from chalicelib.http.route import DEVICE, PROFILE, Call, Route
-from chalicelib.services.access import tokens
+from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, SERVICE, Call, Route
+from chalicelib.services.access import analyses, run_users, tokens
 from chalicelib.services.devices import devices
 
 _STARTED_S = clock.monotonic_s()
 
 
 def info(call: Call) -> Any:
-    """Describe the device, or the profile token, that calls."""
-    return devices.show(call.device) if call.caller.kind == DEVICE else tokens.describe(caller=call.caller)
+    """Describe what the token stands for: a device, analysis or run user; else the token."""
+    if call.caller.kind == DEVICE:
+        return devices.show(call.device)
+    if call.caller.kind == ANALYSIS:
+        return analyses.show(call.subject)
+    if call.caller.kind == RUN_USER:
+        return run_users.show(call.subject)
+    return tokens.describe(caller=call.caller)
 
 
 def status(_: Call) -> Any:
@@ -25,8 +31,8 @@ def status(_: Call) -> Any:
 
 ROUTES = (
     Route(
-        "GET", "/info", info, who=(DEVICE, PROFILE), rate="GET /info",
-        note="partly: SDK. Device and profile tokens; network and analysis tokens do not exist yet",
+        "GET", "/info", info, who=(DEVICE, PROFILE, ANALYSIS, RUN_USER, SERVICE), rate="GET /info",
+        note="partly: SDK. Network tokens do not exist yet",
     ),
     Route(
         "GET", "/status", status, who=(),

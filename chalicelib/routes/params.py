@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.http.route import DEVICE, Call, Route
+from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, Call, Route
 from chalicelib.schemas import params as schema
 from chalicelib.schemas.parameters import flag
 from chalicelib.services.devices import params
@@ -31,15 +31,23 @@ def delete(call: Call) -> Any:
     return "Successfully Removed"
 
 
+_WHO = (PROFILE, ANALYSIS)
 ROUTES = (
     Route("GET", "/device/params", list_params, who=(DEVICE,), rate="GET /device/params", note="SDK"),
     Route(
         "PUT", "/device/params/{param_id}", set_sent, who=(DEVICE,), need="write", body=schema.sent, note="SDK",
     ),
-    Route("GET", "/device/{device_id}/params", list_params, rate="GET /device/params/:id", note="SDK"),
     Route(
-        "POST", "/device/{device_id}/params", merge, need="write", body=schema.one_or_more,
+        "GET", "/device/{device_id}/params", list_params, who=_WHO, grant="device/access",
+        rate="GET /device/params/:id", note="SDK",
+    ),
+    Route(
+        "POST", "/device/{device_id}/params", merge, who=_WHO, need="write", body=schema.one_or_more,
+        grant="device/edit",
         note="SDK. Merges; at most 60",
     ),
-    Route("DELETE", "/device/{device_id}/params/{param_id}", delete, need="full", note="SDK"),
+    Route(
+        "DELETE", "/device/{device_id}/params/{param_id}", delete, who=_WHO, need="full", grant="device/edit",
+        note="SDK",
+    ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.http.route import Call, Route
+from chalicelib.http.route import ANALYSIS, PROFILE, Call, Route
 from chalicelib.schemas import publications as schema
 from chalicelib.services.devices import publications
 
@@ -15,7 +15,8 @@ def publish(call: Call) -> Any:
 
 ROUTES = (
     Route(
-        "POST", "/analysis/services/mqtt/publish", publish, need="write", body=schema.publish,
+        "POST", "/analysis/services/mqtt/publish", publish, who=(PROFILE, ANALYSIS), need="write", body=schema.publish,
+        grant="services/mqtt_publish",
         note="SDK. QoS 2 is delivered as 1. On AWS to `device/<id>/<topic>`, where a device's clients may subscribe. "
         "topic has at most 5 slashes and 224 bytes",
     ),

@@ -30,7 +30,7 @@ LIST = ListShape(
     sortable=(
         "id", "name", "description", "active", "visible", "type", "connector", "network", "profile", "payload_decoder",
         "chunk_period", "chunk_retention", "mutable_variable_regex", "last_input", "last_output", "inspected_at",
-        "created_at", "updated_at", "rpm", "data_retention",
+        "created_at", "updated_at", "data_retention",
     ),
     filters={
         "id": "text", "name": "text", "connector": "text", "network": "text", "type": "text", "bucket": "text",
@@ -55,6 +55,21 @@ def _decoder(text: str | None) -> str | None:
 
 Decoder = Annotated[StrictStr | None, AfterValidator(_decoder)]
 Retention = Annotated[StrictInt, Field(ge=0, le=36)]
+PerMinute = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
+
+
+class _Rpm(TypedDict, total=False):
+    data_input: PerMinute | None
+    data_output: PerMinute | None
+
+
+def _limited(rpm: _Rpm | None) -> dict[str, int] | None:
+    """Return only the limits that are set; None if there are none."""
+    return {name: limit for name, limit in (rpm or {}).items() if isinstance(limit, int)} or None
+
+
+Rpm = Annotated[_Rpm | None, AfterValidator(_limited)]
+"""Requests a minute that a device or a profile allows itself, below the limit of its plan. null: no limit."""
 
 
 class DeviceIn(TypedDict):
@@ -73,6 +88,7 @@ class DeviceIn(TypedDict):
     tags: NotRequired[Tags]
     configuration_params: NotRequired[Params]
     payload_decoder: NotRequired[Decoder]
+    rpm: NotRequired[Rpm]
 
 
 class DeviceEditIn(TypedDict, total=False):
@@ -87,6 +103,7 @@ class DeviceEditIn(TypedDict, total=False):
     visible: StrictBool
     tags: Tags
     payload_decoder: Decoder
+    rpm: Rpm
 
 
 class ConvertIn(TypedDict):

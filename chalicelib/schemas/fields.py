@@ -1,17 +1,32 @@
 """Fields that several schemas share, as pydantic types."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import FailFast, Field, StrictStr
+import orjson
+from pydantic import AfterValidator, FailFast, Field, StrictStr
 from typing_extensions import TypedDict
 
 MAX_TAGS = 30
 
 Id = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{24}$")]
 Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
+Label = Annotated[StrictStr, Field(min_length=1, max_length=100)]
+"""A name for which no source states a shortest length."""
 Description = Annotated[StrictStr, Field(max_length=1_000)] | None
 Serial = Annotated[StrictStr, Field(max_length=100, pattern=r"^[^#\x00-\x1f]*$")]
 """A serial number. It must not hold ``#``, which separates the parts of the store's keys."""
+
+
+def _storable(value: Any) -> Any:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        raise ValueError("must hold no whole number over 64 bits") from None
+    return value
+
+
+Anything = Annotated[Any, AfterValidator(_storable)]
+"""Any JSON, stored as sent."""
 
 
 class Tag(TypedDict):

@@ -5,9 +5,11 @@ from typing import Annotated, NotRequired
 from pydantic import Field, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
+from chalicelib import errors
+from chalicelib.codec import jsontext
 from chalicelib.codec.tokens import Permission
 from chalicelib.schemas.bodies import Body
-from chalicelib.schemas.fields import Serial
+from chalicelib.schemas.fields import Anything, Serial
 from chalicelib.schemas.lists import ListShape
 
 _FIELDS = (
@@ -41,4 +43,50 @@ class DeviceTokenIn(TokenIn):
     device: StrictStr
 
 
+PROFILE_FIELDS = (
+    "token", "name", "type", "permission", "serie_number", "last_authorization", "verification_code", "expire_time",
+    "ref_id", "created_at", "created_by",
+)  # fmt: skip
+PROFILE_LIST = LIST._replace(
+    fields=PROFILE_FIELDS,
+    sortable=PROFILE_FIELDS,
+    filters={**LIST.filters, "type": "text", "verification_code": "text", "ref_id": "text"},
+)
+"""GET /profile/{id}/token."""
+
+
+SERVICE_FIELDS = (*PROFILE_FIELDS, "additional_parameters")
+SERVICE_LIST = PROFILE_LIST._replace(
+    fields=SERVICE_FIELDS, default=("name", "token"), sortable=tuple(set(SERVICE_FIELDS) - {"additional_parameters"})
+)
+"""GET /serviceauth."""
+Code = Annotated[StrictStr, Field(max_length=1_000)] | None
+MAX_PARAMETERS_CHARS = 10_000
+
+
+class ServiceIn(TypedDict):
+    """POST /serviceauth."""
+
+    name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
+    permission: NotRequired[Permission]
+    expire_time: NotRequired[StrictStr | None]
+    verification_code: NotRequired[Code]
+    additional_parameters: NotRequired[Anything]
+
+
+class ServiceEditIn(TypedDict):
+    """PUT /serviceauth/{token}."""
+
+    verification_code: NotRequired[Code]
+
+
+def _check_parameters(sent: ServiceIn) -> ServiceIn:
+    if len(jsontext.dumps(sent.get("additional_parameters"))) > MAX_PARAMETERS_CHARS:
+        reason = f"additional_parameters must have at most {MAX_PARAMETERS_CHARS} characters of JSON"
+        raise errors.BadRequest.field("additional_parameters", reason)
+    return sent
+
+
+create_service: Body[ServiceIn] = Body(TypeAdapter(ServiceIn), then=_check_parameters)
+edit_service: Body[ServiceEditIn] = Body(TypeAdapter(ServiceEditIn))
 create: Body[DeviceTokenIn] = Body(TypeAdapter(DeviceTokenIn))

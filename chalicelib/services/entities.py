@@ -3,16 +3,19 @@
 A change is written only if the document still has the version that was read, so concurrent changes are not lost.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, patterns, times
+from chalicelib.host import deadline
 from chalicelib.host.cache import Cache
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.store import ABSENT, Doc, Entity
 
 _ATTEMPTS = 10
+_CHECKED_EACH = 100
+"""After how many documents the time is checked. A document takes about 2 µs."""
 Row = dict[str, Any]
 """A document as clients see it."""
 
@@ -72,9 +75,27 @@ def _entity_or_raise(kind: Kind, owner: str, doc_id: str, *, is_consistent: bool
     return entity
 
 
-def list_all(kind: Kind, *, owner: str) -> list[Doc]:
-    """Return every document of the owner, in order of id. Cost: it reads all of them."""
-    return [entity.doc for entity in store.current().list(owner, kind.prefix)]
+def list_all(kind: Kind, *, owner: str, may_see: Callable[[Doc], bool] | None = None) -> list[Doc]:
+    """Return the documents of the owner, in order of id. Cost: it reads all of them.
+
+    Args:
+        kind: the kind of documents.
+        owner: from ``names``.
+        may_see: which of them the caller may see. None: all.
+
+    Raises:
+        deadline.TooLong, errors.Unavailable: there are too many documents to look at each in time.
+    """
+    docs = [entity.doc for entity in store.current().list(owner, kind.prefix)]
+    return docs if may_see is None else [*_seen(docs, may_see)]
+
+
+def _seen(docs: list[Doc], may_see: Callable[[Doc], bool]) -> Iterator[Doc]:
+    for index, doc in enumerate(docs):
+        if index % _CHECKED_EACH == 0:
+            deadline.check()
+        if may_see(doc):
+            yield doc
 
 
 def change(

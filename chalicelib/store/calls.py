@@ -115,6 +115,28 @@ def pages(
         parameters.pop("Limit", None)
 
 
+def count(model: type[Model], names: tuple[str, str], bounds: tuple[str, str, str]) -> int:
+    """Return how many items have low <= range key <= high and have not expired. The items are not sent."""
+    parameters: dict[str, Any] = {
+        "TableName": model.Meta.table_name,
+        "KeyConditionExpression": _BETWEEN,
+        "FilterExpression": "attribute_not_exists(#expires) OR #expires > :now",
+        "ExpressionAttributeNames": {"#hash": names[0], "#range": names[1], "#expires": "expires_at"},
+        "ExpressionAttributeValues": {
+            **dict(zip((":hash", ":low", ":high"), ({"S": key} for key in bounds), strict=True)),
+            ":now": {"N": str(now_s())},
+        },
+        "Select": "COUNT",
+    }
+    counted = 0
+    while True:
+        answer = call("Query", **parameters)
+        counted += int(answer["Count"])
+        if "LastEvaluatedKey" not in answer:
+            return counted
+        parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
 def write_if_version(operation: str, model: type[Model], version: int, **what: Any) -> bool:
     """Put or delete an item if the existing one has this version; return whether it had.
 

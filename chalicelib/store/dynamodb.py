@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from chalicelib import errors
 from chalicelib.codec.segments import Item
 from chalicelib.host import deadline
-from chalicelib.store import ABSENT, Conflict, Counters, Entity, dynamodb_counters
-from chalicelib.store.calls import call, get, is_expired, now_s, query, refused, write_batch, write_if_version
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, Totals, Usage, dynamodb_counters
+from chalicelib.store.calls import call, count, get, is_expired, now_s, query, refused, write_batch, write_if_version
 from chalicelib.store.models import EntityModel, SegmentModel
 
 _FIRST = "attribute_not_exists(#hash)"
@@ -188,11 +188,37 @@ class DynamoStore:
         keys = [{"owner": {"S": owner}, "name": {"S": name}} for name in dict.fromkeys(names)]
         write_batch(EntityModel, [{"DeleteRequest": {"Key": key}} for key in keys], self._sleep)
 
+    def usage(self, profile: str, device: str | None = None) -> Usage:
+        """See Store. The stream counts up to a minute late."""
+        return dynamodb_counters.usage(profile, device)
+
+    def history(self, profile: str, device: str | None, low: int, high: int) -> list[Totals]:
+        """See Store."""
+        return dynamodb_counters.history(profile, device, low, high)
+
+    def add_output(self, profile: str, device: str | None, points: int, last_ms: int) -> None:
+        """See Store."""
+        dynamodb_counters.add_output(profile, device, points, last_ms)
+
+    def balance(self, profile: str) -> bool:
+        """See Store."""
+        return dynamodb_counters.balance(profile)
+
     def list(self, owner: str, prefix: str) -> list[Entity]:
         """See Store."""
         bounds = (owner, prefix or " ", prefix + "\U0010ffff")
         rows = query(EntityModel, ("owner", "name"), bounds, False, None)
         return [_entity(raw) for raw in rows if not is_expired(raw)]
+
+    def count(self, owner: str, prefix: str) -> int:
+        """See Store. Eventually consistent, which costs half."""
+        return count(EntityModel, ("owner", "name"), (owner, prefix, prefix + "\U0010ffff"))
+
+    def newest(self, owner: str, low: str, high: str, *, first_page: int) -> Iterator[Entity]:
+        """See Store."""
+        for raw in query(EntityModel, ("owner", "name"), (owner, low, high), True, first_page):
+            if not is_expired(raw):
+                yield _entity(raw)
 
     def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store. The stream counts up to a minute late. Until its first count, this adds up the segments."""
@@ -204,8 +230,9 @@ class DynamoStore:
         dynamodb_counters.touch(device, profile, now_ms)
 
     def forget_counters(self, device: str, *, profile: str) -> None:
-        """See Store."""
-        dynamodb_counters.forget(device, profile)
+        """See Store. The counters of a profile are among what its entities' deletion removes."""
+        if device:
+            dynamodb_counters.forget(device, profile)
 
 
 def _postpone(item: Item, profile: str) -> None:
@@ -251,4 +278,4 @@ def item_of(raw: dict[str, Any]) -> Item:
 def _entity(raw: dict[str, Any]) -> Entity:
     model = EntityModel.from_raw_data(raw)
     expires = int(model.expires_at) if model.expires_at is not None else None
-    return Entity(model.owner, model.name, model.doc, int(model.version), expires)
+    return Entity(model.owner, model.name, model.doc or {}, int(model.version or 0), expires)  # counters have neither

@@ -11,14 +11,26 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     account#<account>    profile#<profile>                       a profile that the account owns or is a member of
     email#<SHA-256>      account                                 the account with this e-mail address
     profile#<profile>    member#<account>                        a member of the profile's team
+    profile#<profile>    invitation#<hash>                       an invitation to the team, for its owner
+    email#<SHA-256>      invitation#<hash>                       the same, for the account with this e-mail address
+    invitation#<hash>    invitation                              the same, for who has its text
     profile#<profile>    device#<device>                         a device
     profile#<profile>    action#<action>                         an action
+    profile#<profile>    policy#<policy>                         a policy of access management
+    profile#<profile>    analysis#<analysis>                     an analysis
+    profile#<profile>    run_user#<user>                         a run user
+    profile#<profile>    run_email#<SHA-256>                     the run user with this e-mail address
     profile#<profile>    token#<fingerprint>                     a token of the profile, as lists show it
     profile#<profile>    serial#<serial>#<device>#<fingerprint>  the device with a token of that serial
     profile#<profile>    made#<account>#<fingerprint>            nothing: the account made it, or a token that made it
     profile#<profile>    limits                                  plan and what is used up: all that a request needs
     profile#<profile>    counters#<device>                       DynamoDB: the device's counters
     profile#<profile>    counters#                               DynamoDB: the counters of all deleted devices
+    profile#<profile>    usage                                   DynamoDB: what the profile has used
+    profile#<profile>    hour#<hour>                             DynamoDB: what it had used when the hour began
+    profile#<profile>    alerts                                  which parts of its quotas were announced this month
+    device#<device>      hour#<hour>                             DynamoDB: what it had used when the hour began
+    audit#<profile>      <milliseconds>-<random>                 a change by a token of the profile, for half a year
     device#<device>      token#<fingerprint>                     a token of the device, as lists show it
     device#<device>      param#<param>                           a configuration parameter
     device#<device>      directory                               the device's variables, with first and newest hour
@@ -28,10 +40,14 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     analysis#<analysis>  token#<fingerprint>                     a token of the analysis, as lists show it
     run_user#<user>      token#<fingerprint>                     a token of the run user, as lists show it
     token#<fingerprint>  token                                   the caller behind the token
+    attempts#<SHA-256>   attempts                                DynamoDB: failed logins of an address, or pair, or pins
     client#<client id>   binding                                 the device that the MQTT client id is bound to
     erasures             device#<device>                         the marker of a device that is being erased
+    erasures             profile#<profile>                       the marker of a profile that is being erased
+    erasures             member#<account>#<profile>              the marker of a member that is being removed
     retentions           device#<device>#<milliseconds>          DynamoDB: the marker of a change of retention
     recounts             device#<device>                         DynamoDB: the marker of a device to be counted again
+    keys                 profile#<profile>                       DynamoDB: the marker of a profile with an old API key
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
     deploy               lock                                    DynamoDB: who changes the stage at the moment
     deploy               restored#<mark>#<note>                  DynamoDB: what became of restored tables
@@ -45,6 +61,7 @@ ACCOUNTS = "accounts"
 ERASURES = "erasures"
 RETENTIONS = "retentions"
 RECOUNTS = "recounts"
+KEYS = "keys"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
 DEPLOYMENT = "deploy"
@@ -55,7 +72,11 @@ ACCOUNT = "account"
 DIRECTORY = "directory"
 TOKEN = "token"  # noqa: S105 - a name
 BINDING = "binding"
+INVITATION = "invitation"
+ATTEMPTS = "attempts"
 LIMITS = "limits"
+USAGE = "usage"
+ALERTS = "alerts"
 SEED = "seed"
 LOCK = "lock"
 """Names that an owner has only once."""
@@ -66,12 +87,15 @@ ACTIONS = "action#"
 MEMBERS = "member#"
 ANALYSES = "analysis#"
 RUN_USERS = "run_user#"
+POLICIES = "policy#"
 MADE = "made#"
+INVITATIONS = "invitation#"
 TOKENS = "token#"
 PARAMS = "param#"
 CLIENTS = "client#"
 DIRECTORIES = "directory#"
 COUNTERS = "counters#"
+HOURS = "hour#"
 """Prefixes of names of which an owner has many, for ``Store.list``."""
 
 
@@ -90,9 +114,24 @@ def email(key_hash: str) -> str:
     return f"email#{key_hash}"
 
 
+def attempts(key_hash: str) -> str:
+    """Return the owner of a number of failed logins."""
+    return f"attempts#{key_hash}"
+
+
 def member(account_id: str) -> str:
     """Return the name of a member of a profile's team."""
     return MEMBERS + account_id
+
+
+def membership(account_id: str, profile_id: str) -> str:
+    """Return the name of the marker of a member that is being removed from a profile."""
+    return f"{member(account_id)}#{profile_id}"
+
+
+def invitation(text_hash: str) -> str:
+    """Return the key of an invitation, by the SHA-256 of its text. It is the owner, and the name below two others."""
+    return INVITATIONS + text_hash
 
 
 def device(device_id: str) -> str:
@@ -108,6 +147,11 @@ def analysis(analysis_id: str) -> str:
 def run_user(user_id: str) -> str:
     """Return the key of a run user. It is the owner of its tokens and the user's name below its profile."""
     return RUN_USERS + user_id
+
+
+def run_email(key_hash: str) -> str:
+    """Return the name by which a run user is found by its e-mail address."""
+    return f"run_email#{key_hash}"
 
 
 def made(account_id: str, fingerprint: str) -> str:
@@ -155,9 +199,24 @@ def counters(device_id: str) -> str:
     return COUNTERS + device_id
 
 
+def hour(hours: int) -> str:
+    """Return the name of what was used when an hour began, in hours since 1970. The names sort by time."""
+    return f"{HOURS}{hours:07d}"
+
+
 def restored(mark: str, note: str) -> str:
     """Return the name of a note about restored tables, which the mark in their names tells apart."""
     return f"restored#{mark}#{note}"
+
+
+def audit(profile_id: str) -> str:
+    """Return the owner of the audit log of a profile."""
+    return f"audit#{profile_id}"
+
+
+def event(at_ms: int, unique: str) -> str:
+    """Return the name of an event of an audit log. The names sort by time."""
+    return f"{at_ms:013d}-{unique}"
 
 
 def dead_letter(at_ms: int, unique: str) -> str:

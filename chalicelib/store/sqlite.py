@@ -73,6 +73,7 @@ class SqliteStore(Reads):
         db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         db.executescript(SCHEMA + sqlite_counters.SCHEMA)
+        sqlite_counters.upgrade(db)
         self._counters = sqlite_counters.PendingCounters()
         self.lock = WriteLock(db)
         self.room = Room(db, self.path.with_name("reserve"), reserve_bytes)
@@ -295,6 +296,26 @@ class SqliteStore(Reads):
         self.note_read(owner)
         return self._counters.added(owner, self.read_counters(owner))
 
+    def _sums(self, owner: str) -> tuple[int, int, int, int, int]:
+        """Return what was added since ever, also by the open transaction."""
+        return self._counters.sums(owner, super()._sums(owner))
+
+    def take_changed(self) -> list[str]:
+        """Return the profiles whose counters were written since the last call."""
+        prefix = names.profile("")
+        owners, self._counters.changed = self._counters.changed, set()
+        return [owner.removeprefix(prefix) for owner in owners if owner.startswith(prefix)]
+
+    def add_output(self, profile: str, device: str | None, points: int, last_ms: int) -> None:
+        """See Store."""
+        owner = names.profile(profile) if device is None else names.device(device)
+        with self._write.to(owner):
+            self._counters.add_output(owner, points, last_ms)
+
+    def balance(self, profile: str) -> bool:
+        """See Store."""
+        return False
+
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store."""
         with self._write.to(names.device(device)):
@@ -302,8 +323,9 @@ class SqliteStore(Reads):
 
     def forget_counters(self, device: str, *, profile: str) -> None:
         """See Store."""
-        with self._write.to(names.device(device)) as db:
-            self._counters.forget(db, names.device(device))
+        owner = names.device(device) if device else names.profile(profile)
+        with self._write.to(owner) as db:
+            self._counters.forget(db, owner)
 
     def purge(self) -> None:
         """Remove expired entities. The embedded mode calls it daily."""

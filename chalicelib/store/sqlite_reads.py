@@ -9,13 +9,15 @@ from typing import Any
 import orjson
 
 from chalicelib import errors
+from chalicelib.codec import hours
 from chalicelib.codec.segments import Item
 from chalicelib.host import clock, deadline
-from chalicelib.store import Counters, Entity, names
+from chalicelib.store import Counters, Entity, Totals, Usage, names
 
 COLUMNS = "device, key, body, digest, points, version, expires_at"
 SELECT = f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?"
 BETWEEN = "FROM segments WHERE device = ? AND key >= ? AND key <= ?"
+_TOTALS = "hour, input, output, records"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 CACHE_KB = 16_000
 _MAX_CODE_POINT = "\U0010ffff"
@@ -100,10 +102,60 @@ class Reads:
         )  # fmt: skip
         return [_entity(row) for row in rows]
 
+    def count(self, owner: str, prefix: str) -> int:
+        """See Store."""
+        self.note_read(owner)
+        ((entities,),) = self._long_rows(
+            f"SELECT COUNT(*) FROM entities WHERE owner = ? AND name >= ? AND name < ? AND {_ALIVE}",
+            owner, prefix, prefix + _MAX_CODE_POINT, now_s(),
+        )  # fmt: skip
+        return int(entities)
+
+    def newest(self, owner: str, low: str, high: str, *, first_page: int) -> Iterator[Entity]:
+        """See Store. One statement, whose rows are read as they are needed."""
+        self.note_read(owner)
+        rows = self._long_rows(
+            "SELECT owner, name, doc, version, expires_at FROM entities "
+            f"WHERE owner = ? AND name >= ? AND name <= ? AND {_ALIVE} ORDER BY name DESC",
+            owner, low, high, now_s(),
+        )  # fmt: skip
+        yield from map(_entity, rows)
+
     def read_counters(self, owner: str) -> tuple[int, int, int | None]:
         """Return the committed counters of an owner: points sent, points that exist, last input in milliseconds."""
         rows = self._rows("SELECT input, records, last_input_ms FROM counters WHERE owner = ?", owner)
         return rows[0] if rows else (0, 0, None)
+
+    def _sums(self, owner: str) -> tuple[int, int, int, int, int]:
+        """Return what was added since ever: points sent, points that exist, last input, points read, last output."""
+        rows = self._rows(
+            "SELECT input, records, COALESCE(last_input_ms, 0), output, COALESCE(last_output_ms, 0) FROM counters "
+            "WHERE owner = ?", owner,
+        )  # fmt: skip
+        return rows[0] if rows else (0, 0, 0, 0, 0)
+
+    def usage(self, profile: str, device: str | None = None) -> Usage:
+        """See Store."""
+        owner = names.profile(profile) if device is None else names.device(device)
+        self.note_read(owner)
+        points_in, records, last_in, points_out, last_out = self._sums(owner)
+        month_start = hours.of_month(hours.now())
+        first = self._rows(f"SELECT {_TOTALS} FROM hours WHERE owner = ? AND hour >= ? LIMIT 1", owner, month_start)
+        base = Totals(*first[0]) if first else _totals(Reads._sums(self, owner))  # what is pending is of this month
+        return Usage(
+            points_in - base.points_in, points_out - base.points_out, records, last_in or None, last_out or None
+        )
+
+    def history(self, profile: str, device: str | None, low: int, high: int) -> Sequence[Totals]:
+        """See Store."""
+        owner = names.profile(profile) if device is None else names.device(device)
+        self.note_read(owner)
+        rows = [
+            *self._long_rows(f"SELECT {_TOTALS} FROM hours WHERE owner = ? AND hour BETWEEN ? AND ?", owner, low, high),
+            *self._rows(f"SELECT {_TOTALS} FROM hours WHERE owner = ? AND hour > ? LIMIT 1", owner, high),
+        ]
+        found = [Totals(*row) for row in rows]
+        return found if found and found[-1].hour > high else [*found, _totals(self._sums(owner))]
 
 
 class Snapshot(Reads):
@@ -164,6 +216,12 @@ class Snapshot(Reads):
     def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store."""
         return Counters(*self.read_counters(names.profile(profile) if device is None else names.device(device)))
+
+
+def _totals(sums: tuple[int, int, int, int, int]) -> Totals:
+    """Return an owner's sums as totals at the end of the current hour."""
+    points_in, records, _, points_out, _ = sums
+    return Totals(hours.now() + 1, points_in, points_out, records)
 
 
 def row_of(entity: Entity) -> Sequence[object]:

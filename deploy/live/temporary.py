@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 from chalicelib import store
 from chalicelib.codec import tokens
-from chalicelib.host import clock, secret
+from chalicelib.host import clock
 from chalicelib.services import entities
 from chalicelib.services.access import reach
 from chalicelib.services.access import tokens as token_service
 from chalicelib.services.accounts import profiles
+from chalicelib.services.usage import keys
+from chalicelib.services.usage.keys import Request
 from chalicelib.store import Doc, Entity, names
+from deploy.gateway import use_gateway
 from deploy.live.api import Api
-from deploy.names import APP
 from deploy.parts import Cloud
 
 NAME = "Temporary, of check --live"
@@ -42,7 +44,8 @@ class Temporary:
     """
 
     def __init__(self, cloud: Cloud, api: Api) -> None:
-        self._cloud, self._api = cloud, api
+        use_gateway(cloud)
+        self._api = api
         self._name = f"{NAME} {secrets.token_hex(4)}"
         self._damaged: list[str] = []
 
@@ -50,18 +53,11 @@ class Temporary:
         """Make a profile with an API key in the usage plan of a price plan. API Gateway may know it a minute later.
 
         Raises:
-            RuntimeError: the usage plan does not exist.
+            errors.Unavailable: API Gateway failed.
+            errors.NotFound: the usage plan does not exist.
         """
-        client = self._cloud.client("apigateway")
-        plan_name = self._cloud.names.usage_plan(plan)
-        pages = client.get_paginator("get_usage_plans").paginate()
-        plan_ids = [found["id"] for page in pages for found in page["items"] if found["name"] == plan_name]
-        if not plan_ids:
-            raise RuntimeError(f"the usage plan {plan_name} is missing")
         profile, token = profiles.create(name=self._name, plan=plan)
-        value = tokens.api_key(secret.current(), profile)
-        key = client.create_api_key(name=self._key_name(profile), value=value, enabled=True)
-        client.create_usage_plan_key(usagePlanId=plan_ids[0], keyId=key["id"], keyType="API_KEY")
+        keys.make_at_once(Request(profile, plan))
         return Visitor(profile, token)
 
     def device(self, owner: Visitor) -> Visitor:
@@ -102,15 +98,8 @@ class Temporary:
         for device in entities.list_all(reach.DEVICE, owner=owner):
             token = token_service.list_all(owner=owner)[0]["token"]
             _ = self._api.ask("DELETE", f"/device/{device['id']}", token).result
-        client, name = self._cloud.client("apigateway"), self._key_name(profile)
-        for page in client.get_paginator("get_api_keys").paginate(nameQuery=name):
-            for key in page["items"]:
-                client.delete_api_key(apiKey=key["id"])
+        keys.delete(profile)
         profiles.delete(profile=profile)
-
-    def _key_name(self, profile: str) -> str:
-        """Return the name that ``up`` too gives the key of a profile. So ``up`` removes a key without a profile."""
-        return f"{APP}-{self._cloud.stage}-{profile}"
 
     @staticmethod
     def _try(left: list[str], what: str, remove: Callable[[], None]) -> None:

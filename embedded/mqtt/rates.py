@@ -1,52 +1,24 @@
 """Exact limits per calendar minute: how often a profile may connect, publish and receive."""
 
-from chalicelib import store
-from chalicelib.host import clock
-from chalicelib.host.cache import Cache
-from chalicelib.services.usage.plans import DEFAULT, load
-from chalicelib.settings import CACHE_S
-from chalicelib.store import names
-
-_MINUTE_MS = 60_000
-_limits: Cache[dict[str, int]] = Cache(ttl_s=CACHE_S)
+from chalicelib.services.usage import limits, minutes, rates
+from chalicelib.services.usage.minutes import Budget, Counter
 
 
 class Rates:
-    """Counts what each profile does in the current minute.
+    """Counts what each profile does in the current minute. A point sent by HTTP has a rate of its own.
 
     Source: TagoIO, hard limits: MQTT connect, publish and receive.
     """
 
     def __init__(self) -> None:
-        self._minute = 0
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counter = Counter(("publish", "receive"), rates.warn)
 
     def take(self, profile: str, kind: str) -> bool:
         """Count one and return True, or return False and count nothing if the minute's limit is used up."""
-        limits = _limits.get(profile)
-        if limits is None:
-            limits = _limits_of(profile)
-            _limits.put(profile, limits)
-        limit = limits.get(kind)
-        if limit is None:
-            return True
-        minute = clock.now_ms() // _MINUTE_MS
-        if minute != self._minute:
-            self._minute = minute
-            self._counts.clear()
-        count = self._counts.get((profile, kind), 0)
-        if count >= limit:
-            return False
-        self._counts[profile, kind] = count + 1
-        return True
-
-
-def _limits_of(profile: str) -> dict[str, int]:
-    entity = store.current().get(names.profile(profile), names.PROFILE)
-    plan = load().get(entity.doc.get("plan", DEFAULT) if entity else DEFAULT)
-    return plan.mqtt_per_minute if plan else {}
+        limit = limits.of(profile).figures.mqtt_per_minute.get(kind)
+        return limit is None or self._counter.take((Budget((profile, kind), limit),)).is_allowed
 
 
 def next_minute_s() -> float:
-    """Return the seconds until the next minute begins."""
-    return (_MINUTE_MS - clock.now_ms() % _MINUTE_MS) / 1000 + 0.001
+    """Return the seconds until the next minute has begun."""
+    return minutes.left_s() + 0.001

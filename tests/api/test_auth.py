@@ -163,7 +163,7 @@ def test_warm_requests_do_not_look_the_token_up_again(clock, dynamo):
     clock.advance(61)
     with counting() as calls:
         world.api.get("/device/params")
-    assert calls == {"GetItem": 2, "Query": 1}
+    assert calls == {"GetItem": 3, "Query": 1}
 
 
 def test_what_another_process_changed_takes_effect_within_a_minute(clock, dynamo):

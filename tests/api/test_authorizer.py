@@ -2,15 +2,18 @@
 
 import pytest
 
+from chalicelib import store
 from chalicelib.codec import tokens
 from chalicelib.functions.authorizer import authorize
-from chalicelib.host import secret
+from chalicelib.host import cache, secret
 from chalicelib.services.access import callers
+from chalicelib.services.usage import limits, plans
 from deploy import document
 from tests.kit.api import Api
 from tests.kit.billing import counting
 from tests.kit.world import World, point
 
+LIMITS = {"plan": "free", "key_ready": "free", "blocked": [], "rpm": {}, "is_erased": False}
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef1234/api/POST/data"
 
 
@@ -22,7 +25,7 @@ def test_good_token_gets_policy_context_and_key(world):
     answer = ask({"Device-Token": world.token})
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow" and statement["Resource"] == f"{ARN[:-10]}/*"
-    assert answer["usageIdentifierKey"] == tokens.api_key(secret.current(), world.profile)
+    assert answer["usageIdentifierKey"] == tokens.api_key(secret.current(), "", "waiting")
     assert 20 <= len(answer["usageIdentifierKey"]) <= 128
     assert all(isinstance(value, str) for value in answer["context"].values())
     assert callers.from_context(answer["context"]) == callers.resolve(text=world.token)
@@ -58,9 +61,40 @@ def test_expiring_token_goes_through_the_context(clock, world):
     assert grant.permission == "read" and grant.expires_ms == clock.now_ms + 86_400_000
 
 
-def test_keys_of_profiles_differ(each_store):
+def key_of(world):
+    return ask({"token": world.token})["usageIdentifierKey"]
+
+
+def test_keys_of_profiles_and_plans_differ_and_a_profile_without_a_working_key_shares_one(clock, each_store):
     one, two = World(), World()
-    assert ask({"token": one.token})["usageIdentifierKey"] != ask({"token": two.token})["usageIdentifierKey"]
+    waiting = key_of(one)
+    assert key_of(two) == waiting == tokens.api_key(secret.current(), "", plans.WAITING)
+    for world in (one, two):
+        assert limits.note_key(world.profile, "unlimited")
+    keys = [key_of(one), key_of(two)]
+    limits.change(one.profile, plan="free")
+    assert key_of(one) == waiting and key_of(two) == keys[1]
+    assert not limits.note_key(one.profile, "unlimited") and limits.note_key(one.profile, "free")
+    keys.append(key_of(one))
+    assert len({waiting, *keys}) == 4 and keys[2] == tokens.api_key(secret.current(), one.profile, "free")
+
+
+def test_token_of_a_deleted_profile_is_refused_within_a_minute(clock, dynamo):
+    world = World()
+    assert ask({"token": world.token})["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    store.current().put(limits.new(world.profile, "free")._replace(doc={**LIMITS, "is_erased": True}))
+    clock.advance(61)
+    answer = ask({"token": world.token})
+    assert answer["policyDocument"]["Statement"][0]["Effect"] == "Deny" and "usageIdentifierKey" not in answer
+
+
+def test_authorizer_reads_token_and_limits_once_a_minute(clock, dynamo):
+    world = World()
+    cache.clear_all()
+    for reads in (2, 0):
+        with counting() as calls:
+            ask({"token": world.token})
+        assert calls["GetItem"] == reads
 
 
 def handed(token):

@@ -5,7 +5,10 @@ import json
 
 import pytest
 
+from chalicelib import store
+from chalicelib.host import cache
 from chalicelib.services.devices import networks
+from chalicelib.store import names as keys
 from tests.kit.world import World, point
 
 CREATE = {"name": "A device"}
@@ -461,3 +464,38 @@ def test_parameter_that_is_no_finite_number_is_refused(world, number):
     raw = f'{{"key": "a", "value": {number}}}'
     assert world.admin.post(f"/device/{world.device}/params", raw=raw).status == 400
     assert world.admin.get(f"/device/{world.device}/params").result == []
+
+
+def test_rpm_is_kept_shown_replaced_and_removed(world):
+    path = f"/device/{world.device}"
+
+    def rpm_after(sent):
+        world.admin.put(path, {"rpm": sent}).result  # noqa: B018
+        (listed,) = world.admin.get("/device?fields=rpm").result
+        assert listed["rpm"] == world.admin.get(path).result["rpm"]
+        return listed["rpm"]
+
+    assert rpm_after({"data_input": 5, "data_output": 9, "other": 1}) == {"data_input": 5, "data_output": 9}
+    world.admin.put(path, {"name": "Other"})
+    assert world.admin.get(path).result["rpm"] == {"data_input": 5, "data_output": 9}
+    assert rpm_after({"data_input": 7, "data_output": None}) == {"data_input": 7}
+    assert rpm_after({}) is None
+    rpm_after({"data_input": 7})
+    assert rpm_after(None) is None
+    made = world.admin.post("/device", {"name": "Limited", "rpm": {"data_output": 3}}).result["device_id"]
+    assert world.admin.get(f"/device/{made}").result["rpm"] == {"data_output": 3}
+
+
+@pytest.mark.parametrize("rpm", [5, [], {"data_input": 0}, {"data_input": 1.5}, {"data_output": "5"}, {"data_input": True}])  # fmt: skip
+def test_rpm_that_is_no_whole_number_from_1_on_is_refused(world, rpm):
+    refused = world.admin.put(f"/device/{world.device}", {"rpm": rpm})
+    assert refused.status == 400 and "rpm" in refused.message
+    assert world.admin.post("/device", {"name": "Other", "rpm": rpm}).status == 400
+
+
+def test_a_device_of_an_earlier_version_has_no_rpm(world):
+    entity = store.current().get(keys.profile(world.profile), f"device#{world.device}")
+    store.current().put(entity._replace(doc={key: value for key, value in entity.doc.items() if key != "rpm"}))
+    cache.clear_all()
+    assert world.admin.get(f"/device/{world.device}").result["rpm"] is None
+    assert world.api.post("/data", point("a")).status == 200

@@ -1,5 +1,6 @@
 """Every route answers everything in one envelope. The kit's Answer checks it on each call."""
 
+import itertools
 import json
 from unittest.mock import Mock
 
@@ -9,7 +10,7 @@ from app import app
 from chalicelib import errors
 from chalicelib.host import log
 from chalicelib.http import answers
-from tests.kit.api import Api
+from tests.kit.api import PROTECTED, Api
 from tests.kit.world import World, point
 
 ROUTES = sorted((path, method) for path, methods in app.routes.items() for method in methods)
@@ -18,7 +19,7 @@ ROUTES = sorted((path, method) for path, methods in app.routes.items() for metho
 @pytest.mark.parametrize(("path", "method"), ROUTES)
 def test_every_route_without_a_token_is_denied(world, path, method):
     answer = Api()(method, path.replace("{", "").replace("}", ""))
-    assert answer.status == (200 if path == "/status" else 401)
+    assert answer.status == 401 if (path, method) in PROTECTED else answer.status < 500
 
 
 @pytest.mark.parametrize("path", sorted(app.routes))
@@ -31,10 +32,10 @@ def test_every_route_refuses_other_methods_with_allow(world, path):
 
 
 @pytest.mark.parametrize(("path", "method"), ROUTES)
-@pytest.mark.parametrize("raw", ["{", "[[[", '{"variable":5}', "\x00", "5"])
-def test_no_route_breaks_on_bad_bodies(world, path, method, raw):
-    for api in (world.admin, world.api):
-        answer = api(method, path.replace("{device_id}", world.device).replace("{", "").replace("}", ""), raw=raw)
+def test_no_route_breaks_on_bad_bodies(world, path, method):
+    plain = path.replace("{device_id}", world.device).replace("{", "").replace("}", "")
+    for raw, api in itertools.product(("{", "[[[", '{"variable":5}', "\x00", "5"), (world.admin, world.api)):
+        answer = api(method, plain, raw=raw)
         assert answer.status < 500
 
 

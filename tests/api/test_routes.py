@@ -1,4 +1,4 @@
-"""The route table: which callers each row admits, which bodies it accepts, and that profiles are kept apart."""
+"""The route table: which callers each row admits, and which bodies it accepts. test_isolation.py keeps profiles apart."""
 
 import json
 import re
@@ -7,38 +7,94 @@ import pytest
 from chalice.app import Chalice
 
 from app import app
-from chalicelib import errors, routes
+from chalicelib import errors, routes, store
 from chalicelib.http import route
-from chalicelib.http.route import DEVICE, PROFILE, Route
-from chalicelib.schemas import lists, params
-from chalicelib.services.access import tokens
-from chalicelib.services.usage import plans
+from chalicelib.http.access import LISTS
+from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Route
+from chalicelib.schemas import audit, lists, params
+from chalicelib.services.access import catalogue, tokens
+from chalicelib.services.accounts import attempts, profiles
+from chalicelib.services.usage import limits, plans, rates
+from deploy import throttles
+from tests.kit.accounts import PASSWORD, Mails
 from tests.kit.api import Api
+from tests.kit.governed import Analysis, RunUser, policy, rule
+from tests.kit.people import Person
 from tests.kit.world import World, point
 
 IDS = [f"{row.method} {row.path}" for row in routes.ALL]
+
+
+def on_stores(rows):
+    """Run a test for each row over SQLite, and for every fourth over DynamoDB: the wrapper does not know the store."""
+    cases = [*(("sqlite", row) for row in rows), *(("dynamo", row) for row in rows[::4])]
+    ids = [f"{store}-{row.key}" for store, row in cases]
+    return pytest.mark.parametrize(("each_store", "row"), cases, ids=ids, indirect=["each_store"])
+
+
+POLICY = {
+    "name": "Another", "targets": [["analysis", "id", "nobody"]],
+    "permissions": [{"effect": "allow", "action": ["access"], "resource": ["device"]}],
+}  # fmt: skip
+CREDENTIALS = {"email": "a@x.org", "password": PASSWORD}
+OWN_CHECK = "/account/passwordreset"
+"""A route whose row names no callers, as it finds out itself whether a token was mailed or is a profile's."""
 BODIES = {
     "/device": {"name": "Another"}, "/device/{device_id}": {"name": "Another"}, "/data": point("a"),
     "/device/{device_id}/data": point("a"), "/device/{device_id}/params": {"key": "a", "value": "b"},
     "/device/{device_id}/convert": {"type": "mutable"}, "/action/{action_id}": {"name": "Another"},
+    "/am": POLICY, "/am/{am_id}": {"name": "Another"},
+    "/run/users": {"name": "Another", "email": "another@example.org", "password": "a secret"},
+    "/run/users/{user_id}": {"name": "Another"},
+    "/analysis": {"name": "Another"}, "/analysis/{analysis_id}": {"name": "Another"},
+    "/profile": {"name": "Another"}, "/profile/{profile_id}": {"name": "Another"}, "/account/allocation": [],
+    "/serviceauth": {"name": "n", "permission": "read"}, "/serviceauth/{token}": {"verification_code": "c"},
+    "/profile/{profile_id}/team": {"email": "new@x.org"},
+    "/account": {"name": "Another", "email": "other@x.org", "password": PASSWORD}, "/account/login": CREDENTIALS,
+    "/account/profile/token": CREDENTIALS | {"profile_id": "0" * 24, "name": "n"},
+    "/account/login/otp": CREDENTIALS | {"otp_type": "authenticator"}, "/account/otp/{type}/enable": CREDENTIALS,
+    "/account/otp/{type}/disable": CREDENTIALS, "/account/otp/{type}/confirm": {"pin_code": "000000"},
+    "/account/passwordreset": {"password": PASSWORD},
     "/action": {"name": "Another", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}], "action": {"type": "insert_to_device"}},
 }  # fmt: skip
 """A valid body for each path that has one."""
+AUDIT = audit.to_id(audit.AuditQuery(0, 1, "", "", "", 1))
+"""The id of a query of the audit log."""
+
+
+def things_of(world, email="a@x.org"):
+    """Return one object of each kind that a path or a body can name. The tests of isolation call it too."""
+    world.send(point("a"))
+    world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
+    owner = Person(email)
+    profiles.adopt(profiles.get_or_raise(world.profile), owner.account)
+    return {
+        "profile_id": world.profile,
+        "account_id": "0" * 24,
+        "addon": "mobile",
+        "device_id": world.device,
+        "device_id_or_token": world.device,
+        "param_id": world.admin.get(f"/device/{world.device}/params").result[0]["id"],
+        "chunk_id": "1_2",
+        "am_id": world.admin.post("/am", POLICY).result["am_id"],
+        "user_id": RunUser(world).id,
+        "analysis_id": world.admin.post("/analysis", {"name": "Another"}).result["id"],
+        "email": "a@x.org",
+        "token": "0" * 56,
+        "type": "authenticator",
+        "tagged": "device",
+        "serial": "S1",
+        "query_id": AUDIT,
+        "action_id": world.admin.post("/action", BODIES["/action"]).result["action"],
+    }
 
 
 @pytest.fixture
 def things(world, configure):
     """One object of each kind that a path or a body can name."""
-    configure(profile_may_send=True)
-    world.send(point("a"))
-    world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
-    return {
-        "device_id": world.device,
-        "device_id_or_token": world.device,
-        "param_id": world.admin.get(f"/device/{world.device}/params").result[0]["id"],
-        "chunk_id": "1_2",
-        "action_id": world.admin.post("/action", BODIES["/action"]).result["action"],
-    }
+    configure(profile_may_send=True, sign_up="open")
+    Mails()
+    return things_of(world)
 
 
 def body_of(row, things):
@@ -48,6 +104,10 @@ def body_of(row, things):
         return {"device": things["device_id"], "topic": "t", "message": "m"}
     if row.method == "PUT" and row.path.endswith("/data"):
         return {"id": "0" * 24, "value": 1}
+    if row.path == "/profile/{profile_id}/token":
+        return {"name": "n", "permission": "read", "email": "a@x.org", "password": PASSWORD}
+    if row.method == "DELETE" and row.body is not None:
+        return {"password": PASSWORD}
     return BODIES.get(row.path) if row.method in ("POST", "PUT") else None
 
 
@@ -66,18 +126,40 @@ def test_app_serves_the_table_and_nothing_else():
 def test_row_is_complete(row):
     assert row.note, "the row needs a note for docs/compatibility.md"
     assert (row.handle.__doc__ or "").strip().endswith("."), "the function needs a docstring: it describes the route"
-    assert row.who in ((), (DEVICE,), (PROFILE,), (DEVICE, PROFILE)) and row.need in ("read", "write", "full")
+    assert len({*row.who}) == len(row.who) and row.need in ("read", "write", "full")
     if row.method == "GET":
-        assert row.need == "read" and row.body is None
+        assert row.body is None
     if "{device_id}" in row.path:
-        assert row.who == (PROFILE,)
+        assert PROFILE in row.who and DEVICE not in row.who
+    if row.path != "/info":
+        assert (row.grant is not None) is bool({ANALYSIS, RUN_USER} & {*row.who})
 
 
-@pytest.mark.parametrize("plan", plans.load().values(), ids=lambda plan: plan.name)
-def test_every_rate_has_a_figure_in_every_plan(plan):
-    rates = {row.rate for row in routes.ALL if row.rate}
-    assert set(plan.per_minute) == (rates if plan.others_per_minute is not None else set())
-    assert all(plan.limit(row.rate) == plan.per_minute.get(row.rate, plan.others_per_minute) for row in routes.ALL)
+LIMITED = [plan for plan in plans.load().values() if plan.others_per_minute is not None]
+
+
+@pytest.mark.parametrize("plan", LIMITED, ids=lambda plan: plan.name)
+@pytest.mark.parametrize("row", routes.ALL, ids=IDS)
+def test_row_has_a_figure_in_every_plan(row, plan):
+    assert row.rate is None or row.rate in plan.per_minute, f"plans.json has no figure for {row.rate}"
+    assert plan.limit(row.rate) > 0
+
+
+@pytest.mark.parametrize("plan", LIMITED, ids=lambda plan: plan.name)
+def test_every_figure_of_a_plan_is_used(plan):
+    assert set(plan.per_minute) - {row.rate for row in routes.ALL} == {plans.AGGREGATE}
+
+
+@pytest.mark.parametrize("plan", LIMITED, ids=lambda plan: plan.name)
+def test_the_usage_plan_on_aws_throttles_every_row_by_its_figure(plan):
+    found = throttles.plan_throttles(plan, routes.ALL)
+    assert {key: limits["burstLimit"] for key, limits in found.items()} == {
+        f"{row.path}/{row.method}": plan.limit(row.rate) for row in routes.ALL
+    }
+
+
+def test_a_plan_without_limits_has_none_for_any_row():
+    assert all(plans.load()[plans.DEFAULT].limit(row.rate) is None for row in routes.ALL)
 
 
 def test_plan_without_a_figure_for_a_rate_is_an_error():
@@ -91,7 +173,7 @@ def test_every_row_with_a_body_has_an_example(world, things):
     assert lacking in ([], ["/device/params/{param_id}"]), "add an example to BODIES"
 
 
-@pytest.mark.parametrize("row", routes.ALL, ids=IDS)
+@on_stores(routes.ALL)
 def test_row_admits_its_callers_with_its_permission_and_nobody_else(world, things, row):
     def is_allowed(kind, permission):
         return not row.who or (kind in row.who and permission in ("full", row.need))
@@ -103,17 +185,46 @@ def test_row_admits_its_callers_with_its_permission_and_nobody_else(world, thing
         device = world.device if kind == DEVICE else ""
         sent = {"name": "t", "permission": permission}
         token = tokens.create(kind=kind, profile=world.profile, subject=device, sent=sent)["token"]
-        is_denied = call(row, things, token).status == 401
+        attempts.use(None)
+        is_denied = call(row, things, token).status == 401 and row.path != OWN_CHECK
         assert is_denied is not is_allowed(kind, permission), (kind, permission)
 
 
-@pytest.mark.parametrize("row", [row for row in routes.ALL if PROFILE in row.who and ("{" in row.path or row.path.endswith(("/device/token", "/publish")))], ids=lambda row: f"{row.method} {row.path}")  # fmt: skip
-def test_another_profiles_object_does_not_exist(world, things, row):
-    other = World()
-    answer = call(row, things, other.profile_token)
-    assert answer.status == 404, answer.text
-    assert world.read(query="count") == 1 and world.admin.get("/action").result[0]["name"] == "Another"
-    assert [param["value"] for param in world.admin.get(f"/device/{world.device}/params").result] == ["v"]
+@on_stores([row for row in routes.ALL if row.grant])
+def test_row_admits_an_analysis_with_its_grant_and_no_other(world, things, row):
+    analysis = Analysis(world)
+    others = [grant for grant in catalogue.ANALYSIS if f"{grant.resource}/{grant.action}" != row.grant]
+    mine = policy(world, *[rule("allow", grant.action, grant.resource) for grant in others])
+    if row.method == "GET" and row.path in LISTS:
+        assert call(row, things, analysis.token).result == []
+    else:
+        assert call(row, things, analysis.token).status == 401
+    resource, _, action = row.grant.partition("/")
+    assert world.admin.put(f"/am/{mine}", {"permissions": [rule("allow", action, resource)]}).status == 200
+    assert call(row, things, analysis.token).status != 401
+
+
+@on_stores([row for row in routes.ALL if row.who])
+def test_third_call_in_a_minute_is_refused_at_a_limit_of_two(clock, world, things, row, monkeypatch):
+    rates_of_all = dict.fromkeys(plans.load()["free"].per_minute, 2)
+    tiny = plans.load()[plans.DEFAULT]._replace(name="tiny", per_minute=rates_of_all, others_per_minute=2)
+    monkeypatch.setattr(plans, "load", lambda: {"tiny": tiny})
+    limits.change(world.profile, plan="tiny")
+    rates.use(None)  # forget what the fixture has sent
+    token = world.token if DEVICE in row.who else world.profile_token
+    assert call(row, things, "no token").status == 401
+    first, second, third = (call(row, things, token) for _ in range(3))
+    if row.key == "DELETE /profile/{profile_id}":
+        assert second.status == third.status == 401  # its own token ended
+        return
+    assert not {first.status, second.status} & {401, 429}, (first.text, second.text)
+    if not store.current().is_exclusive:
+        assert third.status == second.status  # the usage plan throttles
+        return
+    assert third.status == 429 and third.message == "Too many requests (Retry-After: 40)"
+    assert third.headers["retry-after"] == "40" and third.headers["x-ratelimit-remaining"] == "0"
+    clock.advance(40)
+    assert call(row, things, token).status not in (401, 429)
 
 
 def test_another_devices_objects_do_not_exist_for_a_device_token(world, things):
@@ -137,6 +248,7 @@ def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, r
     path, body = row.path.format(**things), body_of(row, things)
     raw = json.dumps(body) if body is not None else None
     takes_a_body = row.body is not None or row.path.endswith("/data")
+    attempts.use(None)
     png, form = ({"content-type": kind} for kind in ("image/png", "application/x-www-form-urlencoded"))
     refused = Api(token)(row.method, path, raw=raw, headers=png)
     assert (refused.status == 415) is takes_a_body, refused.text
@@ -175,7 +287,6 @@ def test_a_new_route_is_a_row_a_function_a_schema_and_a_service_function(world):
         answer = scratch(event, None)
         return answer["statusCode"], json.loads(answer["body"])
 
-    from chalicelib import store
     from tests.kit.api import authorized as context
 
     world_is_embedded = store.current().is_exclusive

@@ -1,12 +1,17 @@
 """TagoIO's own Python client, unmodified, against the embedded mode: every method of Device and Resources.devices."""
 
 import inspect
+import json
+import time
 from datetime import datetime, timedelta
 
+import pyotp
 import pytest
+import requests
 from tagoio_sdk import Device, Resources
 from tagoio_sdk.infrastructure.api_request import TagoIORequestError
 from tagoio_sdk.modules.Device.Device import Device as DeviceModule
+from tagoio_sdk.modules.Resources.Account import Account
 from tagoio_sdk.modules.Resources.Devices import Devices
 
 METHODS = {
@@ -15,6 +20,11 @@ METHODS = {
         "listDevice", "create", "edit", "delete", "info", "paramSet", "paramList", "paramRemove", "tokenList",
         "tokenCreate", "tokenDelete", "getDeviceData", "emptyDeviceData", "sendDeviceData", "editDeviceData",
         "deleteDeviceData", "amount", "statistics", "getChunk", "deleteChunk", "dataBackup", "dataRestore",
+    },
+    "Account": {
+        "info", "edit", "delete", "tokenCreate", "login", "passwordRecover", "passwordChange", "create",
+        "resendConfirmation", "confirmAccount", "requestLoginPINCode", "enableOTP", "disableOTP", "confirmOTP",
+        "acceptTeamInvitation", "declineTeamInvitation",
     },
 }  # fmt: skip
 
@@ -45,7 +55,7 @@ def values(points):
 
 
 def test_every_method_of_the_client_is_known_here():
-    for module in (DeviceModule, Devices):
+    for module in (DeviceModule, Devices, Account):
         own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
         assert {name for name in own if not name.startswith("_")} == METHODS[module.__name__]
 
@@ -278,6 +288,18 @@ def test_errors_carry_their_message(device):
         device.getData({"qty": 10_001})
 
 
+def test_a_refused_call_is_tried_once_and_its_message_says_when_to_come_back(devices, monkeypatch):
+    made = devices.create({"name": "Limited", "type": "mutable", "rpm": {"data_input": 1}})
+    device, asked, ask = Device({"token": made["token"]}), [], requests.Session.request
+    monkeypatch.setattr(requests.Session, "request", lambda *args, **kwargs: asked.append(1) or ask(*args, **kwargs))
+    with pytest.raises(TagoIORequestError, match=r"^Too many requests \(Retry-After: ([1-9]|[1-5]\d|60)\)$"):
+        for _ in range(3):  # a minute may begin between two of them
+            asked.clear()
+            device.sendData({"variable": "a", "value": 1})
+    assert len(asked) == 1
+    assert devices.edit(made["device_id"], {"rpm": None}) == "Successfully Updated"
+
+
 def test_actions(resources):
     sent = {
         "name": "Keep meters",
@@ -294,3 +316,78 @@ def test_actions(resources):
     assert resources.actions.info(made)["active"] is False
     assert resources.actions.delete(made) == "Successfully Removed"
     assert made not in [one["id"] for one in resources.actions.list({"amount": 100})]
+
+
+@pytest.fixture
+def credentials(server, monkeypatch):
+    if server.is_cloud:
+        pytest.skip("the password of the deployment is not known")
+    monkeypatch.setenv("TAGOIO_API", server.url)
+    return {"email": server.email, "password": server.password}
+
+
+def test_account_login_token_info_edit(server, resources, credentials):
+    found = Account.login(credentials)
+    assert found["email"] == server.email and found["type"] == "user"
+    (profile, *_) = found["profiles"]
+    made = Account.tokenCreate(credentials | {"profile_id": profile["id"], "name": "Python SDK"})
+    account = Resources({"token": made["token"]}).account
+    shown = account.info()
+    assert shown["id"] == found["id"] and isinstance(shown["created_at"], datetime) and shown["active"] is True
+    assert account.edit(shown | {"company": "Decant", "created_at": None, "updated_at": None, "last_login": None}) == (
+        "Account Successfully Updated"
+    )
+    assert account.info()["company"] == "Decant" and resources.account.info()["id"] == found["id"]
+    with pytest.raises(TagoIORequestError, match="Authorization Denied"):
+        Account.login(credentials | {"password": "wrong"})
+
+
+def test_account_create_confirm_recover_otp(server, credentials):
+    sent = {
+        "name": "P",
+        "email": f"py{time.time_ns()}@x.org",
+        "password": "12345678",
+        "cpassword": "12345678",
+        "timezone": "UTC",
+    }
+    assert "in the log" in Account.create(sent)
+    assert "in the log" in Account.resendConfirmation(sent["email"])
+    assert "in the log" in Account.passwordRecover(sent["email"])
+    assert "app" in Account.requestLoginPINCode(credentials, "authenticator")
+    with pytest.raises(TagoIORequestError, match="neither sms nor email"):
+        Account.requestLoginPINCode(credentials, "email")
+    with pytest.raises(TagoIORequestError, match="The link was used"):
+        Account.confirmAccount("0" * 56)
+    with pytest.raises(TagoIORequestError, match="Authorization Denied"):
+        Account.login({"email": sent["email"], "password": "12345678"})
+
+
+def test_account_with_authenticator_and_new_password(server, credentials):
+    (profile, *_) = Account.login(credentials)["profiles"]
+    wanted = credentials | {"profile_id": profile["id"], "name": "Python SDK"}
+    account = Resources({"token": Account.tokenCreate(wanted)["token"]}).account
+    app = pyotp.parse_uri(account.enableOTP(credentials, "authenticator"))
+    now_s = time.time()
+    assert account.confirmOTP(app.at(now_s), "authenticator") == "OTP Successfully Enabled"
+    try:
+        with pytest.raises(TagoIORequestError) as refused:
+            Account.login(credentials)
+        assert json.loads(str(refused.value))["otp_autosend"] == "authenticator"
+        pin = app.at(now_s + 30)  # within the tolerance
+        assert Account.login(credentials | {"pin_code": pin, "otp_type": "authenticator"})["id"]
+        assert Account.tokenCreate(wanted | {"pin_code": pin, "otp_type": "authenticator"})["permission"] == "full"
+    finally:
+        assert account.disableOTP(credentials, "authenticator") == "OTP Successfully Disabled"
+    assert account.passwordChange(credentials["password"]) == "Password Successfully Changed"
+    assert Account.login(credentials)["id"]
+
+
+def test_audit_log(resources, made):
+    found = resources.profile.auditLog(
+        "current", {"resourceName": "device", "resourceID": made["device_id"], "limit": 5}
+    )
+    assert found["status"] == "Complete" and found["statistics"]["recordsMatched"] == 1
+    (event,) = found["events"]
+    assert event["message"] == "Create a device" and isinstance(event["date"], datetime)
+    again = resources.profile.auditLogQuery("current", found["queryId"])
+    assert again["events"] == found["events"] and again["queryId"] == found["queryId"]

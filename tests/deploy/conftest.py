@@ -1,9 +1,11 @@
 import compileall
+import contextlib
 import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -69,11 +71,7 @@ class Server:
 
     def empty(self, **account):
         """Replace the account with an empty one."""
-        request = urllib.request.Request(
-            f"{self.url}/moto-api/reset", json.dumps(account).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 200
+        post(f"{self.url}/moto-api/reset", **account)
 
     def close(self):
         """End the process."""
@@ -82,15 +80,41 @@ class Server:
         self.process.stdout.close()
 
 
-class Account:
-    """An empty AWS account on a moto server. Commands run on it from a copy of the project."""
+def post(url, **sent):
+    """Send JSON to a stand-in; return what it answers."""
+    request = urllib.request.Request(url, json.dumps(sent).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
-    def __init__(self, project, folder, server, concurrency=1_000, faults=None):
+
+class Account:
+    """An AWS account on a moto server. Commands run on it from a copy of the project."""
+
+    def __init__(self, folder, url):
         self.folder, self.documents_folder = folder / "project", folder / "documents"
-        copy(project, self.folder)
-        shutil.copy(Path(__file__).with_name("quick_sleep.py"), self.folder / "sitecustomize.py")
-        self.url, self.clients = server.url, {}
-        server.empty(documents=str(self.documents_folder), concurrency=concurrency, faults=faults)
+        self.url, self.clients, self.printed = url, {}, ""
+
+    @classmethod
+    def empty(cls, project, folder, server, concurrency=1_000, faults=None):
+        """Return an empty account."""
+        account = cls(folder, server.url)
+        copy(project, account.folder)
+        shutil.copy(Path(__file__).with_name("quick_sleep.py"), account.folder / "sitecustomize.py")
+        server.empty(documents=str(account.documents_folder), concurrency=concurrency, faults=faults)
+        return account
+
+    @contextlib.contextmanager
+    def copied(self, folder):
+        """Yield a copy of this account and of its project. It is a process of its own, which ends with the block."""
+        for part in ("project", "documents"):
+            shutil.copytree(self.folder.parent / part, folder / part)
+        made = post(f"{self.url}/moto-api/fork", documents=str(folder / "documents"))
+        account = Account(folder, made["url"])
+        account.printed = self.printed
+        try:
+            yield account
+        finally:
+            os.kill(made["process"], signal.SIGKILL)
 
     def command(self, *arguments):
         return [sys.executable, "-m", "deploy", *arguments]
@@ -104,8 +128,7 @@ class Account:
 
     def strict(self, command, **sent):
         """Tell the layer in front of moto something, such as ``sleep``; return what it answers."""
-        with urllib.request.urlopen(f"{self.url}/strict/{command}", json.dumps(sent).encode(), timeout=30) as answer:
-            return json.load(answer)
+        return post(f"{self.url}/strict/{command}", **sent)
 
     def attempt(self, *arguments, environment=None):
         """Run a command; return what it did."""
@@ -171,14 +194,42 @@ def open_account(project, tmp_path, moto_server):
     opened = []
 
     def open_(**options):
-        opened.append(Account(project, tmp_path, moto_server, **options))
+        opened.append(Account.empty(project, tmp_path, moto_server, **options))
         return opened[-1]
 
     yield open_
     for account in opened:
-        called = {tuple(call) for call in account.strict("calls")["calls"]}
-        missing = {permission(*call) for call in called} - documented_permissions() - {None}
-        assert not missing, f"docs/deploy.md does not list {missing}"
+        check_permissions(account)
+
+
+@pytest.fixture
+def account(open_account):
+    """An empty account."""
+    return open_account()
+
+
+@pytest.fixture(scope="session")
+def deployed_once(project, moto_server, tmp_path_factory):
+    """An account with stage dev, as ``up`` makes it. Each test gets a copy of it."""
+    account = Account.empty(project, tmp_path_factory.mktemp("deployed"), moto_server)
+    account.printed = account.run("up")
+    with account.copied(tmp_path_factory.mktemp("template")) as template:
+        yield template
+
+
+@pytest.fixture
+def deployed(deployed_once, tmp_path):
+    """An account of its own, to which ``up`` has deployed stage dev. ``printed`` is what ``up`` has said."""
+    with deployed_once.copied(tmp_path) as account:
+        yield account
+        check_permissions(account)
+
+
+def check_permissions(account):
+    """Check that docs/deploy.md lists every permission that the commands needed."""
+    called = {tuple(call) for call in account.strict("calls")["calls"]}
+    missing = {permission(*call) for call in called} - documented_permissions() - {None}
+    assert not missing, f"docs/deploy.md does not list {missing}"
 
 
 IAM_NAMES = {("lambda", "Invoke"): "lambda:InvokeFunction", ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem"}

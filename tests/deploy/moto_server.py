@@ -1,6 +1,7 @@
 """``python -m tests.deploy.moto_server``: a moto server for the real command line. It prints its URL.
 
 A POST to /moto-api/reset empties the account. The body names the folder DOCUMENTS and the account's concurrency.
+A POST to /moto-api/fork answers the URL of a copy of the server with its account, a process of its own.
 
 Chalice sends Swagger 2, but moto reads only OpenAPI 3 with a description and complete mocks. So this server completes
 each document before moto reads it, and writes it to the folder DOCUMENTS as Chalice sent it. It also adds what moto
@@ -10,8 +11,12 @@ A restored table has the items of the time that was asked for. In front of moto 
 """
 
 import datetime
+import importlib
 import json
+import os
+import re
 import threading
+import time
 from pathlib import Path
 
 import moto.awslambda.urls
@@ -22,7 +27,7 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.utils import unix_time, utcnow
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
-from moto.iot.models import FakeDomainConfiguration, IoTBackend
+from moto.iot.models import FakeDomainConfiguration, IoTBackend, iot_backends
 from moto.iot.responses import IoTResponse
 from moto.moto_api._internal.responses import MotoAPIResponse
 from moto.server import ThreadedMotoServer
@@ -113,11 +118,29 @@ apply_patch_operations = UsagePlan.apply_patch_operations
 
 def apply_patch_operations_of(self, operations):
     for one in operations:
+        route = re.fullmatch(r"/apiStages/(\w+):(\w+)/throttle/(/.+?)(?:/(rateLimit|burstLimit))?", one["path"])
+        limit = re.fullmatch(r"/(throttle|quota)/(\w+)", one["path"])
         if (one["op"], one["path"]) == ("remove", "/apiStages"):
             self.api_stages = [
                 stage for stage in self.api_stages if f"{stage['apiId']}:{stage['stage']}" != one["value"]
             ]
-    apply_patch_operations(self, [one for one in operations if (one["op"], one["path"]) != ("remove", "/apiStages")])
+        elif route:
+            (stage,) = [stage for stage in self.api_stages if (stage["apiId"], stage["stage"]) == (route[1], route[2])]
+            throttles = stage.setdefault("throttle", {})
+            if one["op"] == "remove":
+                del throttles[route[3]]
+            else:
+                throttles.setdefault(route[3], {})[route[4]] = number(one["value"], route[4])
+        elif limit:
+            getattr(self, limit[1])[limit[2]] = number(one["value"], limit[2])
+        elif one["op"] == "remove":
+            setattr(self, one["path"][1:], {})
+        else:
+            apply_patch_operations(self, [one])
+
+
+def number(text, name):
+    return text if name == "period" else float(text) if name == "rateLimit" else int(text)
 
 
 create_domain_configuration = IoTResponse.create_domain_configuration
@@ -217,6 +240,24 @@ def reset_response_of(self, request, full_url, headers):
     return reset_response(self, request, full_url, headers)
 
 
+def fork_response(self, request, full_url, headers):
+    """Copy the process. The copy serves the same account at another port, until its parent ends or kills it."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(reading)
+        ACCOUNT.update(json.loads(request.data))
+        os.write(writing, move().encode())
+        os.close(writing)
+        parent = os.getppid()
+        while os.getppid() == parent:  # only this thread lives on in the copy
+            time.sleep(1)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        return 200, {}, json.dumps({"url": pipe.read(), "process": process})
+
+
 dispatcher = moto_threaded.DomainDispatcherApplication
 
 
@@ -227,6 +268,9 @@ def complete_moto():
     IoTBackend.update_domain_configuration = update_domain_configuration_of
     LambdaBackend.delete_event_source_mapping = delete_event_source_mapping_of
     MotoAPIResponse.reset_response = reset_response_of
+    MotoAPIResponse.fork_response = fork_response
+    urls = importlib.import_module("moto.moto_api._internal.urls")  # after its methods were replaced
+    urls.url_paths["{0}/moto-api/fork"] = urls.response_instance.fork_response
     LambdaFunction.update_configuration = update_configuration_of
     LambdaFunction.get_configuration = get_configuration_of
     LambdaFunction.update_function_code = update_function_code_of
@@ -242,10 +286,27 @@ def complete_moto():
         setattr(IoTResponse, action.__name__, action)
 
 
-if __name__ == "__main__":
-    complete_moto()
+def serve():
+    """Serve in a thread; return the URL."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    print(f"http://{host}:{port}", flush=True)
+    ACCOUNT["url"] = f"http://{host}:{port}"
+    return ACCOUNT["url"]
+
+
+def move():
+    """Serve at another port, also in the URLs of queues that topic rules hold; return the URL."""
+    before = ACCOUNT["url"]
+    after = serve()
+    for regions in iot_backends.values():
+        for backend in regions.values():
+            for rule in backend.rules.values():
+                rule.error_action = json.loads(json.dumps(rule.error_action).replace(before, after))
+    return after
+
+
+if __name__ == "__main__":
+    complete_moto()
+    print(serve(), flush=True)
     threading.Event().wait()

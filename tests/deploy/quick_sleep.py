@@ -8,8 +8,13 @@ import urllib.request
 
 def _sleep(seconds):
     body = json.dumps({"seconds": seconds}).encode()
-    with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/strict/sleep", body, timeout=30):
-        pass
+    for is_last in (False, False, True):
+        try:
+            with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/strict/sleep", body, timeout=30):
+                return
+        except OSError:  # a busy machine resets a connection now and then; to sleep twice does no harm
+            if is_last:
+                raise
 
 
 if __name__ == "sitecustomize":

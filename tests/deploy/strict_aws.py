@@ -20,6 +20,7 @@ DAY_S = 86_400
 GAPS_S = {"UpdateUsagePlan": 20, "DeleteRestApi": 30, "CreateDeployment": 5}
 """The seconds that API Gateway wants between two calls."""
 KEYS_A_SECOND = 5
+"""How often CreateApiKey, and how often DeleteApiKey."""
 ROLE_IS_KNOWN_S = 10
 BACKUPS_START_S = 30
 TABLE_UPDATES_S = 5
@@ -76,10 +77,13 @@ class Strict:
         if operation in GAPS_S:
             self.note(operation)
 
-    def check_CreateApiKey(self, _):
-        self.keys[int(self.now_s)] += 1
-        if self.keys[int(self.now_s)] > KEYS_A_SECOND:
+    def check_CreateApiKey(self, _, operation="CreateApiKey"):
+        self.keys[operation, int(self.now_s)] += 1
+        if self.keys[operation, int(self.now_s)] > KEYS_A_SECOND:
             raise Refused("TooManyRequestsException", "Too Many Requests", 429)
+
+    def check_DeleteApiKey(self, sent):
+        self.check_CreateApiKey(sent, "DeleteApiKey")
 
     def check_CreateRole(self, sent):
         self.note("role", sent["RoleName"])

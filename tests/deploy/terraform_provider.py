@@ -16,7 +16,8 @@ ARGUMENTS = {
     ("aws_api_gateway_usage_plan", OLDEST): (
         "api_stages api_stages.api_id api_stages.stage api_stages.throttle api_stages.throttle.burst_limit "
         "api_stages.throttle.path api_stages.throttle.rate_limit name quota_settings quota_settings.limit "
-        "quota_settings.offset quota_settings.period"
+        "quota_settings.offset quota_settings.period throttle_settings throttle_settings.burst_limit "
+        "throttle_settings.rate_limit"
     ),
     ("aws_cloudwatch_event_rule", OLDEST): "description name schedule_expression",
     ("aws_cloudwatch_event_target", OLDEST): "arn rule target_id",
@@ -39,7 +40,7 @@ ARGUMENTS = {
     ),
     ("aws_lambda_event_source_mapping", OLDEST): (
         "batch_size bisect_batch_on_function_error event_source_arn function_name maximum_batching_window_in_seconds "
-        "starting_position"
+        "function_response_types starting_position"
     ),
     ("aws_lambda_function", OLDEST): (
         "architectures environment environment.variables filename function_name handler memory_size "
@@ -53,7 +54,9 @@ ARGUMENTS = {
         "maximum_event_age_in_seconds maximum_retry_attempts"
     ),
     ("aws_lambda_permission", OLDEST): "action function_name principal source_account source_arn",
-    ("aws_sqs_queue", OLDEST): "message_retention_seconds name sqs_managed_sse_enabled",
+    ("aws_sqs_queue", OLDEST): (
+        "fifo_queue message_retention_seconds name redrive_policy sqs_managed_sse_enabled visibility_timeout_seconds"
+    ),
     ("aws_iot_domain_configuration", "5.23"): (
         "authorizer_config authorizer_config.allow_authorizer_override authorizer_config.default_authorizer_name name "
         "service_type status"

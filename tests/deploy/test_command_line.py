@@ -19,13 +19,14 @@ OPTIONS = {
     "recount": {"--stage", "--profile", "--device", "--all"},
     "restore": {"--stage", "--profile", "--to", "--keep-deleted", "--back", "--drop-old"},
     "token": {"--stage", "--profile", "--profile-id"},
+    "password": {"--stage", "--profile", "--email"},
     "config": {"--stage"},
     "cost": {"--points", "--batch", "--path", "--every", "--environments", "--basic-ingest", "--read"},
 }
 VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
     "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
-    "--environments": "1",
+    "--environments": "1", "--email": "me@x.org",
     "--device": "0123456789abcdef01234567",
     "--url": "https://api.example.com", "--mqtt": "mqtt.example.com",
 }  # fmt: skip

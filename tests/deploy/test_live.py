@@ -13,7 +13,7 @@ from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import erasures
 from chalicelib.services.usage import plans
 from chalicelib.store.models import EntityModel, SegmentModel
-from deploy import chalice, commands, spec
+from deploy import chalice, commands, spec, throttles
 from deploy.__main__ import main
 from deploy.live import broker, function_checks, gateway_checks, mqtt_checks, patience, temporary
 from deploy.live import run as live
@@ -93,8 +93,8 @@ class Stage:
         gateway = self.cloud.client("apigateway")
         self.gateway = ApiGateway(gateway, lambda: self.time.now_s, context)
         for plan in plans.load().values():
-            throttles = spec.plan_throttles(plan, routes.ALL)
-            stage = {"apiId": API_ID, "stage": STAGE, **({"throttle": throttles} if throttles else {})}
+            limits = throttles.plan_throttles(plan, routes.ALL)
+            stage = {"apiId": API_ID, "stage": STAGE, **({"throttle": limits} if limits else {})}
             gateway.create_usage_plan(name=self.cloud.names.usage_plan(plan.name), apiStages=[stage])
         self.sqs = self.cloud.client("sqs")
         self.queue = self.sqs.create_queue(QueueName=self.cloud.names.dead_letters)["QueueUrl"]
@@ -411,7 +411,7 @@ def test_profiles_of_others_stay(stage):
 def test_key_that_api_gateway_never_knows_is_a_fault(stage):
     stage.gateway.unknown_for = 1_000
     code, rows = stage.check()
-    assert code == 1 and list(rows) == ["Preparation", "Removal"] and "401" in rows["Preparation"][1]
+    assert code == 1 and list(rows) == ["Preparation", "Removal"] and "503" in rows["Preparation"][1]
     assert "waiting up to 90 s for API Gateway to know the new API keys" in stage.printed.err
     assert stage.left() == []
 
@@ -433,7 +433,7 @@ def test_missing_usage_plan_is_a_fault(stage):
     for plan in gateway.get_usage_plans()["items"]:
         gateway.delete_usage_plan(usagePlanId=plan["id"])
     code, rows = stage.check()
-    assert code == 1 and rows["Preparation"] == ("fault", "RuntimeError: the usage plan decant-dev-free is missing")
+    assert code == 1 and rows["Preparation"] == ("fault", "NotFound: The usage plan decant-dev-free is missing")
     assert stage.left() == []
 
 

@@ -10,14 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import lock, waiting
-from tests.deploy.test_deploy import NAMES, inventory
+from tests.deploy.test_deploy import NAMES, inventory, keys_by_plan
 
 WEEK_S = 7 * 86_400
-
-
-@pytest.fixture
-def account(open_account):
-    return open_account()
 
 
 def calls(account, operation):
@@ -95,49 +90,61 @@ def test_only_documented_answers_pass(service, operation, code, text, is_passing
     assert (found is not None) is is_passing
 
 
-def test_change_of_a_plan_costs_one_update_of_a_usage_plan(account):
-    account.run("up")
-    before = len(calls(account, "UpdateUsagePlan"))
-    account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
-    assert "repaired    usage plan decant-dev-free" in account.run("up")
-    assert len(calls(account, "UpdateUsagePlan")) == before + 1
-    assert len(inventory(account)["plans"]) == 4
+def test_change_of_a_plan_costs_one_update_of_a_usage_plan(deployed):
+    before, ids = len(calls(deployed, "UpdateUsagePlan")), {one["id"] for one in inventory(deployed)["plans"]}
+    deployed.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
+    assert "repaired    usage plan decant-dev-free" in deployed.run("up")
+    assert len(calls(deployed, "UpdateUsagePlan")) == before + 1
+    found = inventory(deployed)
+    assert len(found["plans"]) == 6 and {one["id"] for one in found["plans"]} == ids
+    (free,) = [one for one in found["plans"] if one["name"] == "decant-dev-free"]
+    assert free["apiStages"][0]["throttle"]["/data/POST"] == {"burstLimit": 100, "rateLimit": 1.6667}
+    refused_patch_makes_a_new_plan(deployed, ids)
 
 
-def test_plan_that_was_being_replaced_is_finished(account):
-    account.run("up")
-    client = account.client("apigateway")
+def refused_patch_makes_a_new_plan(account, ids):
+    account.edit("chalicelib/services/usage/plans.json", ('"requests_per_month": null', '"requests_per_month": 5'))
+    account.strict("fault", UpdateUsagePlan=["BadRequestException", 1])
+    keys = keys_by_plan(account)
+    assert "repaired    usage plan decant-dev-unlimited" in account.run("up")
+    found = inventory(account)["plans"]
+    assert len(found) == 6 and len({one["id"] for one in found} - ids) == 1 and keys_by_plan(account) == keys
+    (unlimited,) = [one for one in found if one["name"] == "decant-dev-unlimited"]
+    assert unlimited["quota"]["limit"] == 5
+
+
+def test_plan_that_was_being_replaced_is_finished(deployed):
+    client = deployed.client("apigateway")
     (plan,) = [one for one in client.get_usage_plans()["items"] if one["name"] == "decant-dev-unlimited"]
     (key,) = client.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
     old = client.create_usage_plan(name="decant-dev-unlimited-old")
     client.delete_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"])
     client.create_usage_plan_key(usagePlanId=old["id"], keyId=key["id"], keyType="API_KEY")
-    account.run("up")
+    deployed.run("up")
     (left,) = [one for one in client.get_usage_plans()["items"] if "unlimited" in one["name"]]
     assert left["id"] == plan["id"] and client.get_usage_plan_keys(usagePlanId=left["id"])["items"]
 
 
-def test_alarms_keep_whom_they_notify(account):
-    account.run("up")
-    client, topic = account.client("cloudwatch"), "arn:aws:sns:eu-central-1:123456789012:ops"
+def test_alarms_keep_whom_they_notify(deployed):
+    client, topic = deployed.client("cloudwatch"), "arn:aws:sns:eu-central-1:123456789012:ops"
     (alarm,) = client.describe_alarms(AlarmNames=["decant-dev-errors"])["MetricAlarms"]
     shape = ("Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator")
     client.put_metric_alarm(
         AlarmName="decant-dev-errors", AlarmActions=[topic], OKActions=[topic], AlarmDescription="Ours", Threshold=5,
         **{name: alarm[name] for name in shape},
     )  # fmt: skip
-    assert "repaired    alarm decant-dev-errors" in account.run("up")
+    assert "repaired    alarm decant-dev-errors" in deployed.run("up")
     (alarm,) = client.describe_alarms(AlarmNames=["decant-dev-errors"])["MetricAlarms"]
     assert alarm["AlarmActions"] == alarm["OKActions"] == [topic] and alarm["AlarmDescription"] == "Ours"
     assert alarm["Threshold"] == 0
 
 
-def test_mapping_of_another_table_is_removed_and_one_that_goes_is_waited_for(account):
-    account.run("up")
-    client = account.client("lambda")
-    (mapping,) = client.list_event_source_mappings()["EventSourceMappings"]
+def test_mapping_of_another_table_is_removed_and_one_that_goes_is_waited_for(deployed):
+    client = deployed.client("lambda")
+    of_counters = {"FunctionName": "decant-dev-counters"}
+    (mapping,) = client.list_event_source_mappings(**of_counters)["EventSourceMappings"]
     client.delete_event_source_mapping(UUID=mapping["UUID"])
-    stream = account.client("dynamodb").create_table(
+    stream = deployed.client("dynamodb").create_table(
         TableName="other", KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
@@ -145,94 +152,87 @@ def test_mapping_of_another_table_is_removed_and_one_that_goes_is_waited_for(acc
     client.create_event_source_mapping(
         FunctionName="decant-dev-counters", EventSourceArn=stream, StartingPosition="TRIM_HORIZON"
     )
-    assert "waiting     CreateEventSourceMapping" in account.run("up")
-    (left,) = client.list_event_source_mappings()["EventSourceMappings"]
+    assert "waiting     CreateEventSourceMapping" in deployed.run("up")
+    (left,) = client.list_event_source_mappings(**of_counters)["EventSourceMappings"]
     assert left["EventSourceArn"] == mapping["EventSourceArn"]
 
 
-def test_keys_of_others_are_left_alone(account):
-    account.run("up")
-    client = account.client("apigateway")
+def test_keys_of_others_are_left_alone(deployed):
+    client = deployed.client("apigateway")
     others = ["decant-dev-foo", f"decant-dev-x-{'0' * 24}", f"my-decant-dev-{'0' * 24}", "decant-dev-"]
     for name in others:
         client.create_api_key(name=name)
-    (ours,) = [key for key in client.get_api_keys()["items"] if key["name"] not in others]
+    ours = [key for key in client.get_api_keys()["items"] if key["name"] not in others][-1]
     client.delete_api_key(apiKey=ours["id"])
-    assert "API keys" in account.run("check", code=1)
-    account.run("up")
-    account.run("down")
+    assert "API keys" in deployed.run("check", code=1)
+    deployed.run("up")
+    deployed.run("down")
     assert sorted(key["name"] for key in client.get_api_keys()["items"]) == sorted(others)
 
 
-def test_endpoint_that_can_never_be_removed_is_a_failure(account):
-    account.run("up")
-    account.run("down")
-    account.client("iot").update_domain_configuration(
+def test_endpoint_that_can_never_be_removed_is_a_failure(deployed):
+    deployed.run("down")
+    deployed.client("iot").update_domain_configuration(
         domainConfigurationName=NAMES.mqtt, domainConfigurationStatus="DISABLED"
     )
     text = "The configuration is in use"
-    account.strict("fault", DeleteDomainConfiguration=["AccessDeniedException", 1, text])
-    assert re.search(rf"^failed +MQTT endpoint .+{text}", account.run("down", code=1), re.MULTILINE)
+    deployed.strict("fault", DeleteDomainConfiguration=["AccessDeniedException", 1, text])
+    assert re.search(rf"^failed +MQTT endpoint .+{text}", deployed.run("down", code=1), re.MULTILINE)
 
 
-def test_down_goes_on_if_a_group_of_parts_cannot_be_looked_at(account):
-    account.run("up")
-    account.strict("fault", GetQueueUrl=["AccessDeniedException", 1, "no"])
-    printed = account.run("down", code=1)
-    assert "failed      a group of parts" in printed and inventory(account)["functions"] == []
-    account.run("down")
+def test_down_goes_on_if_a_group_of_parts_cannot_be_looked_at(deployed):
+    deployed.strict("fault", GetQueueUrl=["AccessDeniedException", 1, "no"])
+    printed = deployed.run("down", code=1)
+    assert "failed      a group of parts" in printed and inventory(deployed)["functions"] == []
+    deployed.run("down")
 
 
-def test_mqtt_that_up_would_remove_is_told_before(account):
-    account.run("up")
-    rule = account.client("iot").get_topic_rule(ruleName="decant_dev_shared")["rule"]
+def test_mqtt_that_up_would_remove_is_told_before(deployed):
+    rule = deployed.client("iot").get_topic_rule(ruleName="decant_dev_shared")["rule"]
     kept = {key: rule[key] for key in ("sql", "actions", "errorAction", "awsIotSqlVersion")}
-    account.client("iot").delete_topic_rule(ruleName="decant_dev_shared")
-    account.client("iot").create_topic_rule(ruleName="decant_older_shared", topicRulePayload=kept)
-    told = account.run("diff")
+    deployed.client("iot").delete_topic_rule(ruleName="decant_dev_shared")
+    deployed.client("iot").create_topic_rule(ruleName="decant_older_shared", topicRulePayload=kept)
+    told = deployed.run("diff")
     assert "remove MQTT endpoint decant-dev-mqtt: it belongs to stage older" in told and "topic rule" in told
-    assert "`up` removes it, as MQTT belongs to another stage" in account.run("check", code=1)
-    account.run("up")
-    assert "0 faults" in account.run("check") and account.run("diff").startswith("Nothing differs")
+    assert "`up` removes it, as MQTT belongs to another stage" in deployed.run("check", code=1)
+    deployed.run("up")
+    assert "0 faults" in deployed.run("check") and deployed.run("diff").startswith("Nothing differs")
 
 
-def test_record_of_an_earlier_deployment_makes_no_second_api(account):
-    account.run("up")
-    record = account.folder / ".chalice/deployed/dev.json"
+def test_record_of_an_earlier_deployment_makes_no_second_api(deployed):
+    record = deployed.folder / ".chalice/deployed/dev.json"
     old = record.read_text()
-    account.run("down")
-    account.run("up")
+    deployed.run("down")
+    deployed.run("up")
     record.write_text(old)  # as in a clone that did not see both
-    account.run("up")
-    assert len(inventory(account)["apis"]) == 1 and "0 faults" in account.run("check")
+    deployed.run("up")
+    assert len(inventory(deployed)["apis"]) == 1 and "0 faults" in deployed.run("check")
 
 
-def test_expiry_by_another_attribute_is_turned_off_and_ours_on(account):
-    account.run("up")
-    account.strict("sleep", seconds=3_600)
-    client = account.client("dynamodb")
+def test_expiry_by_another_attribute_is_turned_off_and_ours_on(deployed):
+    deployed.strict("sleep", seconds=3_600)
+    client = deployed.client("dynamodb")
     for specification in ({"Enabled": False, "AttributeName": "expires_at"}, {"Enabled": True, "AttributeName": "x"}):
         client.update_time_to_live(TableName=NAMES.segments, TimeToLiveSpecification=specification)
-        account.strict("sleep", seconds=3_600)
-    assert "later       table decant-dev-segments" in account.run("up")
-    account.strict("sleep", seconds=3_600)
-    account.run("up")
-    assert "0 faults" in account.run("check")
+        deployed.strict("sleep", seconds=3_600)
+    assert "later       table decant-dev-segments" in deployed.run("up")
+    deployed.strict("sleep", seconds=3_600)
+    deployed.run("up")
+    assert "0 faults" in deployed.run("check")
 
 
-def test_expiry_that_dynamodb_does_not_let_be_changed_is_reported(account):
-    account.run("up")
-    account.strict("sleep", seconds=3_600)
-    account.client("dynamodb").update_time_to_live(
+def test_expiry_that_dynamodb_does_not_let_be_changed_is_reported(deployed):
+    deployed.strict("sleep", seconds=3_600)
+    deployed.client("dynamodb").update_time_to_live(
         TableName=NAMES.segments, TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"}
     )
-    printed = account.run("up")
+    printed = deployed.run("up")
     assert "later       table decant-dev-segments: DynamoDB lets expiry be changed once an hour" in printed
     assert "Base URL" in printed
-    account.run("check", code=1)
-    account.strict("sleep", seconds=3_600)
-    account.run("up")
-    assert "0 faults" in account.run("check")
+    deployed.run("check", code=1)
+    deployed.strict("sleep", seconds=3_600)
+    deployed.run("up")
+    assert "0 faults" in deployed.run("check")
 
 
 def status(account):
@@ -241,45 +241,42 @@ def status(account):
     return endpoint["domainConfigurationStatus"], authorizer["status"], endpoint["domainName"]
 
 
-def test_endpoint_rests_for_seven_days_and_up_enables_it_again(account):
-    account.run("up")
-    *_, host = status(account)
-    first = account.run("down")
+def test_endpoint_rests_for_seven_days_and_up_enables_it_again(deployed):
+    *_, host = status(deployed)
+    first = deployed.run("down")
     assert re.search(r"^later +MQTT endpoint decant-dev-mqtt: disabled; .+ from 20\d\d-", first, re.MULTILINE)
     assert re.search(r"^later +authorizer decant-dev-mqtt: inactive", first, re.MULTILINE)
-    assert status(account) == ("DISABLED", "INACTIVE", host) and inventory(account)["functions"] == []
-    account.strict("sleep", seconds=WEEK_S / 2)
-    updates = len(calls(account, "UpdateDomainConfiguration"))
-    account.run("down")
-    assert len(calls(account, "UpdateDomainConfiguration")) == updates, "to disable again begins the week anew"
-    assert host in account.run("up") and status(account) == ("ENABLED", "ACTIVE", host)
-    assert "0 faults" in account.run("check")
-    account.run("down")
-    account.strict("sleep", seconds=WEEK_S)
-    last = account.run("down", "--data")
+    assert status(deployed) == ("DISABLED", "INACTIVE", host) and inventory(deployed)["functions"] == []
+    deployed.strict("sleep", seconds=WEEK_S / 2)
+    updates = len(calls(deployed, "UpdateDomainConfiguration"))
+    deployed.run("down")
+    assert len(calls(deployed, "UpdateDomainConfiguration")) == updates, "to disable again begins the week anew"
+    assert host in deployed.run("up") and status(deployed) == ("ENABLED", "ACTIVE", host)
+    assert "0 faults" in deployed.run("check")
+    deployed.run("down")
+    deployed.strict("sleep", seconds=WEEK_S)
+    last = deployed.run("down", "--data")
     assert "removed     MQTT endpoint" in last and "removed     authorizer" in last
-    assert {name: found for name, found in inventory(account).items() if found} == {}
+    assert {name: found for name, found in inventory(deployed).items() if found} == {}
 
 
-def test_down_goes_on_after_a_part_that_fails(account):
-    account.run("up")
-    account.strict(
+def test_down_goes_on_after_a_part_that_fails(deployed):
+    deployed.strict(
         "fault", DeleteAlarms=["InternalServiceFault", 1, "no"], DeleteRule=["AccessDeniedException", 1, "no"]
     )
-    failed = account.run("down", "--data", code=1)
+    failed = deployed.run("down", "--data", code=1)
     assert re.search(r"^failed +alarm decant-dev-\S+: .*InternalServiceFault", failed, re.MULTILINE)
     assert "2 parts could not be removed" in failed
-    left = inventory(account)
+    left = inventory(deployed)
     assert len(left["alarms"]) == 1 and left["tables"] == left["parameters"] == []
-    account.strict("sleep", seconds=WEEK_S)
-    account.run("down", "--data")
-    assert {name: found for name, found in inventory(account).items() if found} == {}
+    deployed.strict("sleep", seconds=WEEK_S)
+    deployed.run("down", "--data")
+    assert {name: found for name, found in inventory(deployed).items() if found} == {}
 
 
-def test_queue_names_rest_for_a_minute(account):
-    account.run("up")
-    account.run("down", "--data")
-    assert "waiting     CreateQueue, up to 120 s" in account.run("up")
+def test_queue_names_rest_for_a_minute(deployed):
+    deployed.run("down", "--data")
+    assert "waiting     CreateQueue, up to 120 s" in deployed.run("up")
 
 
 def begun(account, *arguments):
@@ -305,10 +302,9 @@ def lock_item(account):
     return account.client("dynamodb").get_item(TableName=NAMES.entities, Key=key).get("Item")
 
 
-def test_only_one_deployer_at_a_time(account):
-    account.run("up")
-    process, drain = begun(account, "up")
-    refused = [account.attempt(command) for command in ("up", "down")]
+def test_only_one_deployer_at_a_time(deployed):
+    process, drain = begun(deployed, "up")
+    refused = [deployed.attempt(command) for command in ("up", "down")]
     assert process.wait() == 0
     drain.join()
     process.stdout.close()
@@ -317,19 +313,18 @@ def test_only_one_deployer_at_a_time(account):
         assert re.search(r"Stopped: \S+@\S+ has been running `up` on this stage since [\d:]+ UTC", done.stderr), (
             done.stderr
         )
-    assert lock_item(account) is None
+    assert lock_item(deployed) is None
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT", "SIGKILL"])
-def test_deployer_that_was_ended_leaves_the_stage_free(account, signal):
-    account.run("up")
-    process, drain = begun(account, "up")
+def test_deployer_that_was_ended_leaves_the_stage_free(deployed, signal):
+    process, drain = begun(deployed, "up")
     process.send_signal(getattr(signals, signal))
     assert process.wait() != 0
     drain.join()
     process.stdout.close()
-    assert (lock_item(account) is not None) is (signal == "SIGKILL")
-    account.run("up")
+    assert (lock_item(deployed) is not None) is (signal == "SIGKILL")
+    deployed.run("up")
 
 
 def test_interruption_is_one_line(account):
@@ -340,17 +335,16 @@ def test_interruption_is_one_line(account):
     process.stdout.close()
 
 
-def test_lock_of_another_machine_holds_until_it_ends(account):
-    account.run("up")
+def test_lock_of_another_machine_holds_until_it_ends(deployed):
     holder = {"who": "eve@elsewhere", "command": "restore", "since_s": 1_700_000_000, "pid": 1, "machine": "other"}
     item = {
         "owner": {"S": "deploy"}, "name": {"S": "lock"}, "doc": {"S": json.dumps(holder)}, "version": {"N": "1"},
         "expires_at": {"N": "9999999999"},
     }  # fmt: skip
-    account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item)
-    assert "eve@elsewhere has been running `restore` on this stage since 22:13:20 UTC" in account.attempt("up").stderr
-    account.client("dynamodb").put_item(TableName=NAMES.entities, Item=item | {"expires_at": {"N": "1"}})
-    account.run("up")
+    deployed.client("dynamodb").put_item(TableName=NAMES.entities, Item=item)
+    assert "eve@elsewhere has been running `restore` on this stage since 22:13:20 UTC" in deployed.attempt("up").stderr
+    deployed.client("dynamodb").put_item(TableName=NAMES.entities, Item=item | {"expires_at": {"N": "1"}})
+    deployed.run("up")
 
 
 class Ticks:

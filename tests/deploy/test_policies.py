@@ -1,5 +1,6 @@
 """Least privilege: the policies allow every call that the functions make, and no other."""
 
+import dataclasses
 import json
 import re
 from types import SimpleNamespace
@@ -10,21 +11,26 @@ import pytest
 from chalicelib import errors, settings
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, failures, mqtt, secret
+from chalicelib.host import cache, dead_letters, failures, mail, mqtt, secret, topics
+from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
 from chalicelib.services.points import send
+from chalicelib.services.usage import keys as service_of_keys
+from chalicelib.services.usage import limits, outputs, quotas
 from chalicelib.store import Entity
 from deploy import spec
 from deploy.names import Names
 from tests.iot.test_iot import connect, publish
+from tests.kit.accounts import Person
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
 from tests.kit.world import SCHEDULED, World, point
 from tests.services.test_counters import broken, deliver, records  # noqa: F401 - a fixture
 from tests.services.test_erasures import keep_house
+from tests.services.test_keys import Cloud, change_plan, create
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 OF_LAMBDA = {
@@ -34,6 +40,7 @@ OF_LAMBDA = {
     "iot-authorizer": set(),
     "counters": {(action, "decant-dev-segments/stream/*") for action in spec.STREAM_ACTIONS},
     "housekeeping": {("sqs:SendMessage", "decant-dev-failures")},
+    "keys": {(action, "decant-dev-keys.fifo") for action in spec.QUEUE_ACTIONS},
 }
 """What Lambda itself does with a function's role, besides writing its log."""
 
@@ -80,18 +87,51 @@ def change_retention(clock):
         assert housekeeping.keep_house(SCHEDULED, None)["retentions"] == 1
 
 
+def use_up(world, configure):
+    """Give a profile a plan of which 80 % of the output are used, and a topic for alerts."""
+    topic = boto3.client("sns").create_topic(Name="decant-alerts")["TopicArn"]
+    topics.use(None)
+    configure(plans='{"tiny": {"quotas": {"output": 10}}}', alerts_topic=topic)
+    limits.change(world.profile, plan="tiny")
+    read(world, 8 - quotas.used(profile=world.profile)["output"])
+
+
+def read(world, points):
+    """Let a profile have read so many points."""
+    outputs.note(profile=world.profile, device=world.device, points=points)
+    with running("http"):
+        outputs.write()
+
+
+def make_keys(cloud):
+    """Make the key of a profile, replace it, remove the old one, and set a profile aside, as the limit is reached."""
+    keys_of_host.use(None)
+    profile, _ = create()
+    secret.use(None)
+    cloud.deliver()
+    change_plan(profile, "scale")
+    cloud.deliver()
+    keys_of_host.use(None)
+    cloud.keep_house()
+    cloud.deliver()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(service_of_keys, "MOST", 0)
+        create()
+        failures.use(None)
+        cloud.deliver()
+    cloud.compare()
+    keys_of_host.use(None)
+    cloud.deliver()
+
+
 @pytest.fixture
-def seen(clock, dynamo, records, sessions):  # noqa: F811
+def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     """Run everything that the functions do."""
     boto3.client("ssm").put_parameter(
         Name=settings.current().secret_parameter, Type="SecureString", Value="s", Overwrite=True
     )
-    queue_urls = [
-        boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
-        for name in ("decant-dead-letters", "decant-failures")
-    ]
+    cloud, queue_url = Cloud(clock), boto3.client("sqs").create_queue(QueueName="decant-dead-letters")["QueueUrl"]
     dead_letters.use(None)
-    failures.use(None)
     RECORDED.clear()
     world = World()
     secret.use(None)
@@ -119,7 +159,9 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
     publish([])
     publish(b"raw")
     publish([{"value": 1}])
+    use_up(world, configure)
     deliver(records())
+    read(world, 1)
     deliver([broken(records()[0], points={"S": "not a number"})])
     world.send(point("a"))
     other.admin.post(f"/device/{other.device}/empty")
@@ -131,12 +173,19 @@ def seen(clock, dynamo, records, sessions):  # noqa: F811
         client_id="late", caller=Caller("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
     )
     keep_house(clock)
+    make_keys(cloud)
+    settings.use(dataclasses.replace(settings.current(), mail_from="decant@x.org"))
+    mail.use(None)
+    boto3.client("ses").verify_email_identity(EmailAddress="decant@x.org")
+    Person("a@x.org")
+    assert Api().get("/account/passwordreset/a@x.org").status == 200
     yield RECORDED
     secret.use(b"a secret of the tests")
     dead_letters.use(None)
     failures.use(None)
-    for url in queue_urls:
-        boto3.client("sqs").delete_queue(QueueUrl=url)
+    topics.use(None)
+    boto3.client("sqs").delete_queue(QueueUrl=queue_url)
+    cloud.close()
 
 
 def test_what_the_functions_do_is_what_they_may(seen):
@@ -153,8 +202,12 @@ def test_no_policy_is_wide(stage):
             actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
             assert not any("*" in action or action.endswith(":Scan") for action in actions)
             resource = statement["Resource"].split(":", 5)[5]
-            if resource in ("topic/device/*", "client/*"):
-                assert actions in (["iot:Publish"], ["iot:DeleteConnection"]), "IoT Core's names are the account's"
+            if statement["Resource"].split(":")[2] == "apigateway":
+                assert (actions[0], resource.removeprefix(":")) in spec.KEY_ACTIONS and function == "keys"
+                continue
+            if resource in ("topic/device/*", "client/*", "identity/*"):
+                of_account = (["iot:Publish"], ["iot:DeleteConnection"], ["ses:SendEmail"])
+                assert actions in of_account, "names of IoT Core and SES are the account's"
                 continue
             assert f"decant-{stage}" in resource or f"decant/{stage}" in resource
             assert "*" not in resource.removesuffix("/stream/*").removesuffix(":*")

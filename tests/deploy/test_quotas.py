@@ -1,6 +1,6 @@
 """The table of quotas: its form, its place in the manual, and what the manual concludes from it."""
 
-from deploy import pricing, quotas, spec
+from deploy import pricing, quotas, spec, throttles
 
 
 def connect_ms():
@@ -31,4 +31,4 @@ def test_connects_are_limited_by_the_quota_and_not_by_the_authorizer():
 
 
 def test_a_stage_accepts_no_more_than_its_account():
-    assert quotas.load()["gateway_requests"].figure >= spec.REQUESTS_PER_SECOND
+    assert quotas.load()["gateway_requests"].figure >= throttles.REQUESTS_PER_SECOND

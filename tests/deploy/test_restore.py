@@ -56,14 +56,10 @@ print(json.dumps({
 
 
 @pytest.fixture
-def account(open_account):
-    return open_account()
-
-
-@pytest.fixture
-def told(account):
+def told(deployed):
     """A stage with devices, a second to restore to, and what was done after it."""
-    (token,) = re.findall(r"^Profile token +(p-\S+) ", account.run("up"), re.MULTILINE)
+    (token,) = re.findall(r"^Profile token +(p-\S+) ", deployed.printed, re.MULTILINE)
+    account = deployed
     made = run(account, BEFORE, token)
     at = datetime.datetime.fromtimestamp(account.strict("snapshot")["taken_s"], datetime.UTC)
     made |= run(account, AFTER, token, json.dumps(made))
@@ -108,7 +104,8 @@ def test_stage_goes_back_to_a_second_and_returns(told):
         backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
         assert client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["AttributeName"] == "expires_at"
-    (mapping,) = told.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    mappings = told.client("lambda").list_event_source_mappings(FunctionName="decant-dev-counters")
+    (mapping,) = mappings["EventSourceMappings"]
     assert f"-segments-{told.mark}/stream/" in mapping["EventSourceArn"]
     for function in told.client("lambda").list_functions()["Functions"]:
         assert function["Environment"]["Variables"]["DECANT_ENTITIES_TABLE"] == f"decant-dev-entities-{told.mark}"

@@ -115,10 +115,11 @@ def test_store_that_is_still_down_leaves_the_message(cloud, monkeypatch):
     assert retried(cloud) == (0, 1)
 
 
-def test_failed_run_of_the_housekeeping_is_removed_as_the_next_one_does_its_work(cloud):
+def test_failed_run_of_the_housekeeping_and_key_are_removed_as_a_later_run_does_their_work(cloud):
+    cloud.put({"reason": "There are 9,500 API keys", "key_of": "a" * 24})
     cloud.put({"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": SCHEDULED, "responsePayload": {}})
     done = retry.retry(cloud, "decant-dev-failures", recount.mark)
-    assert done == retry.Retried(runs=1) and cloud.waiting() == 0
+    assert done == retry.Retried(runs=2) and cloud.waiting() == 0
 
 
 def test_device_that_could_not_be_counted_is_marked_and_its_messages_are_removed(cloud):

@@ -36,8 +36,8 @@ NAMED = {
 }  # fmt: skip
 """The parts that have their own name in the templates."""
 COUNTED = {
-    "retries": ("AWS::Lambda::EventInvokeConfig", "aws_lambda_function_event_invoke_config"),
-    "stream mapping": ("AWS::Lambda::EventSourceMapping", "aws_lambda_event_source_mapping"),
+    ("retries",): ("AWS::Lambda::EventInvokeConfig", "aws_lambda_function_event_invoke_config"),
+    ("stream mapping", "queue mapping"): ("AWS::Lambda::EventSourceMapping", "aws_lambda_event_source_mapping"),
 }
 OF_CHALICE = 2
 """Permissions that Chalice grants: to call the handler and the authorizer of the API."""
@@ -96,8 +96,9 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
         assert sorted(one[name_cf] for one in of_type(cloudformation, type_cf)) == wanted, kind
         names = sorted(one[name_tf] for one in terraform["resource"][type_tf].values())
         assert [name.replace("${var.mqtt_name}", Names("dev").mqtt) for name in names] == wanted, kind
-    for kind, (type_cf, type_tf) in COUNTED.items():
-        assert len(of_type(cloudformation, type_cf)) == len(parts[kind]) == len(terraform["resource"][type_tf])
+    for kinds, (type_cf, type_tf) in COUNTED.items():
+        wanted = [part.name for kind in kinds for part in parts[kind]]
+        assert len(of_type(cloudformation, type_cf)) == len(wanted) == len(terraform["resource"][type_tf])
     sourced = [
         one for one in of_type(cloudformation, "AWS::Lambda::Permission") if one["Principal"] == spec.IOT_PRINCIPAL
     ]
@@ -109,8 +110,24 @@ def test_templates_name_exactly_what_up_makes(parts, cloudformation, terraform):
     (role,) = parts["role"]
     assert [one for one in of_type(cloudformation, "AWS::IAM::Role") if one.get("RoleName") == role.name]
     assert [one for one in terraform["resource"]["aws_iam_role"].values() if one["name"] == role.name]
-    left = set(parts) - set(NAMED) - set(COUNTED) - {"permission", "role", "throttling", "secret", "API", "API keys"}
+    left = (
+        set(parts)
+        - set(NAMED)
+        - set(itertools.chain(*COUNTED))
+        - {"permission", "role", "throttling", "secret", "API", "API keys"}
+    )
     assert left == set(), "a part that no template was asked for"
+
+
+def test_queues_keep_the_order_and_set_aside_what_fails_in_both_templates(cloudformation, terraform):
+    queues = {one["QueueName"]: one for one in of_type(cloudformation, "AWS::SQS::Queue")}
+    keys = queues["decant-dev-keys.fifo"]
+    assert keys["FifoQueue"] is queues["decant-dev-keys-failed.fifo"]["FifoQueue"] is True
+    assert keys["VisibilityTimeout"] == spec.FUNCTIONS["keys"].timeout_s, "AWS refuses less than the function's time"
+    target = {"Fn::GetAtt": ["DevKeysFailedFifo", "Arn"]}
+    assert keys["RedrivePolicy"] == {"deadLetterTargetArn": target, "maxReceiveCount": 5}
+    there = terraform["resource"]["aws_sqs_queue"]["decant-dev-keys_fifo"]
+    assert there["fifo_queue"] is True and json.loads(there["redrive_policy"])["maxReceiveCount"] == 5
 
 
 def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
@@ -136,6 +153,9 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         limits = {one["path"]: one["burst_limit"] for one in there["api_stages"].get("throttle", [])}
         assert limits == {path: one["burstLimit"] for path, one in throttle.items()}
         assert found.get("Quota", {}).get("Limit") == (part.wanted["quota"] or {}).get("limit")
+        of_key = part.wanted["throttle"] or {}
+        assert found.get("Throttle", {}).get("RateLimit") == of_key.get("rateLimit")
+        assert there.get("throttle_settings", {}).get("rate_limit") == of_key.get("rateLimit")
     for key, function in spec.FUNCTIONS.items():
         full = function.full_name("dev")
         (found,) = [one for one in of_type(cloudformation, "AWS::Serverless::Function") if one["FunctionName"] == full]
@@ -149,10 +169,17 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         ]
         assert (there["memory_size"], there["timeout"]) == (function.memory_mb, function.timeout_s)
         assert there["logging_config"]["system_log_level"] == "WARN"
-    settings = cloudformation["RestAPI"]["Properties"]["MethodSettings"][0]
-    assert settings["ThrottlingRateLimit"] == spec.REQUESTS_PER_SECOND
-    everything = terraform["resource"]["aws_api_gateway_method_settings"]["all"]["settings"]
-    assert everything["throttling_rate_limit"] == spec.REQUESTS_PER_SECOND
+    (throttling,) = parts["throttling"]
+    settings = cloudformation["RestAPI"]["Properties"]["MethodSettings"]
+    assert {
+        f"{one['ResourcePath'][1:]}/{one['HttpMethod']}": (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"])
+        for one in settings
+    } == throttling.wanted
+    assert {
+        one["method_path"]: tuple(one["settings"][f"throttling_{limit}_limit"] for limit in ("rate", "burst"))
+        for one in terraform["resource"]["aws_api_gateway_method_settings"].values()
+    } == throttling.wanted
+    assert throttling.wanted["*/*"] == (2_000, 4_000) and throttling.wanted["~1status/GET"] == (20, 20)
 
 
 def policies_of(cloudformation):
@@ -283,10 +310,12 @@ def test_package_for_arm64_holds_its_wheels_and_both_templates_name_it(packaged,
     (tmp_path / ".chalice/config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "deploy.package", "out"]
     subprocess.run(command, cwd=tmp_path, env=os.environ | CREDENTIALS, check=True, capture_output=True)
-    names = zipfile.ZipFile(tmp_path / "out/deployment.zip").namelist()
-    binaries = [name for name in names if name.endswith(".so")]
-    assert {name.partition("/")[0] for name in binaries} == {"pydantic_core", "orjson"}
-    assert all(name.endswith("-aarch64-linux-gnu.so") for name in binaries)
+    package = zipfile.ZipFile(tmp_path / "out/deployment.zip")
+    binaries = [name for name in package.namelist() if name.endswith(".so")]
+    assert {re.split(r"[/.]", name)[0] for name in binaries} == {
+        "pydantic_core", "orjson", "_argon2_cffi_bindings", "_cffi_backend",
+    }  # fmt: skip
+    assert {package.read(name)[18] for name in binaries} == {0xB7}, "the number of AArch64 in the head of an ELF file"
     resources = json.loads((tmp_path / "out/sam.json").read_text())["Resources"]
     made = json.loads((tmp_path / "out/terraform/chalice.tf.json").read_text())["resource"]["aws_lambda_function"]
     functions = of_type(resources, "AWS::Serverless::Function")

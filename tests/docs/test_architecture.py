@@ -33,11 +33,15 @@ def test_keys_are_all_in_the_table():
     made = {
         names.profile("<profile>"), names.device("<device>"), names.ACTIONS + "<action>", names.token("<fingerprint>"),
         names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
-        names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.DEAD_LETTERS, names.EMBEDDED,
+        names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.KEYS, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
         names.DEPLOYMENT, names.LOCK, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
         names.analysis("<analysis>"), names.run_user("<user>"), names.ACCOUNTS, names.ACCOUNT, names.account("<account>"),
-        names.email("<SHA-256>"), names.member("<account>"),
+        names.email("<SHA-256>"), names.member("<account>"), names.POLICIES + "<policy>", names.run_email("<SHA-256>"),
+        names.membership("<account>", "<profile>"), names.invitation("<hash>"), names.INVITATION,
+        names.attempts("<SHA-256>"), names.ATTEMPTS,
+        names.USAGE, names.HOURS + "<hour>", names.ALERTS,
+        names.email("<SHA-256>"), names.audit("<profile>"), names.member("<account>"),
     }  # fmt: skip
     cells = {cell for line in BLOCKS[1].splitlines() for cell in re.split(r"  +", line)[:2]}
     assert made <= cells and cells - made == {

@@ -25,6 +25,7 @@ def plain(text, url="http://127.0.0.1:8000", mqtt_port=1883):
     text = re.sub(rf"(127\.0\.0\.1(?: -p |:)){mqtt_port}\b", r"\1MQTT", text)
     text = re.sub(r'"time":"20[^"]+"', '"time":"TIME"', text) if "mqtt_topic" in text else text
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "TOKEN", text)
+    text = re.sub(r"(Password +)\S+", r"\1PASSWORD", text)
     return re.sub(r"\b[0-9a-f]{24}\b", "ID", text).strip()
 
 

@@ -21,6 +21,9 @@ SOURCES += [path for part in ("chalicelib", "embedded", "deploy", "bench") for p
 MODELS = [(settings, settings.Settings), (embedded_settings, embedded_settings.EmbeddedSettings)]
 ODD = {
     "synchronous": ("normal", "NORMAL"),
+    "sign_up": ("OPEN", "open"),
+    "email": ("a@x.org", "a@x.org"),
+    "password": ("12345678", "12345678"),
     "scalar_as_list": ("1", "true"),
     "max_inflated_bytes": ("2000000", 2_000_000),
     "password_memory_kib": ("65536", 65_536),

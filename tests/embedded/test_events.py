@@ -1,6 +1,7 @@
 """The event stream over real HTTP: who may listen to which channel, and which events arrive."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import threading
@@ -9,7 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chalicelib import errors
 from chalicelib.host import events as watchers
+from chalicelib.services.access import tokens
 from embedded import events
 from tests.kit.link import Link, settle
 from tests.kit.world import World, point
@@ -266,3 +269,13 @@ def test_other_methods_of_the_stream(serve, stream):
         assert b"x-request-id" in link.transport.sent and b"200 OK" in link.transport.sent and stream.count == 1
 
     serve(scenario, events=stream)
+
+
+@pytest.mark.parametrize("kind", ["analysis", "run_user", "service"])
+def test_only_devices_and_profiles_may_listen(sqlite, kind):
+    world = World()
+    sent = {"name": "t", "permission": "full"}
+    token = tokens.create(kind=kind, profile=world.profile, subject="" if kind == "service" else "0" * 24, sent=sent)
+    for caller, is_allowed in ((token["token"], False), (world.token, True), (world.profile_token, True)):
+        with contextlib.nullcontext() if is_allowed else pytest.raises(errors.Denied):
+            events._channels(f"channels=device_data.{world.device}&token={caller}".encode())

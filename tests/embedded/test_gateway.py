@@ -12,6 +12,7 @@ from chalicelib.host import events, log
 from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
 from embedded.router import Router
+from tests.kit.accounts import Mails, Person
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point
 
@@ -50,6 +51,14 @@ def call(sqlite):
 )
 def test_router_finds_fixed_parts_before_placeholders(path, found):
     assert Router(app.routes).find(path) == found
+
+
+def test_audit_log_has_the_clients_address(call):
+    world = World()
+    headers = {"token": world.profile_token, "content-type": "application/json"}
+    assert call("POST", "/device", headers, b'{"name": "Device"}').status == 200
+    (event,) = world.admin.get("/profile/current/auditlog").result["events"]
+    assert (event["message"], event["address"]) == ("Create a device", "192.0.2.9")
 
 
 def test_unknown_route_is_404_in_the_envelope(call):
@@ -139,3 +148,41 @@ def test_every_answer_names_its_request(serve, sqlite, monkeypatch):
         assert all("X-Request-Id" in answer.headers["access-control-expose-headers"] for answer in found)
 
     serve(scenario)
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "address"),
+    [
+        (("192.0.2.1", 1), None, "192.0.2.1"),
+        (("192.0.2.1", 1), "203.0.113.9", "192.0.2.1"),
+        (("127.0.0.1", 1), "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+        (("::1", 1), None, "::1"),
+        (None, None, ""),
+    ],
+)
+def test_address_of_the_client_is_that_of_the_connection_or_of_a_proxy_here(sqlite, client, forwarded, address):
+    events_seen = []
+
+    def app_of_test(event, _):
+        events_seen.append(event["requestContext"]["identity"]["sourceIp"])
+        return app(event, None)
+
+    async def run():
+        headers = {"x-forwarded-for": forwarded} if forwarded else {}
+        return await asgi(
+            Gateway(app_of_test, ["/status"], GroupCommit(sqlite)), "GET", "/status", headers, client=client
+        )
+
+    try:
+        asyncio.run(run())
+    finally:
+        sqlite.grouped, sqlite.on_begin = False, lambda: None
+    assert events_seen == [address]
+
+
+@pytest.mark.parametrize("path", ["a+b@x.org", "a%2Bb%40x.org", "A%2bB@X.ORG"])
+def test_mail_address_in_a_path_is_decoded_and_plus_stays(call, sqlite, path):
+    Person("a+b@x.org")
+    mails = Mails()
+    assert call("GET", f"/account/passwordreset/{path}").status == 200
+    assert [sent["to"] for sent in mails.sent] == ["a+b@x.org"]

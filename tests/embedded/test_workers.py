@@ -13,12 +13,14 @@ from app import app
 from chalicelib.codec import times
 from chalicelib.host import deadline
 from chalicelib.schemas import points
+from chalicelib.services.access import passwords
 from chalicelib.services.devices import erasures
 from chalicelib.services.points import send
 from chalicelib.store.sqlite_reads import Snapshot
 from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
 from embedded.workers import MAX_WAITING, READERS, Workers
+from tests.kit.accounts import PASSWORD, Person
 from tests.kit.asgi import asgi
 from tests.kit.world import World, point, values
 
@@ -502,3 +504,53 @@ def test_stopping_ends_what_runs_and_waits(serve, world, gate):
         return [(await task).status for task in reads]
 
     assert serve(scenario) == [503] * 3
+
+
+class HashGate:
+    """Stops every hash until it is opened."""
+
+    def __init__(self, monkeypatch):
+        self.arrived, self.open = [], threading.Event()
+        matches = passwords.matches
+
+        def stopped(password, stored):
+            self.arrived.append(password)
+            assert self.open.wait(20)
+            return matches(password, stored)
+
+        monkeypatch.setattr(passwords, "matches", stopped)
+
+
+def test_a_flood_of_logins_delays_no_body_and_is_refused(serve, world, monkeypatch):
+    Person("a@x.org")
+    flood = HashGate(monkeypatch)
+
+    def log_in(gateway, password="wrong"):
+        body = {"email": "a@x.org", "password": password}
+        return asgi(gateway, "POST", "/account/login", {}, json.dumps(body).encode())
+
+    async def scenario(gateway):
+        waiting = [asyncio.ensure_future(log_in(gateway)) for _ in range(MAX_WAITING)]
+        while not flood.arrived:
+            await asyncio.sleep(0)
+        refused = await log_in(gateway)
+        sent = await post(gateway, world.token, *LARGE)
+        read = await get(gateway, world.token)
+        assert len(flood.arrived) == 1, "one at a time"
+        flood.open.set()
+        return refused, sent, read, [(await one).status for one in waiting]
+
+    refused, sent, read, statuses = serve(scenario)
+    assert refused.status == 503 and refused.headers["retry-after"] == "1" and "passwords" in refused.message
+    assert sent.result == "2000 Data Added" and len(read.result) == 15
+    assert statuses.count(401) == 6 and statuses.count(429) == MAX_WAITING - 6
+
+
+def test_a_right_password_in_a_thread_logs_in(serve, world):
+    person = Person("a@x.org")
+
+    async def scenario(gateway):
+        body = {"email": "a@x.org", "password": PASSWORD}
+        return (await asgi(gateway, "POST", "/account/login", {}, json.dumps(body).encode())).result["id"]
+
+    assert serve(scenario) == person.id

@@ -181,7 +181,7 @@ def test_many_slow_calls_fit_into_the_functions_time(paused, dynamo, function):
     slow_s = 0.9 * aws.TRY_S
     with hook("before-send.dynamodb", lambda **_: paused.advance(slow_s), first=True):
         if function == "authorizer":
-            assert ask_gateway(world.token)["context"]["device"] == world.device
+            assert ask_gateway(world.token)["context"]["subject"] == world.device
         else:
             with pytest.raises(errors.Unavailable) as raised:
                 ask_iot(world.token)

@@ -12,15 +12,15 @@ from tests.kit.policies import running
 
 ROUTER = Router(app.routes)
 """Finds the resource of a path, as API Gateway does."""
-PROTECTED = {row.path for row in routes.ALL if row.who}
-"""The resources that the authorizer guards."""
+PROTECTED = {(row.path, row.method) for row in routes.ALL if row.who}
+"""The resources and methods that the authorizer guards."""
 
 
-def ask_authorizer(headers):
+def ask_authorizer(headers, method="GET", path="/"):
     """Return the authorizer's answer, or the name of the gateway response if it allows nothing."""
     event = {
         "type": "REQUEST",
-        "methodArn": "arn:aws:execute-api:us-east-1:123456789012:api/api/GET/",
+        "methodArn": f"arn:aws:execute-api:us-east-1:123456789012:api/api/{method}{path}",
         "headers": headers,
     }
     with running("authorizer"):
@@ -32,9 +32,9 @@ def ask_authorizer(headers):
     return answer if statement["Effect"] == "Allow" else "ACCESS_DENIED"
 
 
-def authorized(headers):
+def authorized(headers, method="GET", path="/"):
     """Return the context from the authorizer, or the name of the gateway response if it allows nothing."""
-    answer = ask_authorizer(headers)
+    answer = ask_authorizer(headers, method, path)
     return answer if isinstance(answer, str) else answer["context"]
 
 
@@ -59,6 +59,9 @@ class Answer:
         self.status = raw["statusCode"]
         self.headers = {name.lower(): value for name, value in raw["headers"].items()}
         self.text = raw["body"]
+        if self.headers["content-type"].startswith("text/html"):  # a page, which has no envelope
+            self.body = {"status": self.status < 400, "result": self.text, "message": self.text}
+            return
         self.body = json.loads(raw["body"])
         assert self.headers["content-type"] == "application/json"
         assert self.headers["access-control-allow-origin"] == "*"
@@ -86,13 +89,20 @@ class Api:
     Args:
         token: the token of the caller.
         context: the authorizer context to send; if None, the authorizer makes it.
+        address: where the caller's requests come from.
     """
 
-    def __init__(self, token=None, context=None):
+    def __init__(self, token=None, context=None, address="192.0.2.1"):
         self.token = token
+        self.address = address
         self.context = context
+        self.address = address
 
-    def __call__(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
+    def __call__(self, method, path, **kwargs):
+        return Answer(self.raw(method, path, **kwargs))
+
+    def raw(self, method, path, *, json_body=None, raw=None, query=None, headers=None, token=None, base64=False):
+        """Send a request; return the answer as the app gives it to API Gateway."""
         path, _, text = path.partition("?")
         place = ROUTER.find(path)
         assert place is not None, f"no route has the path {path}"
@@ -106,8 +116,16 @@ class Api:
         sent |= {"token": token} if token else {}
         sent |= headers or {}
         event = {
-            "requestContext": {"resourcePath": resource, "httpMethod": method, "requestId": "test"},
+            "requestContext": {
+                "resourcePath": resource,
+                "httpMethod": method,
+                "requestId": "test",
+                "identity": {"sourceIp": self.address},
+                "domainName": "api.example.org",
+                "path": f"/api{path}",
+            },
             "multiValueQueryStringParameters": parsed or None,
+            "path": path,
             "headers": {name: value for name, value in sent.items() if value is not None},
             "pathParameters": parameters,
             "stageVariables": None,
@@ -116,13 +134,13 @@ class Api:
         }
         if self.context is not None:
             event["requestContext"]["authorizer"] = self.context
-        elif not store.current().is_exclusive and resource in PROTECTED:
-            context = authorized(event["headers"])
+        elif not store.current().is_exclusive and (resource, method) in PROTECTED:
+            context = authorized(event["headers"], method, path)
             if isinstance(context, str):
-                return Answer(answer_of_the_gateway(context))
+                return answer_of_the_gateway(context)
             event["requestContext"]["authorizer"] = context
         with running("http"):
-            return Answer(app(event, None))
+            return app(event, None)
 
     def get(self, path, **kwargs):
         """Send a GET request."""

@@ -96,8 +96,8 @@ class ApiGateway:
         if len(body) > MAX_BODY_BYTES:
             return answer_of_the_gateway("REQUEST_TOO_LARGE")
         context = None
-        if place[0] in PROTECTED:
-            answer = ask_authorizer(headers)
+        if (place[0], method) in PROTECTED:
+            answer = ask_authorizer(headers, method, path.partition("?")[0])
             refusal = (
                 answer if isinstance(answer, str) else self._limited(answer["usageIdentifierKey"], method, place[0])
             )

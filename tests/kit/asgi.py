@@ -5,7 +5,7 @@ import asyncio
 from tests.kit.api import Answer
 
 
-async def asgi(gateway, method, path, headers=None, body=b"", state="open", query=b""):
+async def asgi(gateway, method, path, headers=None, body=b"", state="open", query=b"", client=None):
     """Call an ASGI application with one request. In the state ``closed``, the client disconnects before the answer."""
     sent = []
     messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -24,6 +24,7 @@ async def asgi(gateway, method, path, headers=None, body=b"", state="open", quer
         "path": path,
         "raw_path": path.encode(),
         "query_string": query,
+        "client": client,
         "headers": [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()],
     }
     await gateway(scope, receive, send)

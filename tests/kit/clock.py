@@ -23,4 +23,5 @@ class Clock:
         monkeypatch.setattr(clock, "now_us", lambda: self.now_ms * 1000)
         monkeypatch.setattr(clock, "_latest_us", [0])
         monkeypatch.setattr(clock, "monotonic_s", lambda: self.elapsed_s)
+        monkeypatch.setattr(clock, "sleep", self.advance)
         return self

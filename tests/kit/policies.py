@@ -91,6 +91,9 @@ def record(params, model, **_):
         parts = [(PARTS[kind], what["TableName"]) for item in params["TransactItems"] for kind, what in item.items()]
     elif model.name == "BatchWriteItem":
         parts = [(model.name, table) for table in params["RequestItems"]]
+    elif service == "apigateway":  # its actions are methods of HTTP, and its resources are paths
+        path = re.sub(r"\{\w+\}", "*", model.http["requestUri"].partition("?")[0])
+        parts = [(model.http["method"], path)]
     else:
         parts = [(model.name, _resource(service, params))]
     service = service.removesuffix("-data")
@@ -113,6 +116,10 @@ def _resource(service, params):
     """Return the resource of a call, as policies name it."""
     if service == "iot-data":
         return "topic/device/*" if params.get("topic", "").startswith("device/") else "client/*"
+    if service == "ses":
+        return "identity/*"
+    if service == "sns":
+        return params["TopicArn"].rpartition(":")[2]
     if service == "sqs":
         return (params.get("QueueName") or params["QueueUrl"]).rpartition("/")[2]
     return params.get("TableName") or params["Name"]

@@ -18,10 +18,15 @@ SCHEDULED = {
 
 
 class World:
-    """A profile with a device, and a caller for each."""
+    """A profile with a device, and a caller for each.
 
-    def __init__(self, **sent):
-        self.profile, self.profile_token = profiles.create(name="Test")
+    Args:
+        account: the id of the account that owns the profile; empty: none does yet.
+        sent: fields of the device.
+    """
+
+    def __init__(self, account="", **sent):
+        self.profile, self.profile_token = profiles.create(name="Test", account=account)
         self.admin = Api(self.profile_token)
         device: Any = {"name": "Device", **sent}
         made = devices.create(profile=self.profile, sent=device)
@@ -54,7 +59,7 @@ def values(points):
 
 def count_stream(world, points_in, records):
     """Add to a device's counters, as the stream's function does."""
-    added = Delta(world.device, world.profile, points_in, records, NOW_MS, mark(0), mark(1))
+    added = Delta(world.device, world.profile, points_in, records, NOW_MS, mark(0), mark(1), NOW_MS // 3_600_000)
     assert add(added) is None
 
 

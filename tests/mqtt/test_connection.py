@@ -368,7 +368,7 @@ def test_client_that_does_not_read_loses_qos_0_only(run):
 
 def limit(monkeypatch, **figures):
     found = plans.load()["unlimited"]._replace(mqtt_per_minute=figures)
-    monkeypatch.setattr("embedded.mqtt.rates.load", lambda: {"unlimited": found})
+    monkeypatch.setattr(plans, "load", lambda: {"unlimited": found})
 
 
 def test_connects_over_the_rate_are_refused_until_the_next_minute(run, monkeypatch, clock):
@@ -452,9 +452,7 @@ def test_thousands_of_connects_leave_nothing_behind(run):
 
 
 def test_plan_of_the_profile_decides(sqlite):
-    profile, _ = profiles.create(name="Free")
-    entity = sqlite.get(f"profile#{profile}", "profile")
-    sqlite.put(entity._replace(doc=entity.doc | {"plan": "free"}))
+    profile, _ = profiles.create(name="Free", plan="free")
     from embedded.mqtt.rates import Rates
 
     rates = Rates()

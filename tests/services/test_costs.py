@@ -86,12 +86,12 @@ def test_post_with_an_idempotency_key_is_one_put_more(warm):
     assert cost_of(lambda: warm.send(point("v1"), **send)) == ({"PutItem": 2}, {"write": 2})
 
 
-def test_post_of_a_cold_process_looks_up_token_device_amount_and_directory(warm):
+def test_post_of_a_cold_process_looks_up_token_limits_device_amount_and_directory(warm):
     from chalicelib.host import cache
 
     cache.clear_all()
     calls, units = cost_of(lambda: warm.send(point("v1")))
-    assert calls == {"GetItem": 3, "Query": 2, "PutItem": 1} and units["write"] == 1
+    assert calls == {"GetItem": 4, "Query": 2, "PutItem": 1} and units["write"] == 1
 
 
 def test_refused_request_reads_and_writes_nothing(warm):

@@ -13,6 +13,7 @@ import pytest
 from chalicelib import errors, store
 from chalicelib.codec import keys, times
 from chalicelib.functions import counters as function
+from chalicelib.host import clock as host_clock
 from chalicelib.host import failures
 from chalicelib.services.usage import counters
 from chalicelib.services.usage.counters import Change
@@ -55,8 +56,9 @@ def as_event(record, arn):
         }
 
     images = {name: encoded(image) for name, image in record["dynamodb"].items() if name.endswith("Image")}
+    made = {"ApproximateCreationDateTime": host_clock.now_ms() / 1000}
     return {
-        "eventName": record["eventName"], "eventSourceARN": arn, "dynamodb": {**record["dynamodb"], **images},
+        "eventName": record["eventName"], "eventSourceARN": arn, "dynamodb": {**record["dynamodb"], **images, **made},
     }  # fmt: skip
 
 
@@ -165,14 +167,18 @@ def test_sending_nothing_is_noted_and_counts_nothing(clock, records):
     assert store.current().counters(world.profile, world.device)[:2] == (1, 1)
 
 
-def test_a_batch_costs_one_update_a_device(clock, records):
+def test_a_batch_costs_one_update_a_device_and_profile_and_more_once_an_hour(clock, records):
     world = World()
     for number in range(20):
         world.send(point("a", number))
     batch = records()
     with counting() as calls:
         assert deliver(batch) == 20
-    assert dict(calls) == {"UpdateItem": 1}
+    assert dict(calls) == {"UpdateItem": 2, "PutItem": 2}, "device and profile, and their hours"
+    world.send(point("a"))
+    with counting() as calls:
+        deliver(records()[20:])
+    assert dict(calls) == {"UpdateItem": 2}
 
 
 def test_store_that_is_down_raises_so_that_the_batch_comes_again(clock, records):
@@ -277,11 +283,11 @@ def test_old_row_costs_one_refused_update_once(clock, records):
     batch = relabelled(records(), LABEL, 8)
     with counting() as calls:
         assert deliver(batch[1:]) == 1
-    assert dict(calls) == {"UpdateItem": 2}
+    assert dict(calls) == {"UpdateItem": 3}
     world.send(point("a"))
     with counting() as calls:
         assert deliver(relabelled(records(), LABEL, 8)[2:]) == 1
-    assert dict(calls) == {"UpdateItem": 1}
+    assert dict(calls) == {"UpdateItem": 2}
 
 
 def broken(record, **image):
@@ -407,7 +413,10 @@ def test_queue_that_takes_nothing_raises_so_that_the_batch_comes_again(clock, re
 
 
 def changes_of(devices):
-    return [Change(f"{number:024x}", "p", LABEL, counters.pad(str(number)), 1, 1, NOW_MS) for number in range(devices)]
+    return [
+        Change(f"{number:024x}", "p", LABEL, counters.pad(str(number)), 1, 1, NOW_MS, NOW_MS)
+        for number in range(devices)
+    ]
 
 
 def test_eight_devices_are_counted_at_a_time():

@@ -3,10 +3,11 @@
 import pytest
 
 from chalicelib import errors, store
-from chalicelib.host import cache
+from chalicelib.host import cache, keys
 from chalicelib.services.access import callers
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
+from chalicelib.services.usage import limits
 from chalicelib.store import names
 from tests.kit.world import World
 
@@ -34,3 +35,17 @@ def test_profile_with_devices_is_not_deleted(world):
     devices.delete(profile=world.profile, device=world.device)
     profiles.delete(profile=world.profile)
     assert profiles.list_all() == []
+
+
+def test_plan_is_changed_and_its_key_asked_for(each_store):
+    asked = []
+    profile, _ = profiles.create(name="a")
+    keys.use(asked.append)
+    profiles.set_plan(profile=profile, plan="free")
+    assert limits.of(profile).plan == limits.of(profile, is_fresh=True).plan == "free"
+    assert asked == [{"profile": profile, "plan": "free"}]
+    with pytest.raises(errors.BadRequest, match="no plan huge: take free, starter"):
+        profiles.set_plan(profile=profile, plan="huge")
+    with pytest.raises(errors.NotFound):
+        profiles.set_plan(profile="0" * 24, plan="free")
+    assert len(asked) == 1 and limits.of(profile).plan == "free"

@@ -4,15 +4,19 @@ On a release, ``FREEZE=0.2.0 pytest tests/services/test_rows.py`` writes the row
 """
 
 import base64
+import contextlib
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from chalicelib import store
 from chalicelib.codec import keys
 from chalicelib.services.access import callers, client_ids
 from chalicelib.store.models import EntityModel, SegmentModel
+from chalicelib.store.sqlite import SqliteStore
 from tests.kit.api import Api
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import client
@@ -114,16 +118,19 @@ def test_rows_of_a_release_are_read_from_dynamodb(clock, dynamo, version):
         for item in items:
             client().put_item(TableName=TABLES[name], Item=decode(item))
     assert answers(found["tokens"]) == found["answers"]
+    assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
     assert client_ids.device_of(client_id="thermo") is not None
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_rows_of_a_release_are_read_from_sqlite(clock, sqlite, version):
-    found = kept(version, "sqlite")
-    for table in ("segments", "entities", "counters"):
-        sqlite._db.execute(f"DROP TABLE {table}")
-    sqlite._db.executescript("\n".join(line for line in found["rows"] if line not in ("BEGIN TRANSACTION;", "COMMIT;")))
+def test_rows_of_a_release_are_read_from_sqlite(clock, tmp_path, version, request):
+    found, path = kept(version, "sqlite"), tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("\n".join(found["rows"]))
+    opened = SqliteStore(path, synchronous="NORMAL")
+    request.addfinalizer(opened.close)
+    store.use(opened)
     assert answers(found["tokens"]) == found["answers"]
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
 

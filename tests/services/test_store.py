@@ -135,6 +135,17 @@ def test_list_entities_by_prefix_in_order(each_store):
     assert each_store.list("three", "") == []
 
 
+def test_newest_entities_come_first_and_only_as_many_as_are_asked_for(each_store, clock):
+    for number in range(20):
+        each_store.put(Entity("one", f"{number:02d}", {"number": number}))
+    each_store.put(Entity("one", "12", {}, 1, NOW_MS // 1000))  # it has expired
+    each_store.put(Entity("two", "11", {}))
+    found = each_store.newest("one", "09", "13", first_page=2)
+    assert next(found) == Entity("one", "13", {"number": 13})
+    assert [one.name for one in found] == ["11", "10", "09"]
+    assert [*each_store.newest("three", "0", "~", first_page=2)] == []
+
+
 def test_delete_entities_with_absent_and_repeated_names(each_store):
     for number in range(60):
         each_store.put(Entity("one", f"{number:02d}", {}))

@@ -16,16 +16,22 @@ FLOORS = (
     ("codec",),
     ("settings",),
     (
+        "host.api_keys",
         "host.aws",
         "host.cache",
         "host.dead_letters",
         "host.deadline",
         "host.events",
         "host.failures",
+        "host.keys",
         "host.log",
+        "host.mail",
         "host.mqtt",
+        "host.outside",
         "host.queues",
         "host.secret",
+        "host.topics",
+        "host.webhooks",
     ),
     ("schemas",),
     ("store",),
@@ -178,7 +184,7 @@ def loaded_by(module):
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["authorizer", "iot_authorizer", "iot_ingest", "counters", "housekeeping"])
+@pytest.mark.parametrize("module", ["authorizer", "iot_authorizer", "iot_ingest", "counters", "housekeeping", "keys"])
 def test_functions_beside_the_handler_load_no_route(module):
     loaded = loaded_by(f"chalicelib.functions.{module}")
     assert not [name for name in loaded if name.startswith(("chalicelib.routes", "chalicelib.http", "app", "deploy"))]
@@ -201,9 +207,10 @@ def counted(self, service_name, *args, **kwargs):
     return create(self, service_name, *args, **kwargs)
 botocore.client.ClientCreator.create_client = counted
 from moto import mock_aws
-from chalicelib.host import secret
+from chalicelib.host import keys, secret
 from chalicelib.store.models import EntityModel, SegmentModel
 secret.use(b"s")
+keys.use(keys.nobody)
 with mock_aws():
     for model in (SegmentModel, EntityModel):
         model.create_table()

@@ -7,6 +7,7 @@ from chalicelib.codec import tokens
 from chalicelib.codec.tokens import Kind, Permission
 from chalicelib.host import clock
 from chalicelib.host.cache import Cache
+from chalicelib.services.usage import limits
 from chalicelib.settings import CACHE_S
 from chalicelib.store import Doc, names
 
@@ -32,23 +33,53 @@ class Caller(NamedTuple):
     account: str = ""
     """The account that made the token; empty: the profile's owner, an operator, or an earlier version."""
 
+    @property
+    def is_governed(self) -> bool:
+        """Whether policies of access management say what it may do."""
+        return self.kind in ("analysis", "run_user")
+
     def may(self, need: str) -> bool:
         """Return whether the token has a permission: read, write or full. Full includes the others."""
         return includes(self.permission, need)
+
+
+class Reader(NamedTuple):
+    """Who reads a list of tokens, which decides whose texts it shows."""
+
+    permission: Permission
+    """The permission of the token that asks."""
+    account: str
+    """The account for which it acts; empty if the profile has no owner yet."""
+    is_owner: bool
+    """Whether that account owns the profile."""
+
+    def sees(self, doc: Doc) -> bool:
+        """Return whether the text of a token is shown: it gives no more than the reader has, and is not another's.
+
+        The owner is shown every text but those of profile tokens that others made with their passwords.
+        """
+        made_by = of_doc(doc).account
+        if not includes(self.permission, doc["permission"]):
+            return False
+        if self.is_owner:
+            return doc["kind"] != "profile" or made_by in ("", self.account)
+        return made_by != "" and made_by == self.account
 
 
 _callers: Cache[Caller] = Cache(ttl_s=CACHE_S)
 
 
 def resolve(*, text: str, is_fresh: bool = False) -> Caller | None:
-    """Return the caller behind a token, or None if the text is no token, or the token is unknown or expired.
+    """Return the caller behind a token, or None if the text is no token, or the token is unknown, expired or erased.
+
+    A token is erased with its profile, before it is removed from the store.
 
     Args:
         text: what the client sent.
         is_fresh: whether the token must be read now. If not, it may be a minute old.
 
-    Cost: one read. None if the text does not have a token's shape or, if not fresh, if the token was read within the
-        last minute.
+    Cost: one read, and that of ``limits.of``. None if the text does not have a token's shape or, if not fresh, if the
+        token was read within the last minute.
     """
     bare = tokens.bare(text) if len(text) < 64 else None
     if bare is None:
@@ -63,6 +94,8 @@ def resolve(*, text: str, is_fresh: bool = False) -> Caller | None:
         caller = of_doc(entity.doc)
         _callers.put(fingerprint, caller)
     if caller.expires_ms is not None and caller.expires_ms <= clock.now_ms():
+        return None
+    if limits.of(caller.profile).is_erased:
         return None
     return caller
 

@@ -1,6 +1,8 @@
-"""Returns the devices that a caller may reach."""
+"""Returns the devices that a caller may reach, and who the caller is."""
 
-from chalicelib import errors, settings
+from typing import Literal
+
+from chalicelib import errors, settings, store
 from chalicelib.host.cache import Cache
 from chalicelib.services import entities
 from chalicelib.services.access.callers import Caller
@@ -8,6 +10,18 @@ from chalicelib.services.entities import Kind
 from chalicelib.store import Doc, names
 
 DEVICE = Kind("Device", names.DEVICES, Cache(ttl_s=settings.CACHE_S))
+ANALYSIS = Kind("Analysis", names.ANALYSES, Cache(ttl_s=settings.CACHE_S))
+RUN_USER = Kind("Run user", names.RUN_USERS, Cache(ttl_s=settings.CACHE_S))
+Role = Literal["owner", "member"]
+OWNER: Role = "owner"
+MEMBER: Role = "member"
+"""The roles of an account in a profile."""
+
+
+def role_of(*, account: str, profile: str) -> Role | None:
+    """Return the role of an account in a profile, or None if the account has none. Cost: one read."""
+    entity = store.current().get(names.account(account), names.profile(profile)) if account else None
+    return entity.doc["role"] if entity else None
 
 
 def device_or_raise(*, profile: str, device: str, is_fresh: bool = False) -> Doc:
@@ -35,3 +49,20 @@ def own_device_or_raise(caller: Caller) -> Doc:
     if not device["active"]:
         raise errors.BadRequest("Device is deactivated")
     return device
+
+
+def subject_or_raise(caller: Caller) -> Doc:
+    """Return the analysis or the run user behind a token. Cost: half a read a minute.
+
+    Raises:
+        errors.Denied: it does not exist any more, or is inactive.
+    """
+    kind = ANALYSIS if caller.kind == "analysis" else RUN_USER
+    owner = names.profile(caller.profile)
+    try:
+        subject = entities.get_or_raise(kind, owner=owner, doc_id=caller.subject, is_fresh=False)
+    except errors.NotFound:
+        raise errors.Denied from None
+    if not subject["active"]:
+        raise errors.Denied
+    return subject

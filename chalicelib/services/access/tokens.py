@@ -4,18 +4,18 @@ Two entities describe a token. One holds the caller, under the token's fingerpri
 under the token's device or profile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chalicelib import errors, store
 from chalicelib.codec import times, tokens
-from chalicelib.codec.tokens import Kind, Permission
-from chalicelib.host import clock, secret
+from chalicelib.codec.tokens import Kind
+from chalicelib.host import clock, deadline, secret
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
-from chalicelib.services.access import callers, client_ids
-from chalicelib.services.access.callers import Caller, includes
+from chalicelib.services.access import callers, client_ids, reach
+from chalicelib.services.access.callers import Caller, Reader
 from chalicelib.store import Doc, Entity, names
 
 NEVER = "never"
@@ -38,6 +38,7 @@ def create(
     sent: TokenIn,
     chosen: str | None = None,
     giver: Caller | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Create a token; return ``token``, ``permission``, ``expire_time`` and ``expire_date``.
 
@@ -48,19 +49,21 @@ def create(
         sent: as in ``new``.
         chosen: as in ``new``.
         giver: who asks for the token, and can give only the permission that it has. None: an operator.
+        more: as in ``new``.
 
     Raises:
         errors.BadRequest: the permission is more than the giver's, or as in ``new``.
-        errors.Conflict: a token with the text ``chosen`` exists already.
+        errors.Conflict, errors.Denied: as in ``store_all``.
 
-    Cost: one transaction of two entities; one more with a serial number, and one if an account makes it.
+    Cost: one transaction of two entities; one more with a serial number. If an account makes it, one entity and one
+        read more.
     """
     if giver is not None and not giver.may(sent["permission"]):
         has = giver.permission
         reason = f"permission must be {has}, as a token can give only what it has: ask with a token that has full"
         raise errors.BadRequest.field("permission", reason)
     account = giver.account if giver else ""
-    token = new(kind=kind, profile=profile, subject=subject, sent=sent, chosen=chosen, account=account)
+    token = new(kind=kind, profile=profile, subject=subject, sent=sent, chosen=chosen, account=account, more=more)
     store_all(token.entities)
     return token.shown
 
@@ -70,13 +73,39 @@ def store_all(entities: Sequence[Entity]) -> None:
 
     Raises:
         errors.Conflict: a token with the same text exists already.
+        errors.Denied: the account that makes a token has no role in the profile any more; nothing was stored.
+
+    Cost: one transaction; one read for a token that an account makes.
     """
     if not store.current().write_all(entities):
         raise errors.Conflict("This token exists already")
+    for entity in entities:
+        # Checked afterwards: who removes an account from a profile ends its role first, and then looks for its tokens.
+        if entity.name.startswith(names.MADE) and not has_role(entity):
+            store.current().write_all((), [(one.owner, one.name) for one in entities])
+            raise errors.Denied
+
+
+def has_role(made: Entity) -> bool:
+    """Return whether an account that made a token has a role in the profile. Cost: one read.
+
+    Args:
+        made: from ``names.made``.
+    """
+    profile, account = made.owner.removeprefix(names.profile("")), made.name.split("#")[1]
+    return reach.role_of(account=account, profile=profile) is not None
 
 
 def new(
-    *, kind: Kind, profile: str, subject: str, sent: TokenIn, chosen: str | None = None, account: str = ""
+    *,
+    kind: Kind,
+    profile: str,
+    subject: str,
+    sent: TokenIn,
+    chosen: str | None = None,
+    account: str = "",
+    is_login: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> NewToken:
     """Make a token, without storing it.
 
@@ -87,6 +116,8 @@ def new(
         sent: name, permission, expiry and serial number.
         chosen: the text of the token. None: it is derived.
         account: the account that makes it, or that made the token with which it is made. Empty: none is known.
+        is_login: whether the account makes it by e-mail and password.
+        more: what lists show besides.
 
     Raises:
         errors.BadRequest: the expiry is not a time, or ``chosen`` does not have the shape of a token.
@@ -109,21 +140,27 @@ def new(
         "mask": mask,
         "serie_number": sent.get("serie_number"),
         "created_ms": now_ms,
+        **({"login": True} if is_login else {}),
+        **(more or {}),
     }
+    # A run user gets a token for each login. Nobody deletes them, so the store must.
+    ends_s = -(-expires_ms // 1000) if expires_ms is not None and kind == "run_user" else None
     entities = [
-        Entity(names.token(fingerprint), names.TOKEN, caller._asdict()),
-        Entity(_owner_of(caller), names.token(fingerprint), listed),
+        Entity(names.token(fingerprint), names.TOKEN, caller._asdict(), expires_at=ends_s),
+        Entity(owner_of(caller), names.token(fingerprint), listed, expires_at=ends_s),
     ]
     if listed["serie_number"]:
         entities.append(Entity(names.profile(profile), _serial(listed), {"device": subject}))
     if account:
-        entities.append(Entity(names.profile(profile), names.made(account, fingerprint), {}))
+        entities.append(
+            Entity(names.profile(profile), names.made(account, fingerprint), {"kind": kind}, expires_at=ends_s)
+        )
     expiry = _show_expiry(expires_ms)
     shown = {"token": text, "permission": caller.permission, "expire_time": expiry, "expire_date": expiry}
     return NewToken(entities, shown)
 
 
-def _owner_of(caller: Caller) -> str:
+def owner_of(caller: Caller) -> str:
     """Return the owner of what lists show of a token."""
     if caller.kind == "device":
         return names.device(caller.subject)
@@ -161,61 +198,114 @@ def list_all(*, owner: str) -> list[dict[str, Any]]:
     return [_show(entity.doc) for entity in store.current().list(owner, names.TOKENS)]
 
 
-def list_page(*, device: str, query: ListQuery, reader: Permission) -> list[dict[str, Any]]:
-    """Return a page of a device's tokens, with the fields that the client asked for.
+def list_page(*, owner: str, kind: Kind, query: ListQuery, reader: Reader) -> list[dict[str, Any]]:
+    """Return a page of the tokens of a device or profile, with the fields that the client asked for.
 
     Args:
-        device: the id of the device.
+        owner: from ``names``.
+        kind: whose tokens: an owner may have several kinds.
         query: page, fields, order and filters.
-        reader: the permission of the token that asks. A text that would give it more is None, also to filters.
+        reader: who asks. A text that it does not see is None, also to filters; so is a code with that text.
     """
-    rows = list_all(owner=names.device(device))
-    return entities.page([row if includes(reader, row["permission"]) else row | {"token": None} for row in rows], query)
+    hidden = {"token": None, "verification_code": None, "additional_parameters": None}
+    docs = [entity.doc for entity in store.current().list(owner, names.TOKENS)]
+    rows = [_show(doc) if reader.sees(doc) else _show(doc) | hidden for doc in docs if doc["kind"] == kind]
+    return entities.page(rows, query)
 
 
 def describe(*, caller: Caller) -> dict[str, Any]:
-    """Return the caller's profile token, without its text."""
-    entity = store.current().get(_owner_of(caller), names.token(caller.fingerprint))
+    """Return the caller's profile token or service authorization, without its text."""
+    entity = store.current().get(owner_of(caller), names.token(caller.fingerprint))
     shown = _show(entity.doc) if entity else {}
-    unset = {"verification_code": None, "ref_id": caller.profile, "created_by": None}
-    hidden = ("token", "device_id", "network_id")
-    return {name: value for name, value in shown.items() if name not in hidden} | unset
+    hidden = ("token", "device_id", "network_id", "additional_parameters")
+    return {name: value for name, value in shown.items() if name not in hidden}
+
+
+def logged_in_ms(caller: Caller) -> int | None:
+    """Return when an account made this token by e-mail and password; None if it did not. Cost: one read."""
+    entity = store.current().get(owner_of(caller), names.token(caller.fingerprint))
+    return int(entity.doc["created_ms"]) if entity and entity.doc.get("login") else None
+
+
+def name_of(caller: Caller) -> str:
+    """Return the name of the caller's token; empty if it was deleted meanwhile. Cost: half a read."""
+    entity = store.current().get(owner_of(caller), names.token(caller.fingerprint), is_consistent=False)
+    return str(entity.doc["name"]) if entity else ""
+
+
+def text_of(listed: Doc) -> str:
+    """Return the text of a token, from what lists show of it."""
+    return tokens.derive(secret.current(), listed["token_id"], listed["kind"], listed["mask"])
 
 
 def _show(doc: Doc) -> dict[str, Any]:
     return {
-        "token": tokens.derive(secret.current(), doc["token_id"], doc["kind"], doc["mask"]),
+        "token": text_of(doc),
         "device_id": (callers.of_doc(doc).subject or None) if doc["kind"] == "device" else None,
         "network_id": None,
         "name": doc["name"],
         "type": doc["kind"],
         "permission": doc["permission"],
         "serie_number": doc["serie_number"],
-        "last_authorization": None,
+        "last_authorization": times.to_iso(doc["used_ms"]) if doc.get("used_ms") else None,
+        "verification_code": doc.get("verification_code"),
+        "additional_parameters": doc.get("additional_parameters"),
         "expire_time": _show_expiry(doc["expires_ms"]),
+        "ref_id": callers.of_doc(doc).subject or doc["profile"],
         "created_at": times.to_iso(doc["created_ms"]),
+        "created_by": callers.of_doc(doc).account or None,
     }
 
 
-def delete(*, profile: str, text: str) -> None:
-    """Delete a device token of the profile. This process refuses it at once, other processes within a minute.
+def delete(*, profile: str, text: str, kind: Kind = "device") -> str:
+    """Delete a token of the profile; return its subject. Other processes refuse it within a minute.
+
+    Raises:
+        errors.NotFound: the profile has no such token of this kind.
+    """
+    listed = find_or_raise(profile=profile, text=text, kind=kind).doc
+    remove(listed)
+    return callers.of_doc(listed).subject
+
+
+def find_or_raise(*, profile: str, text: str, kind: Kind) -> Entity:
+    """Return what lists show of a token of the profile. Cost: two reads.
+
+    Raises:
+        errors.NotFound: the profile has no such token of this kind.
+    """
+    bare = tokens.bare(text)
+    entity = store.current().get(names.token(tokens.fingerprint(bare)), names.TOKEN) if bare else None
+    if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != kind:
+        raise errors.NotFound("Token not found")  # without a second read, whose time would tell that it exists
+    return _listed(entity)
+
+
+def device_of(*, profile: str, text: str) -> str:
+    """Return the id of the device of a device token. Cost: two reads.
 
     Raises:
         errors.NotFound: the profile has no such token.
     """
-    bare = tokens.bare(text)
-    fingerprint = tokens.fingerprint(bare) if bare else ""
-    entity = store.current().get(names.token(fingerprint), names.TOKEN) if bare else None
-    if entity is None or entity.doc["profile"] != profile or entity.doc["kind"] != "device":
-        raise errors.NotFound("Token not found")
-    listed = store.current().get(_owner_of(callers.of_doc(entity.doc)), names.token(fingerprint))
-    remove(listed.doc if listed else {**entity.doc, "serie_number": None})
+    return callers.of_doc(find_or_raise(profile=profile, text=text, kind="device").doc).subject
 
 
-def delete_all(*, device: str) -> None:
-    """Delete every token of a device."""
-    for entity in store.current().list(names.device(device), names.TOKENS):
+def listed_of(fingerprint: str) -> Entity | None:
+    """Return what lists show of a token, or None if it does not exist. Cost: two reads."""
+    entity = store.current().get(names.token(fingerprint), names.TOKEN)
+    return _listed(entity) if entity else None
+
+
+def _listed(entity: Entity) -> Entity:
+    owner, name = owner_of(callers.of_doc(entity.doc)), entity.owner
+    return store.current().get(owner, name) or Entity(owner, name, {**entity.doc, "serie_number": None})
+
+
+def delete_all(*, owner: str) -> None:
+    """Delete every token of a device, profile, analysis or run user. Work that may be long: it calls ``check``."""
+    for entity in store.current().list(owner, names.TOKENS):
         remove(entity.doc)
+        deadline.check()
 
 
 def remove(listed: Doc) -> None:
@@ -229,7 +319,7 @@ def remove(listed: Doc) -> None:
     """
     fingerprint = listed["fingerprint"]
     caller = callers.of_doc(listed)
-    deletes = [(names.token(fingerprint), names.TOKEN), (_owner_of(caller), names.token(fingerprint))]
+    deletes = [(names.token(fingerprint), names.TOKEN), (owner_of(caller), names.token(fingerprint))]
     if listed["serie_number"]:
         deletes.append((names.profile(caller.profile), _serial(listed)))
     if caller.account:

@@ -1,5 +1,6 @@
 """Actions of a profile. An action adds topics to those whose MQTT messages are always stored."""
 
+from collections.abc import Callable
 from typing import Any
 
 from chalicelib import errors
@@ -11,6 +12,7 @@ from chalicelib.schemas.lists import ListQuery
 from chalicelib.services import entities
 from chalicelib.services.access import reach
 from chalicelib.services.entities import Kind
+from chalicelib.services.usage import resources
 from chalicelib.settings import CACHE_S
 from chalicelib.store import Doc, names
 
@@ -24,10 +26,12 @@ def create(*, profile: str, sent: ActionIn) -> str:
 
     Raises:
         errors.BadRequest: a trigger names a device that the profile does not have; nothing was stored.
+        errors.PaymentRequired: the plan allows no more actions.
 
-    Cost: one conditional write, and half a read for each device that a trigger names.
+    Cost: that of ``resources.check``, one conditional write, and half a read for each device that a trigger names.
     """
     _check_devices(profile, sent)
+    resources.check(profile=profile, resource="action")
     now_ms, action_id = clock.now_ms(), keys.new_id()
     defaults = {"active": True, "tags": [], "description": None, "lock": False, "trigger_when_unlock": False}
     doc: Doc = {**defaults, **sent, "id": action_id, "profile": profile, "created_ms": now_ms, "updated_ms": now_ms}
@@ -36,10 +40,19 @@ def create(*, profile: str, sent: ActionIn) -> str:
     return action_id
 
 
-def list_page(*, profile: str, query: ListQuery) -> list[dict[str, Any]]:
-    """Return a page of the profile's actions, with the fields that the client asked for."""
-    docs = entities.list_all(ACTION, owner=names.profile(profile))
+def list_page(*, profile: str, query: ListQuery, may_see: Callable[[Doc], bool] | None = None) -> list[dict[str, Any]]:
+    """Return a page of the profile's actions that the caller may see, with the fields that the client asked for."""
+    docs = entities.list_all(ACTION, owner=names.profile(profile), may_see=may_see)
     return entities.page([_show(doc) for doc in docs], query)
+
+
+def get_or_raise(*, profile: str, action: str) -> Doc:
+    """Return an action as stored.
+
+    Raises:
+        errors.NotFound: the profile has no such action.
+    """
+    return entities.get_or_raise(ACTION, owner=names.profile(profile), doc_id=action)
 
 
 def info(*, profile: str, action: str) -> dict[str, Any]:
@@ -48,7 +61,7 @@ def info(*, profile: str, action: str) -> dict[str, Any]:
     Raises:
         errors.NotFound: the profile has no such action.
     """
-    return _show(entities.get_or_raise(ACTION, owner=names.profile(profile), doc_id=action))
+    return _show(get_or_raise(profile=profile, action=action))
 
 
 def edit(*, profile: str, action: str, sent: ActionEditIn) -> None:

@@ -1,5 +1,6 @@
 """Creates, reads, changes, converts, deletes and lists the devices of a profile."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,12 @@ from chalicelib.services.access.reach import DEVICE
 from chalicelib.services.devices import erasures, networks, params, retention
 from chalicelib.services.entities import Row
 from chalicelib.services.points import expiry
+from chalicelib.services.usage import resources
 from chalicelib.store import Doc, Entity, names
 
 PROTECTION_TAG = "_delete_protection_"
+_LAST_USE = {"last_input", "last_output"}
+"""Fields that come from the counters."""
 
 
 def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: str | None = None) -> dict[str, Any]:
@@ -37,8 +41,10 @@ def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: 
     Raises:
         errors.BadRequest: a chunk setting is missing or out of range, a connector lacks its network, or a parameter
             breaks a rule; nothing was stored.
+        errors.PaymentRequired: the plan allows no more devices.
 
-    Cost: one transaction of three entities, or four with a serial number, and one a parameter.
+    Cost: that of ``resources.check``, and one transaction of three entities, or four with a serial number, and one a
+        parameter.
     """
     now_ms = clock.now_ms()
     kind = sent.get("type") or "mutable"
@@ -60,6 +66,7 @@ def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: 
         "connector": connector,
         "network": network,
         "payload_decoder": sent.get("payload_decoder"),
+        "rpm": sent.get("rpm"),
         "chunk_period": period if kind == "immutable" else None,
         "chunk_retention": count if kind == "immutable" else None,
         "created_ms": now_ms,
@@ -67,6 +74,7 @@ def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: 
     }
     permission, account = (giver.permission, giver.account) if giver else ("full", "")
     first: TokenIn = {"name": "Default", "permission": permission, "serie_number": sent.get("serie_number")}
+    resources.check(profile=profile, resource="device")
     created = tokens.new(kind="device", profile=profile, subject=device_id, sent=first, chosen=token, account=account)
     stored = Entity(names.profile(profile), DEVICE.prefix + device_id, doc)
     tokens.store_all([stored, *created.entities, *own_params])
@@ -84,18 +92,18 @@ def info(*, profile: str, device: str) -> dict[str, Any]:
 
 def show(doc: Doc) -> Row:
     """Return a device as clients see it. Cost: one read, for its counters."""
-    return _with_last_input(_shape(doc))
+    return _with_last_use(_shape(doc))
 
 
 def _shape(doc: Doc) -> Row:
-    """Return a device as clients see it, with None as ``last_input``."""
+    """Return a device as clients see it, with None as ``last_input`` and ``last_output``."""
     period, count = doc["chunk_period"], doc["chunk_retention"]
     shown = {name: value for name, value in doc.items() if not name.endswith("_ms")}
     return shown | {
         "bucket": {"id": doc["id"], "name": doc["name"]},
         "mutable_variable_regex": None,
         "data_retention": "forever" if period is None else f"{count} {period}",
-        "rpm": None,
+        "rpm": doc.get("rpm"),
         "created_at": times.to_iso(doc["created_ms"]),
         "updated_at": times.to_iso(doc["updated_ms"]),
         "last_input": None,
@@ -104,12 +112,20 @@ def _shape(doc: Doc) -> Row:
     }
 
 
-def _with_last_input(row: Row) -> Row:
-    last_ms = store.current().counters(row["profile"], row["id"]).last_input_ms
-    return row | {"last_input": None if last_ms is None else times.to_iso(last_ms)}
+def _with_last_use(row: Row) -> Row:
+    usage = store.current().usage(row["profile"], row["id"])
+    last = {"last_input": usage.last_input_ms, "last_output": usage.last_output_ms}
+    return row | {name: None if last_ms is None else times.to_iso(last_ms) for name, last_ms in last.items()}
 
 
-def list_page(*, profile: str, query: ListQuery, resolve: Resolve, serial: str | None) -> list[Row]:
+def list_page(
+    *,
+    profile: str,
+    query: ListQuery,
+    resolve: Resolve,
+    serial: str | None,
+    may_see: Callable[[Doc], bool] | None = None,
+) -> list[Row]:
     """Return a page of the profile's devices.
 
     Args:
@@ -117,23 +133,24 @@ def list_page(*, profile: str, query: ListQuery, resolve: Resolve, serial: str |
         query: page, fields, order and filters.
         resolve: which names to add: ``bucket_name``, ``connector_name``, ``network_name``.
         serial: if given, only devices with a token of this serial number.
+        may_see: which of them the caller may see. None: all.
 
-    Cost: it reads every device of the profile. If the page shows ``last_input``, it reads the counters of the page's
-    devices; if ``last_input`` filters or sorts, those of all devices.
+    Cost: it reads every device of the profile. If the page shows ``last_input`` or ``last_output``, it reads the
+    counters of the page's devices; if one of them filters or sorts, those of all devices.
     """
-    docs = entities.list_all(DEVICE, owner=names.profile(profile))
+    docs = entities.list_all(DEVICE, owner=names.profile(profile), may_see=may_see)
     if serial is not None:
         ids = tokens.devices_with_serial(profile=profile, serial=serial)
         docs = [doc for doc in docs if doc["id"] in ids]
     rows = [_shape(doc) for doc in docs]
-    needs_last_input = "last_input" in query.fields
-    if query.order == "last_input" or "last_input" in query.filters:
-        rows = [_with_last_input(row) for row in rows]
-        needs_last_input = False
+    needs_last_use = not _LAST_USE.isdisjoint(query.fields)
+    if not _LAST_USE.isdisjoint({query.order, *query.filters}):
+        rows = [_with_last_use(row) for row in rows]
+        needs_last_use = False
     names_wanted = [f"{name}_name" for name, is_wanted in resolve._asdict().items() if is_wanted]
 
     def complete(row: Row) -> Row:
-        row = _with_last_input(row) if needs_last_input else row
+        row = _with_last_use(row) if needs_last_use else row
         resolved = {f"{kind}_name": networks.NAMES.get(row[kind]) for kind in ("connector", "network")}
         return row | resolved | {"bucket_name": row["name"]}
 

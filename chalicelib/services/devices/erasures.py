@@ -25,11 +25,21 @@ def begin(*, device: Doc) -> None:
         errors.Unavailable: the device still exists; a retry resumes. Once the device is gone, this is not raised, and
             ``resume`` removes the rest.
     """
+    marker = announce(device=device)
+    with contextlib.suppress(errors.Unavailable, deadline.TooLong):
+        _clear(marker)
+
+
+def announce(*, device: Doc) -> Doc:
+    """Begin to erase a device: its tokens, then the device itself. ``resume`` removes its data. Return the marker.
+
+    Raises:
+        errors.Unavailable: the device still exists; a retry or ``resume`` goes on.
+    """
     marker = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
     store.current().put(Entity(names.ERASURES, names.device(device["id"]), marker))
     _hide(marker)
-    with contextlib.suppress(errors.Unavailable, deadline.TooLong):
-        _clear(marker)
+    return marker
 
 
 def resume() -> int:
@@ -47,7 +57,7 @@ def resume() -> int:
 
 def _hide(marker: Doc) -> None:
     device, owner = marker["device"], names.profile(marker["profile"])
-    tokens.delete_all(device=device)
+    tokens.delete_all(owner=names.device(device))
     client_ids.end_sessions(device=device)
     store.current().delete(owner, [names.device(device)])
     entities.forget(reach.DEVICE, owner=owner, doc_id=device)

@@ -24,6 +24,8 @@ class Answer(NamedTuple):
     """The answer as JSON."""
     points: int
     """How many points it holds; 0 if it is a number or buckets."""
+    output: int
+    """How many points it counts as in the output quota: its points or buckets, and 1 for a number."""
 
 
 def answer(*, device: Doc, query: PointQuery, as_list: AsList = "never") -> Answer:
@@ -44,7 +46,9 @@ def answer(*, device: Doc, query: PointQuery, as_list: AsList = "never") -> Answ
     compute = _NUMBERS.get(query.kind)
     if compute is not None:
         result = compute(device=device, query=query)
-        return Answer(jsontext.dumps(_shape(result, as_list) if query.kind in SCALARS else result), 0)
+        if query.kind in SCALARS:
+            return Answer(jsontext.dumps(_shape(result, as_list)), 0, 1)
+        return Answer(jsontext.dumps(result), 0, len(result))
     return _splice(select(device=device, query=query, room=settings.MAX_ANSWER_BYTES), details=query.details)
 
 
@@ -162,7 +166,7 @@ def _splice(runs: Iterable[Run], *, details: bool) -> Answer:
     points, size_bytes = points + len(parts), size_bytes + _join(parts, joined)
     if size_bytes > settings.MAX_ANSWER_BYTES:
         raise errors.TooLarge(per_variable.TOO_LARGE)
-    return Answer("[" + ",".join(joined) + "]", points)
+    return Answer("[" + ",".join(joined) + "]", points, points)
 
 
 def _join(parts: list[str], joined: list[str]) -> int:

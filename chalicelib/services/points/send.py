@@ -12,6 +12,7 @@ from chalicelib.host import clock, events
 from chalicelib.schemas.points import PointIn, Sent
 from chalicelib.services.points import directory, expiry, fullness, retries, rules
 from chalicelib.services.points.directory import Span
+from chalicelib.services.usage import quotas
 from chalicelib.store import ABSENT, Doc, Entity, names
 
 _KEY_KEPT_S = 86_400
@@ -114,6 +115,7 @@ def put(prepared: Prepared) -> int:
     Raises:
         errors.BadRequest: the device is full, or the key was used with another body before. A refused request does not
             use up its key. A full device accepts a retry that stores nothing.
+        errors.PaymentRequired: the profile's quota is used up. A retry of what is stored is refused as well.
         errors.Unavailable: the store failed; the client may retry.
 
     Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
@@ -121,6 +123,7 @@ def put(prepared: Prepared) -> int:
     """
     request, now_ms, parts, key_name = prepared
     device = request.device
+    quotas.check(profile=device["profile"], services=("input", "data_records"))
     if not parts:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0

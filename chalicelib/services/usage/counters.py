@@ -7,10 +7,11 @@ time of its creation, so the marks of a later stream sort after those of an earl
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import NamedTuple
 
 from chalicelib import errors
-from chalicelib.codec import segments, times
+from chalicelib.codec import hours, segments, times
 from chalicelib.codec.segments import Item
 from chalicelib.host import deadline
 from chalicelib.host.deadline import Limits
@@ -36,6 +37,8 @@ class Change(NamedTuple):
     """The sequence number within the stream, padded to 40 digits so that it sorts as text like a number."""
     points_in: int
     records: int
+    at_ms: int
+    """When it was made, in milliseconds since 1970."""
     sent_ms: int | None
     """When its points arrived; None if it stored none that a client sent."""
 
@@ -43,6 +46,21 @@ class Change(NamedTuple):
     def mark(self) -> str:
         """The mark of the change, which sorts as text."""
         return f"{self.stream} {self.sequence}"
+
+    @property
+    def hour(self) -> int:
+        """The hour in which it was made, in hours since 1970."""
+        return self.at_ms // hours.HOUR_MS
+
+
+class Sum(NamedTuple):
+    """What was added to the counters of a profile's devices in an hour."""
+
+    profile: str
+    hour: int
+    """In hours since 1970."""
+    points_in: int
+    records: int
 
 
 class Applied(NamedTuple):
@@ -68,7 +86,7 @@ def sent(item: Item) -> tuple[int, int | None]:
     return (0, None) if segment.moved else (item.points, segment.created_us // 1000)
 
 
-def apply(*, changes: Iterable[Change], add: Add) -> Applied:
+def apply(*, changes: Iterable[Change], add: Add, settle: Callable[[Sum], None] = lambda _: None) -> Applied:
     """Add changes to the counters, each once however often and in whatever batches they are delivered.
 
     Eight devices are counted at a time, within the deadline of this thread. One that fails does not keep the others
@@ -77,57 +95,85 @@ def apply(*, changes: Iterable[Change], add: Add) -> Applied:
     Args:
         changes: of one shard, in its order. A device's changes are in one shard, or in its parents before it.
         add: adds to the counters of a device, or returns what they include already. Called in threads.
+        settle: gets what was added, by profile and hour, also if some devices could not be counted. Called in threads,
+            and not at all after the deadline.
 
     Raises:
         errors.Unavailable: some devices could not be counted now. The same batch may be applied again.
 
-    Cost: one update a device in the batch; two if its counters are of an earlier version.
+    Cost: one update a device in the batch, and one write more for the first change of an hour; two updates if its
+        counters are of an earlier version.
     """
     by_device: dict[str, list[Change]] = {}
     for change in changes:
         by_device.setdefault(change.device, []).append(change)
-    waiting, added, rejected, limits = by_device, 0, {}, deadline.current()
+    waiting, rejected, limits = by_device, {}, deadline.current()
+    added: list[tuple[int, Delta]] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(_ROUNDS):
-            outcomes = pool.map(lambda own: _outcome(own, add, limits), waiting.values())
+            outcomes = pool.map(lambda own: _outcome(own, add, limits, added), waiting.values())
             failed = {}
             for (device, own), outcome in zip(waiting.items(), outcomes, strict=True):
-                if isinstance(outcome, int):
-                    added += outcome
-                elif isinstance(outcome, Rejected):
+                if isinstance(outcome, Rejected):
                     rejected[device] = str(outcome)
-                else:
+                elif outcome is not None:
                     failed[device] = own
             waiting = failed
+        sums = _sums(delta for _, delta in added)
+        [*pool.map(lambda one: _settle(one, settle, limits), sums)]
     if waiting:
         raise errors.Unavailable(f"{len(waiting)} of {len(by_device)} devices could not be counted")
-    return Applied(added, rejected)
+    return Applied(sum(count for count, _ in added), rejected)
 
 
-def _outcome(changes: list[Change], add: Add, limits: Limits) -> int | Rejected | errors.Unavailable:
-    """Return how many changes of a device were added, or why none could be."""
+def _settle(added: Sum, settle: Callable[[Sum], None], limits: Limits) -> None:
+    with deadline.using(limits):
+        if not deadline.has_passed():
+            settle(added)
+
+
+def _sums(deltas: Iterable[Delta]) -> list[Sum]:
+    """Add up by profile and hour what was added to devices."""
+    sums: dict[tuple[str, int], Sum] = {}
+    for delta in deltas:
+        before = sums.get((delta.profile, delta.hour), Sum(delta.profile, delta.hour, 0, 0))
+        points_in, records = before.points_in + delta.points_in, before.records + delta.records
+        sums[delta.profile, delta.hour] = before._replace(points_in=points_in, records=records)
+    return [sums[key] for key in sorted(sums)]
+
+
+def _outcome(
+    changes: list[Change], add: Add, limits: Limits, added: list[tuple[int, Delta]]
+) -> Rejected | errors.Unavailable | None:
+    """Add the changes of a device, and note in ``added`` how many and what. Return why some could not be added."""
     with deadline.using(limits):
         try:
             if deadline.has_passed():
                 raise errors.Unavailable
-            return _apply(changes, add)
+            profile = next((change.profile for change in changes if change.profile), None)
+            if profile is None:
+                raise Rejected(_NO_PROFILE)
+            for _, of_hour in groupby(changes, lambda change: change.hour):
+                count, delta = _apply([*of_hour], profile, add)
+                if delta is not None:
+                    added.append((count, delta))
+            return None
         except (Rejected, errors.Unavailable) as error:
             return error
 
 
-def _apply(changes: list[Change], add: Add) -> int:
-    profile = next((change.profile for change in changes if change.profile), None)
-    if profile is None:
-        raise Rejected(_NO_PROFILE)
+def _apply(changes: list[Change], profile: str, add: Add) -> tuple[int, Delta | None]:
+    """Add the changes of an hour. Return how many and what was added; None: the counters include all of them."""
     replaces = None
     while changes:
-        counted = add(_delta(changes, profile, replaces))
+        delta = _delta(changes, profile, replaces)
+        counted = add(delta)
         if counted is None:
-            return len(changes)
+            return len(changes), delta
         is_bare = " " not in counted.mark
         replaces = counted.mark if is_bare else None
         changes = _after_number(changes, counted) if is_bare else [one for one in changes if one.mark > counted.mark]
-    return 0
+    return 0, None
 
 
 def _after_number(changes: list[Change], counted: Counted) -> list[Change]:
@@ -155,5 +201,6 @@ def _delta(changes: list[Change], profile: str, replaces: str | None) -> Delta:
         max((change.sent_ms for change in changes if change.sent_ms is not None), default=None),
         changes[0].mark,
         changes[-1].mark,
+        changes[0].hour,
         replaces,
     )

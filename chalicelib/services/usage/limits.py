@@ -1,8 +1,10 @@
 """What a profile may use: one small entity with its plan and what is used up, which a request reads from a cache."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from chalicelib import store
+from chalicelib.codec import hours
 from chalicelib.host.cache import Cache
 from chalicelib.services import entities
 from chalicelib.services.usage import plans
@@ -21,17 +23,26 @@ class Limits(NamedTuple):
     key_ready: str = ""
     """On AWS: the plan for which the profile's API key exists and works. Empty: none."""
     blocked: tuple[str, ...] = ()
-    """The services of which the quota is used up: ``input``, ``output``, ``data_records``."""
+    """On AWS: the services of which the quota is used up: ``input``, ``output``, ``data_records``."""
     rpm: tuple[tuple[str, int], ...] = ()
     """Requests a minute that the profile allows itself: pairs of ``data_input`` or ``data_output`` and a number."""
     is_erased: bool = False
     """Whether the profile is deleted. Its tokens are refused."""
+    blocked_in: str = ""
+    """The month, UTC, in which ``blocked`` was noted, such as ``2026-11``. In the next one, what comes in and goes out
+    is counted anew."""
+
+    def blocked_now(self) -> tuple[str, ...]:
+        """Return the services of which the quota is used up in the current month."""
+        if not self.blocked or self.blocked_in == hours.month(hours.now()):
+            return self.blocked
+        return tuple(service for service in self.blocked if service == "data_records")
 
     @property
     def figures(self) -> Plan:
         """The figures of the price plan. A plan that the settings do not name any more counts as the default plan."""
         known = plans.load()
-        return known.get(self.plan) or known[plans.DEFAULT]
+        return known.get(self.plan) or known[plans.default()]
 
 
 def new(profile: str, plan: str) -> Entity:
@@ -63,6 +74,30 @@ def change(profile: str, **changes: Any) -> Limits:
         after = _doc(before._replace(**changes))
         return doc if doc == after else after
 
+    return _change(profile, revised)
+
+
+def note_key(profile: str, plan: str) -> bool:
+    """Note that the API key of a profile for a plan works, or with an empty text that none does.
+
+    Returns:
+        Whether the profile still has the plan. If not, nothing is noted.
+
+    Raises:
+        errors.Conflict: others kept changing the limits.
+
+    Cost: one read and one conditional write.
+    """
+
+    def revised(doc: Doc | None) -> Doc:
+        before = _read(doc) if doc else Limits(_plan_of_old(profile))
+        after = _doc(before._replace(key_ready=plan) if plan in ("", before.plan) else before)
+        return doc if doc == after else after
+
+    return _change(profile, revised).plan == plan
+
+
+def _change(profile: str, revised: Callable[[Doc | None], Doc]) -> Limits:
     doc = entities.update(
         owner=names.profile(profile),
         name=names.LIMITS,
@@ -85,4 +120,11 @@ def _doc(limits: Limits) -> Doc:
 
 
 def _read(doc: Doc) -> Limits:
-    return Limits(doc["plan"], doc["key_ready"], tuple(doc["blocked"]), tuple(doc["rpm"].items()), doc["is_erased"])
+    return Limits(
+        doc["plan"],
+        doc["key_ready"],
+        tuple(doc["blocked"]),
+        tuple(doc["rpm"].items()),
+        doc["is_erased"],
+        doc.get("blocked_in", ""),
+    )

@@ -166,9 +166,63 @@ test("chunks", async () => {
   assert.equal(await devices.deleteChunk(id, chunk.id), `Chunk ${chunk.id} deleted`);
 });
 
+test("account: login, token, info, edit, create, recover, pin", { skip: !process.env.DECANT_PASSWORD && "the password is not known" }, async () => {
+  const credentials = { email: process.env.DECANT_EMAIL, password: process.env.DECANT_PASSWORD };
+  const AccountResource = new Resources({ token: process.env.PROFILE_TOKEN }).account.constructor;
+  const found = await AccountResource.login(credentials);
+  assert.equal(found.email, credentials.email);
+  const made = await AccountResource.tokenCreate({ ...credentials, profile_id: found.profiles[0].id, name: "JavaScript SDK" });
+  const { account } = new Resources({ token: made.token });
+  const shown = await account.info();
+  assert.equal(shown.id, found.id);
+  assert.ok(shown.created_at instanceof Date && shown.last_login instanceof Date);
+  assert.equal(await account.edit({ company: "Decant" }), "Account Successfully Updated");
+  assert.equal((await account.info()).company, "Decant");
+  const fresh = { name: "J", email: `js${Date.now()}@x.org`, password: "12345678", cpassword: "12345678", timezone: "UTC" };
+  assert.match(await AccountResource.create(fresh), /in the log/);
+  assert.match(await AccountResource.passwordRecover(fresh.email), /in the log/);
+  assert.match(await AccountResource.resendConfirmation(fresh.email), /in the log/);
+  assert.match(await AccountResource.requestLoginPINCode(credentials, "authenticator"), /app/);
+  await assert.rejects(AccountResource.login({ ...credentials, password: "wrong" }), /Authorization Denied/);
+  await assert.rejects(AccountResource.confirmAccount("0".repeat(56)), /The link was used/);
+});
+
 test("what is not there yet says so", async () => {
   const missing = /Route Not Found|Method Not Allowed/;
   await assert.rejects(devices.dataBackup({ deviceID: made.device_id, file_address: "/x", headers: true }), missing);
   await assert.rejects(devices.dataRestore({ deviceID: made.device_id, file_address: "/x" }), missing);
   await assert.rejects(devices.copyChunk({ deviceID: made.device_id, chunk_id: "1_2", file_address: "/x", headers: true }), missing);
+});
+
+test("a refused call is tried once, and its message says when to come back", async () => {
+  const { device } = await fresh({ rpm: { data_input: 1 } });
+  const send = fetch;
+  let tries = 0;
+  globalThis.fetch = (...sent) => {
+    tries += 1;
+    return send(...sent);
+  };
+  try {
+    await assert.rejects(
+      async () => {
+        for (let call = 0; call < 3; call += 1) { // a minute may begin between two of them
+          tries = 0;
+          await device.sendData({ variable: "a", value: 1 });
+        }
+      },
+      (refusal) => /^Too many requests \(Retry-After: ([1-9]|[1-5]\d|60)\)$/.test(refusal),
+    );
+  } finally {
+    globalThis.fetch = send;
+  }
+  assert.equal(tries, 1);
+});
+
+test("keys of tags, and the audit log", async () => {
+  const { id } = await fresh({ tags: [{ key: "by", value: "javascript" }] });
+  assert.ok((await resources.tags.getTagKeys("device")).includes("by"));
+  const found = await resources.profiles.auditLog("current", { resourceID: id });
+  assert.equal(found.status, "Complete");
+  assert.equal(found.events[0].message, "Create a device");
+  assert.deepEqual(await resources.profiles.auditLogQuery("current", found.queryId), found);
 });
