@@ -275,10 +275,15 @@ def test_methods_of_endpoints_that_are_not_there_yet_say_so(devices, made):
         lambda: devices.dataBackup({"deviceID": device_id, "file_address": "/x", "headers": True}),
         lambda: devices.dataBackup({"deviceID": device_id, "file_address": "/x", "headers": True}, "1_2"),
         lambda: devices.dataRestore({"deviceID": device_id, "file_address": "/x.csv"}),
-        lambda: devices.statistics(device_id),
     ):
         with pytest.raises(TagoIORequestError, match=r"Route Not Found|Method Not Allowed"):
             call()
+
+
+def test_device_statistics(devices, made):
+    Device({"token": made["token"]}).sendData({"variable": "counted", "value": 1})
+    (now, *_) = devices.statistics(made["device_id"])
+    assert now["device_input"] == 1 and now["time"]
 
 
 def test_errors_carry_their_message(device):
