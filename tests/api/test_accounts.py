@@ -598,3 +598,18 @@ def test_nothing_secret_is_logged_or_stored(person, app, clock, mails):
     for text in (PASSWORD, "wrong-secret", NEW, token, pin(app, clock)):
         assert text not in everything
     assert re.search(r'"route":"/page/password/{token}"', "".join(written))
+
+
+def test_a_link_gives_the_account_what_its_own_sign_up_has_chosen(each_store, clock, mails, sign_up):
+    stranger = SENT | {"name": "Stranger", "password": "of-a-stranger", "cpassword": "of-a-stranger"}
+    assert Api().post("/account", stranger).status == 200
+    clock.advance(61)
+    assert Api().post("/account", SENT).status == 200
+    link = mails.token()
+    clock.advance(61)
+    assert Api().post("/account", stranger).status == 200
+    assert Api().get(f"/account/confirm/{link}").status == 200
+    login = {"email": SENT["email"], "password": SENT["password"]}
+    assert Api().post("/account/login", login).result["name"] == SENT["name"]
+    assert Api().post("/account/login", login | {"password": "of-a-stranger"}).status == 401
+    assert Api().get(f"/account/confirm/{mails.token()}").status == 400, "the others have ended"

@@ -27,13 +27,18 @@ _DAY_MS = 86_400_000
 _SHAPE = re.compile(r"([0-9a-f]{24})[0-9a-f]{32}")
 
 
-def issue(account: str, purpose: Purpose) -> str | None:
+def issue(account: str, purpose: Purpose, chosen: Doc | None = None) -> str | None:
     """Make a token that is about to be mailed; return None if the account got enough mails.
+
+    Args:
+        account: the id of the account.
+        purpose: what the token is for.
+        chosen: fields of the account that whoever asked for the mail has chosen, for ``chosen``.
 
     Cost: one read and one conditional write.
     """
     text = account + secrets.token_hex(16)
-    link = {"hash": _hash(text), "expires_ms": clock.now_ms() + LASTS_MS[purpose]}
+    link = {"hash": _hash(text), "expires_ms": clock.now_ms() + LASTS_MS[purpose], "chosen": chosen or {}}
 
     def changes(doc: Doc) -> Mapping[str, Any]:
         links = {**(doc.get("links") or {}), purpose: [*_valid(doc, purpose), link][-_KEPT:]}
@@ -99,9 +104,10 @@ def account_or_raise(text: str, purpose: Purpose) -> Doc:
     return account
 
 
-def has_any(account: Doc, purpose: Purpose) -> bool:
-    """Return whether an account has a link that works."""
-    return bool(_valid(account, purpose))
+def chosen(account: Doc, purpose: Purpose, text: str | None = None) -> Doc:
+    """Return the fields that were chosen with a link: that of a token, or without one the newest that works."""
+    found = [link for link in _valid(account, purpose) if text is None or link["hash"] == _hash(text)]
+    return found[-1].get("chosen", {}) if found else {}
 
 
 def has_shape(text: str) -> bool:

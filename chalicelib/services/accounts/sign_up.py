@@ -6,7 +6,7 @@ A new account must confirm its address before it can log in. No answer tells whe
 from typing import Any
 
 from chalicelib import errors, settings
-from chalicelib.host import clock, mail
+from chalicelib.host import mail
 from chalicelib.services.accounts import accounts, attempts, links, profiles
 from chalicelib.store import Doc
 
@@ -30,8 +30,8 @@ def require_open(address: str) -> None:
 def create(*, sent: dict[str, Any], password_hash: str, base_url: str, address: str) -> str:
     """Create an account that is not confirmed, with a mail to its address; return what to answer.
 
-    If the address has an account, its owner is told so by mail, and nothing else happens. If that account was never
-    confirmed within a day, it is replaced.
+    If the address has an account, its owner is told so by mail, and nothing else happens. An account that is not
+    confirmed gets what the sign-up has chosen whose link is used: nobody can choose a password for somebody else.
 
     Args:
         sent: name, email and more, without the password.
@@ -49,25 +49,11 @@ def create(*, sent: dict[str, Any], password_hash: str, base_url: str, address: 
         fields = {**more, "password_hash": password_hash, "is_active": False}
         created = accounts.create(name=sent["name"], email=sent["email"], **fields)
         account = accounts.get_or_raise(created) if created else accounts.find(sent["email"])
-    elif _is_abandoned(account):
-        renewed = {**more, "name": sent["name"], "password": password_hash, "created_ms": clock.now_ms()}
-        account = accounts.change(account["id"], **renewed)
-    if account is not None:
-        _tell(account, base_url)
-    return CREATED + mail.current().note
-
-
-def _is_abandoned(account: Doc) -> bool:
-    lasts_ms = links.LASTS_MS["confirm"]
-    is_old = account["created_ms"] + lasts_ms < clock.now_ms()
-    return is_old and not account["active"] and not links.has_any(account, "confirm")
-
-
-def _tell(account: Doc, base_url: str) -> None:
-    if account["active"]:
+    if account is not None and account["active"]:
         _mail_existing(account)
-    else:
-        _mail_link(account, base_url)
+    elif account is not None:
+        _mail_link(account, base_url, {**more, "name": sent["name"], "password": password_hash})
+    return CREATED + mail.current().note
 
 
 def _mail_existing(account: Doc) -> None:
@@ -76,11 +62,12 @@ def _mail_existing(account: Doc) -> None:
         mail.current().send(to=account["email"], subject="You have an account already", text=text)
 
 
-def _mail_link(account: Doc, base_url: str) -> None:
-    token = links.issue(account["id"], "confirm")
+def _mail_link(account: Doc, base_url: str, chosen: Doc) -> None:
+    token = links.issue(account["id"], "confirm", chosen)
     if token is not None:
         text = (
-            "Somebody created an account with this e-mail address. If it was you, confirm it within a day:\n\n"
+            "Somebody created an account with this e-mail address. If it was you, and just now, confirm it within a "
+            "day:\n\n"
             f"{base_url}/page/confirm/{token}\n\nIf it was not you, do nothing.\n"
         )
         mail.current().send(to=account["email"], subject="Confirm your account", text=text)
@@ -97,7 +84,7 @@ def resend(*, email: str, base_url: str, address: str) -> str:
     attempts.take(address)
     account = accounts.find(email)
     if account is not None and not account["active"]:
-        _mail_link(account, base_url)
+        _mail_link(account, base_url, links.chosen(account, "confirm"))
     return RESENT + mail.current().note
 
 
@@ -111,7 +98,7 @@ def confirm(token: str) -> str:
     """
     account = links.account_or_raise(token, "confirm")
     give_profile(account["id"])  # first: a retry must not find the token used up and the profile missing
-    links.use(token, "confirm", lambda _: {"active": True})
+    links.use(token, "confirm", lambda doc: {**links.chosen(doc, "confirm", token), "active": True})
     return "Account Successfully Confirmed"
 
 
