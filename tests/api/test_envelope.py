@@ -7,17 +7,17 @@ from unittest.mock import Mock
 import pytest
 
 from app import app
-from chalicelib import errors
+from chalicelib import errors, routes
 from chalicelib.host import log
 from chalicelib.http import answers
 from tests.kit.api import PROTECTED, Api
+from tests.kit.stores import on_stores
 from tests.kit.world import World, point
 
-ROUTES = sorted((path, method) for path, methods in app.routes.items() for method in methods)
 
-
-@pytest.mark.parametrize(("path", "method"), ROUTES)
-def test_every_route_without_a_token_is_denied(world, path, method):
+@on_stores(routes.ALL)
+def test_every_route_without_a_token_is_denied(world, row):
+    path, method = row.path, row.method
     answer = Api()(method, path.replace("{", "").replace("}", ""))
     assert answer.status == 401 if (path, method) in PROTECTED else answer.status < 500
 
@@ -31,16 +31,17 @@ def test_every_route_refuses_other_methods_with_allow(world, path):
             assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == set(app.routes[path])
 
 
-@pytest.mark.parametrize(("path", "method"), ROUTES)
-def test_no_route_breaks_on_bad_bodies(world, path, method):
-    plain = path.replace("{device_id}", world.device).replace("{", "").replace("}", "")
+@on_stores(routes.ALL)
+def test_no_route_breaks_on_bad_bodies(world, row):
+    method, plain = row.method, row.path.replace("{device_id}", world.device).replace("{", "").replace("}", "")
     for raw, api in itertools.product(("{", "[[[", '{"variable":5}', "\x00", "5"), (world.admin, world.api)):
         answer = api(method, plain, raw=raw)
         assert answer.status < 500
 
 
-@pytest.mark.parametrize(("path", "method"), ROUTES)
-def test_no_route_breaks_on_bad_query_strings(world, path, method):
+@on_stores(routes.ALL)
+def test_no_route_breaks_on_bad_query_strings(world, row):
+    path, method = row.path, row.method
     for text in ("page=x", "fields=%00", "filter=1", "filter[a]=1", "qty=1&qty=2", "=", "[]=1", "a[]=1&a[b]=2"):
         plain = path.replace("{device_id}", world.device).replace("{", "").replace("}", "")
         assert world.admin(method, f"{plain}?{text}", json_body={}).status < 500

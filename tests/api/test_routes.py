@@ -20,16 +20,10 @@ from tests.kit.accounts import PASSWORD, Mails
 from tests.kit.api import Api
 from tests.kit.governed import Analysis, RunUser, policy, rule
 from tests.kit.people import Person
+from tests.kit.stores import on_stores
 from tests.kit.world import World, point
 
 IDS = [f"{row.method} {row.path}" for row in routes.ALL]
-
-
-def on_stores(rows):
-    """Run a test for each row over SQLite, and for every fourth over DynamoDB: the wrapper does not know the store."""
-    cases = [*(("sqlite", row) for row in rows), *(("dynamo", row) for row in rows[::4])]
-    ids = [f"{store}-{row.key}" for store, row in cases]
-    return pytest.mark.parametrize(("each_store", "row"), cases, ids=ids, indirect=["each_store"])
 
 
 POLICY = {
@@ -242,7 +236,7 @@ def test_another_devices_objects_do_not_exist_for_a_device_token(world, things):
     assert [param["sent"] for param in world.admin.get(f"/device/{world.device}/params").result] == [False]
 
 
-@pytest.mark.parametrize("row", [row for row in routes.ALL if row.method in ("POST", "PUT")], ids=lambda row: f"{row.method} {row.path}")  # fmt: skip
+@on_stores([row for row in routes.ALL if row.method in ("POST", "PUT")])
 def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, row):
     token = world.token if row.who == (DEVICE,) else world.profile_token
     path, body = row.path.format(**things), body_of(row, things)
