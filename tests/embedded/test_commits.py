@@ -76,6 +76,7 @@ def test_an_answer_waits_for_the_sync_and_the_next_group_forms_meanwhile(serve, 
 def test_a_reader_waits_only_for_what_it_reads(serve, world):
     other, disk = World(), HeldDisk()
     other.send(point("a", 7))
+    world.admin.get("/device")  # notes the use of the token
 
     async def scenario(gateway):
         writing = post(gateway, world.token, 1)

@@ -56,7 +56,7 @@ def test_router_finds_fixed_parts_before_placeholders(path, found):
 def test_audit_log_has_the_clients_address(call):
     world = World()
     headers = {"token": world.profile_token, "content-type": "application/json"}
-    assert call("POST", "/device", headers, b'{"name": "Device"}').status == 200
+    assert call("POST", "/device", headers, b'{"name": "Device"}', client=("192.0.2.9", 1)).status == 200
     (event,) = world.admin.get("/profile/current/auditlog").result["events"]
     assert (event["message"], event["address"]) == ("Create a device", "192.0.2.9")
 

@@ -14,6 +14,7 @@ from chalicelib import errors, settings, store
 from chalicelib.codec import tokens
 from chalicelib.functions import authorizer, iot_authorizer, iot_ingest
 from chalicelib.host import aws, dead_letters, deadline, log, mqtt, secret
+from chalicelib.services.usage import plans
 from chalicelib.store import Entity, models
 from chalicelib.store.dynamodb import DynamoStore
 from deploy import spec
@@ -245,7 +246,7 @@ def test_secret_that_cannot_be_read_is_503(dynamo, paused, monkeypatch, lines):
     monkeypatch.delenv("AWS_ENDPOINT_URL_SSM")
     boto = aws.client("ssm")
     boto.put_parameter(Name=settings.current().secret_parameter, Value="s", Type="SecureString", Overwrite=True)
-    assert ask_gateway(world.token)["usageIdentifierKey"] == tokens.api_key(b"s", world.profile)
+    assert ask_gateway(world.token)["usageIdentifierKey"] == tokens.api_key(b"s", "", plans.WAITING)
     boto.delete_parameter(Name=settings.current().secret_parameter)
     secret.use(None)
 
