@@ -1,5 +1,6 @@
 """Query strings of any kind, on every route that reads: an answer or a refusal that names its reason, never a 5xx."""
 
+import collections
 from urllib.parse import quote
 
 import pytest
@@ -60,6 +61,6 @@ def filled(each_store):
 def test_no_query_string_breaks_a_route(filled, path, query):
     text = "&".join(f"{quote(name, errors='replace')}={quote(value, errors='replace')}" for name, value in query)
     for api in (filled.admin, filled.api):
-        answer = api.get(f"{path.format(**filled.things)}?{text}")
+        answer = api.get(f"{path.format_map(collections.defaultdict(lambda: '0' * 24, filled.things))}?{text}")
         assert answer.status in (200, 400, 401, 404), (answer.status, answer.text)
         assert answer.status == 200 or len(answer.message) < 1_000

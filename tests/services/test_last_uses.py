@@ -45,7 +45,7 @@ def test_it_costs_one_write_an_hour_and_a_read_for_another_process(clock, dynamo
     world.admin.get("/info")
     assert cost() == (1, 0), "what /info shows"
     cache.clear_all()
-    assert cost() == (3, 0), "the caller, and the token's last use"
+    assert cost() == (4, 0), "the caller, its limits, and the token's last use"
     clock.advance(3_601)
     assert cost()[1] == 1
 
