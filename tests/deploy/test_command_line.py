@@ -9,6 +9,8 @@ import pytest
 from deploy.__main__ import main
 from tests.deploy.conftest import ROOT
 
+NAMED = {"plan": ("PROFILE", "PLAN")}
+"""What a command must be given besides options."""
 OPTIONS = {
     "up": {"--stage", "--profile"},
     "init": {"--stage", "--profile"},
@@ -20,6 +22,7 @@ OPTIONS = {
     "restore": {"--stage", "--profile", "--to", "--keep-deleted", "--back", "--drop-old"},
     "token": {"--stage", "--profile", "--profile-id"},
     "password": {"--stage", "--profile", "--email"},
+    "plan": {"--stage", "--profile"},
     "config": {"--stage"},
     "cost": {"--points", "--batch", "--path", "--every", "--environments", "--basic-ingest", "--read"},
 }
@@ -63,7 +66,7 @@ def test_help_lists_the_commands_and_each_says_what_it_does(help_of):
 def test_command_refuses_the_options_of_the_others(command, capsys):
     for option in set().union(*OPTIONS.values()) - OPTIONS[command]:
         with pytest.raises(SystemExit) as exit_:
-            main([command, option, *([VALUES[option]] if option in VALUES else [])])
+            main([command, *NAMED.get(command, ()), option, *([VALUES[option]] if option in VALUES else [])])
         printed = capsys.readouterr().err
         assert exit_.value.code == 2, option
         assert (
