@@ -64,9 +64,7 @@ def seed(
 
 def _finish_erasures() -> None:
     erasures.resume()
-    for remains in profile_erasures.found():
-        for _ in profile_erasures.clear(remains):
-            pass
+    profile_erasures.resume()
 
 
 def _is_operators(text: str) -> bool:

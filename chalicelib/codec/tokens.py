@@ -65,7 +65,7 @@ def bare(text: str) -> str | None:
 
 
 def fingerprint(bare_text: str) -> str:
-    """Return the key by which a token is looked up: the SHA-256 of its bare text, in hex."""
+    """Return the key by which a token, a mailed link or an invitation is looked up: the SHA-256 of its text, in hex."""
     return hashlib.sha256(bare_text.encode()).hexdigest()
 
 

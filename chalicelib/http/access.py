@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chalicelib import errors
 from chalicelib.services.access import analyses, permissions, policies, reach, run_users, tokens
 from chalicelib.services.access.permissions import NOTHING, Rights, Tagged
+from chalicelib.services.accounts import roles
 from chalicelib.services.devices import actions
 from chalicelib.store import Doc
 
@@ -31,7 +32,7 @@ _OBJECTS: Mapping[str, tuple[str, _Find]] = {
     "user_id": ("run_user", lambda profile, user: run_users.get_or_raise(profile=profile, user=user)),
     "am_id": ("access_management", lambda profile, policy: policies.get_or_raise(profile=profile, policy=policy)),
     "action_id": ("action", lambda profile, action: actions.get_or_raise(profile=profile, action=action)),
-    "profile_id": ("account", lambda own, profile: {"id": own if profile == "current" else profile}),
+    "profile_id": ("account", lambda own, profile: {"id": own if profile == roles.CURRENT else profile}),
 }
 """By parameter of the path: the resource that it names, and how to find the object."""
 

@@ -4,11 +4,14 @@ To fetch a page changes nothing, as mail programs fetch links before people see 
 """
 
 import base64
+import functools
 import hashlib
+from collections.abc import Callable
 from html import escape
 
 from chalicelib import errors
 from chalicelib.http.answers import Page
+from chalicelib.http.route import Call
 
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:28rem;margin:3rem auto;padding:0 1rem}"
@@ -59,6 +62,22 @@ def refused(title: str, error: errors.ApiError) -> Page:
     page = message(title, error.message, error.status)
     retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     return page._replace(headers={**_HEADERS, **retry})
+
+
+def refusing(title: str) -> Callable[[Callable[[Call], Page]], Callable[[Call], Page]]:
+    """Return a decorator for a route's function that returns a page: an error becomes a page with this title."""
+
+    def decorate(handle: Callable[[Call], Page]) -> Callable[[Call], Page]:
+        @functools.wraps(handle)
+        def answer(call: Call) -> Page:
+            try:
+                return handle(call)
+            except errors.ApiError as error:
+                return refused(title, error)
+
+        return answer
+
+    return decorate
 
 
 def _page(title: str, content: str) -> str:

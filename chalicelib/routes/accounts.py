@@ -173,45 +173,37 @@ def plan(call: Call) -> Any:
     return accounts.show_plan(accounts.acting_for(call.caller))
 
 
+@pages.refusing(_CONFIRM)
 def confirm_page(call: Call) -> Page:
     """Show a page whose button confirms an account."""
-    try:
-        links.account_or_raise(call.path["token"], "confirm")
-    except errors.ApiError as error:
-        return pages.refused(_CONFIRM, error)
+    links.account_or_raise(call.path["token"], "confirm")
     return pages.form(_CONFIRM, "This activates the account of your e-mail address.", "Confirm")
 
 
+@pages.refusing(_CONFIRM)
 def confirm_by_page(call: Call) -> Page:
     """Confirm an account, by the button of the page."""
-    try:
-        return pages.message("Confirmed", sign_up.confirm(call.path["token"]))
-    except errors.ApiError as error:
-        return pages.refused(_CONFIRM, error)
+    return pages.message("Confirmed", sign_up.confirm(call.path["token"]))
 
 
+@pages.refusing(_CHOOSE)
 def password_page(call: Call) -> Page:
     """Show a page that asks for a new password."""
-    try:
-        links.account_or_raise(call.path["token"], "reset")
-    except errors.ApiError as error:
-        return pages.refused(_CHOOSE, error)
+    links.account_or_raise(call.path["token"], "reset")
     text = "All tokens that you made, except those of devices, end."
     return pages.form(_CHOOSE, text, "Change", passwords=_PASSWORDS)
 
 
+@pages.refusing(_CHOOSE)
 def reset_by_page(call: Call) -> Page:
     """Change a password, by the button of the page."""
-    try:
-        account = links.account_or_raise(call.path["token"], "reset")
-        sent = requests.form(call.request)
-        password = schema.repeated_password(sent.get("password", ""), sent.get("again", ""))
-        hashed = _new_hash(call, password)
-        changed = resets.by_link(token=call.path["token"], password_hash=hashed)
-        _note_password(call, account)
-        return pages.message("Changed", changed)
-    except errors.ApiError as error:
-        return pages.refused(_CHOOSE, error)
+    account = links.account_or_raise(call.path["token"], "reset")
+    sent = requests.form(call.request)
+    password = schema.repeated_password(sent.get("password", ""), sent.get("again", ""))
+    hashed = _new_hash(call, password)
+    changed = resets.by_link(token=call.path["token"], password_hash=hashed)
+    _note_password(call, account)
+    return pages.message("Changed", changed)
 
 
 ROUTES = (

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from chalicelib import errors
 from chalicelib.http import pages, requests
 from chalicelib.http.answers import Page
 from chalicelib.http.route import Call, Route
 from chalicelib.schemas import profiles as schema
-from chalicelib.services.accounts import accounts, audit, invitations, roles, teams
+from chalicelib.services.accounts import invitations, roles, teams
 
 _TITLE = "Join a team"
 
@@ -32,17 +31,7 @@ def remove(call: Call) -> Any:
 
 def accept(call: Call) -> Any:
     """Accept an invitation."""
-    return _join(call)
-
-
-def _join(call: Call) -> str:
-    doc = invitations.get_or_raise(call.path["token"]).doc
-    accepted = invitations.accept(call.path["token"])
-    account = accounts.find(doc["email"])
-    if account is not None:
-        address = requests.address(call.request)
-        audit.note(profile=doc["profile"], account=account, message="Join the team", address=address)
-    return accepted
+    return invitations.accept(call.path["token"], address=requests.address(call.request))
 
 
 def decline(call: Call) -> Any:
@@ -50,22 +39,18 @@ def decline(call: Call) -> Any:
     return invitations.decline(call.path["token"])
 
 
+@pages.refusing(_TITLE)
 def invitation_page(call: Call) -> Page:
     """Show a page whose button accepts an invitation."""
-    try:
-        doc = invitations.get_or_raise(call.path["token"]).doc
-    except errors.ApiError as error:
-        return pages.refused(_TITLE, error)
+    doc = invitations.get_or_raise(call.path["token"]).doc
     text = f"Your account {doc['email']} becomes a member of the profile {invitations.name_of(doc)}."
     return pages.form(_TITLE, text, "Accept")
 
 
+@pages.refusing(_TITLE)
 def accept_by_page(call: Call) -> Page:
     """Accept an invitation, by the button of the page."""
-    try:
-        return pages.message("Accepted", _join(call))
-    except errors.ApiError as error:
-        return pages.refused(_TITLE, error)
+    return pages.message("Accepted", accept(call))
 
 
 ROUTES = (

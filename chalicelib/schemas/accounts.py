@@ -56,7 +56,6 @@ PersonName = Annotated[StrictStr, Field(min_length=1, max_length=100)]
 Zone = Annotated[StrictStr, Field(max_length=100), AfterValidator(_zone)]
 Text = Annotated[StrictStr, Field(max_length=200)] | None
 Pin = Annotated[StrictStr, Field(max_length=20)] | None
-OTP_TYPES = ("authenticator",)
 
 
 class Credentials(TypedDict):

@@ -23,10 +23,6 @@ _DEFAULTS: Doc = {
 """What clients see of an account that never said anything about it."""
 
 
-UNLIMITED = 9_007_199_254_740_991
-"""How clients see a number without a limit: JavaScript's largest whole number."""
-
-
 def create(*, name: str, email: str, password_hash: str, is_active: bool = True, **more: Any) -> str | None:
     """Create an account; return its id, or None if another account has the e-mail address.
 
@@ -142,8 +138,8 @@ def show_plan(account: str) -> dict[str, Any]:
     plan = plan_of(account)
     return {
         "plan": plan.name,
-        "requests_per_minute": plan.others_per_minute or UNLIMITED,
-        "requests_per_month": plan.requests_per_month or UNLIMITED,
+        "requests_per_minute": plan.others_per_minute or plans.UNLIMITED,
+        "requests_per_month": plan.requests_per_month or plans.UNLIMITED,
     }
 
 

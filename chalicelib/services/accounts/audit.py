@@ -20,7 +20,7 @@ from chalicelib.schemas import audit as schema
 from chalicelib.schemas.audit import AuditQuery
 from chalicelib.services.access import tokens
 from chalicelib.services.access.callers import Caller
-from chalicelib.services.accounts import accounts, profiles
+from chalicelib.services.accounts import roles
 from chalicelib.store import Doc, Entity, names
 
 KEPT_S = 184 * 86_400
@@ -96,28 +96,23 @@ def recording(change: Change, resource_id: str) -> Iterator[Doc]:
 
     Cost: half a read and one write before the block. If the block sets the id, one write more.
     """
-    at_ms, kind = clock.now_ms(), change.caller.kind.replace("_", " ")
-    own = {"profile": change.caller.profile, "account": change.caller.account}
+    caller = change.caller
+    own = {"profile": caller.profile, "account": caller.account}
     resource_id = resource_id or own.get(change.resource, "")
     event: Doc = {
         "resource": change.resource,
         "resource_id": resource_id,
         "message": change.message,
-        "who": f"{tokens.name_of(change.caller)} ({kind} token)",
-        "account": change.caller.account,
+        "who": f"{tokens.name_of(caller)} ({caller.kind.replace('_', ' ')} token)",
+        "account": caller.account,
         "address": change.address,
-        "at_ms": at_ms,
+        "at_ms": clock.now_ms(),
     }
-    owner = names.audit(change.caller.profile)
-
-    def write() -> None:
-        store.current().put(Entity(owner, change.name, event, expires_at=at_ms // 1000 + KEPT_S))
-
-    write()
+    _put(caller.profile, change.name, event)
     yield event
     if event["resource_id"] != resource_id:
         try:
-            write()
+            _put(caller.profile, change.name, event)
         except errors.Unavailable as error:  # the change is made: a refusal would only make the client repeat it
             log.line("warning", function="audit", event=change.name, cause=log.cause(error))
 
@@ -136,7 +131,6 @@ def note(*, profile: str, account: Doc, message: str, address: str) -> None:
         message: what it does. Nothing that the client sent.
         address: the client's address.
     """
-    at_ms = clock.now_ms()
     event: Doc = {
         "resource": "profile",
         "resource_id": profile,
@@ -144,9 +138,13 @@ def note(*, profile: str, account: Doc, message: str, address: str) -> None:
         "who": f"{account['email']} (account)",
         "account": account["id"],
         "address": address,
-        "at_ms": at_ms,
+        "at_ms": clock.now_ms(),
     }
-    store.current().put(Entity(names.audit(profile), new_name(), event, expires_at=at_ms // 1000 + KEPT_S))
+    _put(profile, new_name(), event)
+
+
+def _put(profile: str, name: str, event: Doc) -> None:
+    store.current().put(Entity(names.audit(profile), name, event, expires_at=event["at_ms"] // 1000 + KEPT_S))
 
 
 def search(*, caller: Caller, profile: str, query: AuditQuery) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def search(*, caller: Caller, profile: str, query: AuditQuery) -> dict[str, Any]
 
     Cost: it reads the events from the end of the range until it has enough, and at most 10,000.
     """
-    owner = names.audit(_own_or_raise(caller, caller.profile if profile == "current" else profile))
+    owner = names.audit(roles.owned(caller, profile).id)
     low, high = names.event(query.start_ms, ""), names.event(query.end_ms, "~")
     events: list[dict[str, Any]] = []
     scanned = size = 0
@@ -184,16 +182,6 @@ def search(*, caller: Caller, profile: str, query: AuditQuery) -> dict[str, Any]
         "events": events,
         "statistics": {"recordsMatched": len(events), "recordsScanned": scanned, "bytesScanned": size},
     }
-
-
-def _own_or_raise(caller: Caller, profile: str) -> str:
-    """Return the id of a profile that the caller's account owns. Without accounts, each profile owns itself."""
-    account = accounts.acting_for(caller)
-    if profile != caller.profile and not (account and profile in profiles.of_account(account)):
-        raise errors.NotFound("Profile not found")
-    if profiles.owner_of(profile) != account:
-        raise errors.Denied
-    return profile
 
 
 def _passes(event: Doc, query: AuditQuery) -> bool:

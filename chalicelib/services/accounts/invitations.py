@@ -5,14 +5,13 @@ later. Its text is derived from a random id and the deployment's secret, as that
 stored, and yet it can be shown to the account with the address.
 """
 
-import hashlib
 from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import times, tokens
 from chalicelib.host import clock, secret
 from chalicelib.services.access import reach
-from chalicelib.services.accounts import accounts, profiles
+from chalicelib.services.accounts import accounts, audit, profiles
 from chalicelib.services.usage import limits
 from chalicelib.store import Doc, Entity, names
 
@@ -47,7 +46,7 @@ def create(*, profile: str, email: str) -> str | None:
     token_id, now_ms = tokens.new_token_id(), clock.now_ms()
     text = tokens.invitation(secret.current(), token_id)
     doc: Doc = {
-        "hash": _hash(text),
+        "hash": tokens.fingerprint(text),
         "token_id": token_id,
         "profile": profile,
         "email": email.strip(),
@@ -63,10 +62,6 @@ def _places(doc: Doc) -> list[tuple[str, str]]:
     """Return owner and name of each entity of an invitation."""
     name = names.invitation(doc["hash"])
     return [(name, names.INVITATION), (names.profile(doc["profile"]), name), (doc["email_owner"], name)]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_profile(profile: str) -> list[Doc]:
@@ -105,20 +100,24 @@ def get_or_raise(text: str) -> Entity:
     Raises:
         errors.BadRequest: it was answered or withdrawn, has expired, or its profile was deleted.
     """
-    entity = store.current().get(names.invitation(_hash(text)), names.INVITATION)
+    entity = store.current().get(names.invitation(tokens.fingerprint(text)), names.INVITATION)
     if entity is None or "profile" not in entity.doc or limits.of(entity.doc["profile"], is_fresh=True).is_erased:
         raise errors.BadRequest("The invitation was answered or withdrawn, or has expired: ask for another one")
     return entity
 
 
-def accept(text: str) -> str:
-    """Make the invited account a member of the profile; return what to answer.
+def accept(text: str, *, address: str = "") -> str:
+    """Make the invited account a member of the profile, and record it in the audit log; return what to answer.
+
+    Args:
+        text: the invitation, as the client sent it.
+        address: the client's address; empty if it is not known.
 
     Raises:
         errors.BadRequest: the invitation cannot be answered, or its address has no active account.
         errors.Conflict: it is being answered or withdrawn at the same moment.
 
-    Cost: five reads, and one transaction of five entities.
+    Cost: five reads, one transaction of five entities, and one write.
     """
     entity = get_or_raise(text)
     doc = entity.doc
@@ -136,6 +135,7 @@ def accept(text: str) -> str:
     ]
     if not store.current().write_all(puts, listed):
         raise errors.Conflict("The invitation is being answered, or the account is in the team already")
+    audit.note(profile=doc["profile"], account=account, message="Join the team", address=address)
     return ACCEPTED
 
 

@@ -4,7 +4,6 @@ A token is the account's id and 128 random bits, in hex. It works for one purpos
 account has at most five links of a purpose; a sixth ends the oldest one.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from chalicelib import errors
+from chalicelib.codec import tokens
 from chalicelib.host import clock
 from chalicelib.services.accounts import accounts
 from chalicelib.store import Doc
@@ -38,7 +38,7 @@ def issue(account: str, purpose: Purpose, chosen: Doc | None = None) -> str | No
     Cost: one read and one conditional write.
     """
     text = account + secrets.token_hex(16)
-    link = {"hash": _hash(text), "expires_ms": clock.now_ms() + LASTS_MS[purpose], "chosen": chosen or {}}
+    link = {"hash": tokens.fingerprint(text), "expires_ms": clock.now_ms() + LASTS_MS[purpose], "chosen": chosen or {}}
 
     def changes(doc: Doc) -> Mapping[str, Any]:
         links = {**(doc.get("links") or {}), purpose: [*_valid(doc, purpose), link][-_KEPT:]}
@@ -106,7 +106,7 @@ def account_or_raise(text: str, purpose: Purpose) -> Doc:
 
 def chosen(account: Doc, purpose: Purpose, text: str | None = None) -> Doc:
     """Return the fields that were chosen with a link: that of a token, or without one the newest that works."""
-    found = [link for link in _valid(account, purpose) if text is None or link["hash"] == _hash(text)]
+    found = [link for link in _valid(account, purpose) if text is None or link["hash"] == tokens.fingerprint(text)]
     return found[-1].get("chosen", {}) if found else {}
 
 
@@ -116,7 +116,7 @@ def has_shape(text: str) -> bool:
 
 
 def _require(account: Doc, text: str, purpose: Purpose) -> None:
-    hashed = _hash(text)
+    hashed = tokens.fingerprint(text)
     if not any(hmac.compare_digest(link["hash"], hashed) for link in _valid(account, purpose)):
         raise _refusal()
 
@@ -124,10 +124,6 @@ def _require(account: Doc, text: str, purpose: Purpose) -> None:
 def _valid(account: Doc, purpose: Purpose) -> list[Doc]:
     links = (account.get("links") or {}).get(purpose, ())
     return [link for link in links if link["expires_ms"] > clock.now_ms()]
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _refusal() -> errors.BadRequest:

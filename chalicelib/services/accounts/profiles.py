@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, times
-from chalicelib.host import clock, outside
+from chalicelib.host import clock
 from chalicelib.host import keys as api_keys
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services import entities
@@ -20,7 +20,6 @@ SERVICES = (
     "input", "output", "analysis", "sms", "email", "data_records", "run_users", "push_notification", "file_storage",
 )  # fmt: skip
 """What clients expect in an allocation."""
-_NO_ADDONS = {"custom_dns": False, "mobile": False, "control_tower": False, "profile": False, "updated_at": None}
 
 
 def create(*, name: str, token: str | None = None, plan: str | None = None, account: str = "") -> tuple[str, str]:
@@ -183,7 +182,7 @@ def show(doc: Doc) -> dict[str, Any]:
     return {
         "info": info,
         "allocation": allocation(found.figures),
-        "addons": _NO_ADDONS,
+        "addons": quotas.ADDONS | {"updated_at": None},
         "account_plan": found.figures.name,
     }
 
@@ -210,10 +209,7 @@ def edit(*, profile: str, sent: Mapping[str, Any]) -> None:
     Cost: one read and one conditional write; twice that with ``rpm``.
     """
     changes = {name: value for name, value in sent.items() if name != "rpm"}
-    url = sent.get("usage_webhook")
-    wrong = outside.problem(url, may_be_local=store.current().is_exclusive) if url else None
-    if wrong:
-        raise errors.BadRequest.field("usage_webhook", f"usage_webhook {wrong}")
+    _check_webhook(sent.get("usage_webhook"))
 
     def revised(doc: Doc | None) -> Doc:
         if doc is None:
@@ -225,6 +221,15 @@ def edit(*, profile: str, sent: Mapping[str, Any]) -> None:
     if "rpm" in sent:
         rpm = {name: value for name, value in (sent["rpm"] or {}).items() if value is not None}
         limits.change(profile, rpm=tuple(sorted(rpm.items())))
+
+
+def _check_webhook(url: str | None) -> None:
+    if url:
+        from chalicelib.host import outside  # noqa: PLC0415 - it imports ssl, which takes 20 ms
+
+        wrong = outside.problem(url, may_be_local=store.current().is_exclusive)
+        if wrong:
+            raise errors.BadRequest.field("usage_webhook", f"usage_webhook {wrong}")
 
 
 def list_all() -> list[Doc]:

@@ -18,7 +18,7 @@ NOUNS = {"input": "Data input", "output": "Data output", "data_records": "Data r
 """By the service's name: the words in the message."""
 _NEVER = ("analysis", "sms", "email", "push_notification", "file_storage", "tcore", "tcore_cluster", "dashboard_output")
 """Services that clients expect in a summary. Decant has none of them."""
-_ADDONS = {"custom_dns": False, "mobile": False, "control_tower": False, "profile": False}
+ADDONS = {"custom_dns": False, "mobile": False, "control_tower": False, "profile": False}
 
 
 def check(*, profile: str, services: tuple[str, ...]) -> None:
@@ -119,7 +119,7 @@ def summary(*, profile: str) -> dict[str, Any]:
         "limit": {service: allowed.get(service, UNLIMITED) for service in used_of_all},
         "limit_used": used_of_all,
         "amount": amounts,
-        "addons": dict(_ADDONS),
+        "addons": dict(ADDONS),
         "tago_run": None,
         "alerts": alerts.announced(profile=profile),
     }
