@@ -229,7 +229,7 @@ def test_body_cannot_choose_owner_id_or_dates(sqlite):
     chosen = {
         "profile": scene.victim.world.profile, "account": scene.victim.account, "subject": scene.victim.world.device,
         "owner": scene.victim.world.profile, "id": fake, "created_at": date, "updated_at": date, "created_ms": 981173106000,
-        "kind": "profile", "permissions": "full", "plan": "chosen-plan", "version": 4711,
+        "kind": "profile", "permissions": "full", "plan": "chosen-plan", "version": 471147114711,
     }  # fmt: skip
     before = held(rows_of(sqlite), scene.victim)
     written = 0
@@ -242,7 +242,7 @@ def test_body_cannot_choose_owner_id_or_dates(sqlite):
                 written += answer.status == 200
     rows = rows_of(sqlite)
     assert written >= 5 and held(rows, scene.victim) == before
-    for text in (fake, date, "981173106000", "chosen-plan", "4711"):
+    for text in (fake, date, "981173106000", "chosen-plan", "471147114711"):
         assert not [row for row in rows if text in row], text
 
 
