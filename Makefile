@@ -2,13 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
+GUEST := build/guest
 
 .PHONY: run lint fix test docs package deploy deploy-demo bench lock clean
 
-run: $(VENV)/.embedded
+run: $(VENV)/.embedded $(GUEST)
 	@exec $(BIN)/python -m embedded
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev $(GUEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -19,7 +20,7 @@ fix: $(VENV)/.dev
 
 # `make test T=tests/api` runs only these tests. A variable T in the environment is ignored, as CI must run all tests.
 ifeq ($(origin T),command line)
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(GUEST)
 	$(BIN)/pytest $(T)
 else
 test: lint
@@ -32,16 +33,16 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.compatibility
 
-package: $(VENV)/.dev
+package: $(VENV)/.dev $(GUEST)
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
 
-deploy: $(VENV)/.dev
+deploy: $(VENV)/.dev $(GUEST)
 	$(BIN)/python -m deploy up --stage $(STAGE)
 
-deploy-demo: $(VENV)/.dev
+deploy-demo: $(VENV)/.dev $(GUEST)
 	$(BIN)/python -m tests.deploy.demo
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(GUEST)
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
@@ -49,7 +50,7 @@ lock: $(VENV)/.dev
 	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build chalicelib/sandbox/*.cwasm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -62,3 +63,8 @@ $(VENV)/.embedded: requirements-embedded.txt $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.embedded
+
+# The engine of payload parsers for this machine, about 6 s. `make deploy` builds the one of the Lambda functions.
+$(GUEST): $(wildcard guest/*.py guest/*.js guest/vendor/*.js) requirements-embedded.txt chalicelib/sandbox/engine.py | $(VENV)/.embedded
+	$(BIN)/python -m guest.build
+	@mkdir -p $(@D) && touch $@

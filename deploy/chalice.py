@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chalicelib import settings
+from chalicelib import sandbox, settings
 from chalicelib.services.usage import plans
 from deploy import spec
 from deploy.names import APP, Names
@@ -34,6 +34,14 @@ def run(*arguments: str) -> None:
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), STARTED_BY: APP}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)  # noqa: S603 - own words
+
+
+def build_guest(stage: str) -> None:
+    """Build the engine of payload parsers for the processor of a stage's functions, as their package holds it."""
+    from guest import build  # noqa: PLC0415 - it loads the compiler
+
+    stages = json.loads((FOLDER / "config.json").read_text())["stages"]
+    build.ensure(sandbox.target(stages.get(stage, {}).get("lambda_architecture", DEFAULT_ARCHITECTURE)))
 
 
 def write_config(
