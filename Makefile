@@ -9,7 +9,7 @@ GUEST := build/guest
 run: $(VENV)/.embedded $(GUEST)
 	@exec $(BIN)/python -m embedded
 
-lint: $(VENV)/.dev $(GUEST)
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -20,7 +20,7 @@ fix: $(VENV)/.dev
 
 # `make test T=tests/api` runs only these tests. A variable T in the environment is ignored, as CI must run all tests.
 ifeq ($(origin T),command line)
-test: $(VENV)/.dev $(GUEST)
+test: $(VENV)/.dev
 	$(BIN)/pytest $(T)
 else
 test: lint
@@ -33,13 +33,13 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.compatibility
 
-package: $(VENV)/.dev $(GUEST)
+package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
 
-deploy: $(VENV)/.dev $(GUEST)
+deploy: $(VENV)/.dev
 	$(BIN)/python -m deploy up --stage $(STAGE)
 
-deploy-demo: $(VENV)/.dev $(GUEST)
+deploy-demo: $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.demo
 
 bench: $(VENV)/.dev $(GUEST)

@@ -13,13 +13,14 @@ os.environ.update(
 import botocore.handlers
 from moto import mock_aws
 
-from chalicelib import settings, store
+from chalicelib import sandbox, settings, store
 from chalicelib.host import api_keys, cache, events, keys, log, mail, mqtt, secret
 from chalicelib.host import clock as clock_of_host
 from chalicelib.services.accounts import attempts
 from chalicelib.services.usage import floods, outputs, rates
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.sqlite import SqliteStore
+from guest import build
 from tests.cloud.deployment import is_named
 from tests.kit.clock import NOW_MS, Clock
 from tests.kit.faults import client, count_hooks
@@ -32,6 +33,11 @@ from tests.program import Program
 
 botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", record))
 quicken()
+
+
+def pytest_sessionstart():
+    """Build the engine of payload parsers, if it is not there or old."""
+    build.ensure(sandbox.target())
 
 
 def pytest_collection_modifyitems(config, items):

@@ -75,7 +75,7 @@ def run(
 
     Cost: about 1 ms of processor time. The first run of a process loads the engine.
     """
-    from chalicelib.sandbox import engine  # noqa: PLC0415 - it loads a library of 30 MB
+    from chalicelib.sandbox import engine  # it loads a library of 30 MB
 
     seed = ",".join(str(secrets.randbits(32)) for _ in range(3))
     message = f'R{{"seed":[{seed}],"payload":{payload},"raw_payload":{raw_payload},"device":{device}}}'

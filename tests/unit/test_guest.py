@@ -31,7 +31,6 @@ DIGESTS = {
 
 @pytest.fixture(scope="module")
 def machine():
-    build.ensure(sandbox.target())
     return engine.Machine()
 
 

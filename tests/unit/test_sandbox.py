@@ -8,9 +8,6 @@ import pytest
 
 from chalicelib import sandbox
 from chalicelib.sandbox import Budget, Failed, engine
-from guest import build
-
-build.ensure(sandbox.target())
 
 
 def run(source, payload=(), *, device=None, budget=None, has_serial=False):
