@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import routes
+from chalicelib import routes, sandbox
 from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT
 from deploy import chalice, document, runtime, spec
 from deploy.names import Names
@@ -86,7 +86,7 @@ def test_completing_twice_changes_nothing(api):
 
 def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
     package = packaged / "out/deployment.zip"
-    assert package.stat().st_size <= 30_000_000
+    assert package.stat().st_size <= 36_000_000
     names = zipfile.ZipFile(package).namelist()
     binaries = [name for name in names if name.endswith(".so")]
     assert {re.split(r"[./]", name)[0] for name in binaries} == {
@@ -94,10 +94,22 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
         "orjson",
         "_cffi_backend",
         "_argon2_cffi_bindings",
+        "wasmtime",
     }
+    assert f"chalicelib/sandbox/guest.{sandbox.target('x86_64')}.cwasm" in names
+    binaries = [name for name in binaries if not name.startswith("wasmtime/linux-x86_64/")]
     abis = f"cpython-{runtime.VERSION.replace('.', '')}", ".abi3."
     assert all(any(abi in name for abi in abis) for name in binaries)
-    assert not {name.partition("/")[0] for name in names} & {"deploy", "embedded", "tests", "bench", "moto", "uvicorn"}
+    assert not {name.partition("/")[0] for name in names} & {
+        "deploy",
+        "embedded",
+        "guest",
+        "quickjs_rs",
+        "tests",
+        "bench",
+        "moto",
+        "uvicorn",
+    }
 
 
 def test_committed_configuration_is_what_the_spec_says():

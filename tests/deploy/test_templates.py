@@ -13,6 +13,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
+from chalicelib import sandbox
 from deploy import parameters, spec
 from deploy import terraform as terraform_file
 from deploy.inventory import removable_parts
@@ -313,8 +314,9 @@ def test_package_for_arm64_holds_its_wheels_and_both_templates_name_it(packaged,
     package = zipfile.ZipFile(tmp_path / "out/deployment.zip")
     binaries = [name for name in package.namelist() if name.endswith(".so")]
     assert {re.split(r"[/.]", name)[0] for name in binaries} == {
-        "pydantic_core", "orjson", "_argon2_cffi_bindings", "_cffi_backend",
+        "pydantic_core", "orjson", "_argon2_cffi_bindings", "_cffi_backend", "wasmtime",
     }  # fmt: skip
+    assert f"chalicelib/sandbox/guest.{sandbox.target('arm64')}.cwasm" in package.namelist()
     assert {package.read(name)[18] for name in binaries} == {0xB7}, "the number of AArch64 in the head of an ELF file"
     resources = json.loads((tmp_path / "out/sam.json").read_text())["Resources"]
     made = json.loads((tmp_path / "out/terraform/chalice.tf.json").read_text())["resource"]["aws_lambda_function"]

@@ -57,7 +57,7 @@ def test_dockerfile_copies_what_the_server_needs_and_runs_without_rights():
     kinds = [kind for kind, _ in STEPS]
     copied = [part for kind, rest in STEPS if kind == "COPY" and "--from" not in rest for part in rest.split()[:-1]]
     assert all((ROOT / part).exists() for part in copied)
-    assert {"app.py", "chalicelib", "embedded", "requirements-embedded.txt"} <= set(copied)
+    assert {"app.py", "chalicelib", "embedded", "guest", "requirements-embedded.txt"} <= set(copied)
     assert "--require-hashes" in DOCKERFILE and kinds.index("USER") < kinds.index("CMD")
     assert dict(STEPS)["USER"] == "decant" and dict(STEPS)["VOLUME"] == "/data"
     assert json.loads(dict(STEPS)["CMD"])[1:] == ["-m", "embedded"]
