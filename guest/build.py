@@ -22,12 +22,10 @@ from guest import wasm, zones
 
 _HERE = Path(__file__).parent
 _VENDOR = _HERE / "vendor"
-USED = (
-    "memory", "qjs_alloc", "new_undefined", "new_string", "call_function", "get_string", "qjs_last_ptr", "qjs_last_len",
-)  # fmt: skip
+USED = ("memory", "qjs_alloc")
 """What the host needs of the engine's exports."""
-_GLOBAL = 3
-"""The kind of an export that is a global."""
+_FUNCTION, _GLOBAL = 0, 3
+"""Kinds of exports."""
 
 
 def build(target: str) -> Path:
@@ -89,21 +87,26 @@ def freeze(module: bytes, boot: str) -> bytes:
     """Return a module whose memory is that of a running one after it has evaluated a script.
 
     Its imported functions are replaced by functions of its own that do nothing. The clock stands still at the time that
-    the global ``now`` has.
+    the global ``now`` has. Its function ``enter`` calls the script's; see ``_enter``.
 
     Args:
         module: the engine.
-        boot: returns the function whose handle the global ``enter`` then has.
+        boot: returns a function that takes and returns a text.
 
     Raises:
         ValueError: the engine is not built as expected, or the script fails.
     """
-    memory, stack_pointer, enter = _boot(module, boot)
+    memory, stack_pointer, handle = _boot(module, boot)
     parts = wasm.sections(module)
     if wasm.START in parts or wasm.number(1) != parts[wasm.GLOBAL][:1] or wasm.number(1) != parts[wasm.MEMORY][:1]:
         raise ValueError("the engine has a start function, or not one global and one memory")
     imports = wasm.imports(parts.pop(wasm.IMPORT))
     results = wasm.results(parts[wasm.TYPE])
+    exports = wasm.exports(parts[wasm.EXPORT])
+    enter = wasm.length(parts[wasm.FUNCTION]) + len(imports)
+    parts[wasm.TYPE] = wasm.extended(parts[wasm.TYPE], [b"\x60\2\x7f\x7f\1\x7e"])
+    parts[wasm.FUNCTION] = wasm.extended(parts[wasm.FUNCTION], [wasm.number(len(results))])
+    parts[wasm.CODE] = wasm.extended(parts[wasm.CODE], [_enter({each.name: each.number for each in exports}, handle)])
     # The functions that take the place of imported ones come first, as those did: no number of a function changes.
     parts[wasm.FUNCTION] = wasm.prepended(parts[wasm.FUNCTION], [wasm.number(each.type) for each in imports])
     parts[wasm.CODE] = wasm.prepended(parts[wasm.CODE], [_stub(each.name, results[each.type]) for each in imports])
@@ -112,16 +115,42 @@ def freeze(module: bytes, boot: str) -> bytes:
     parts[wasm.GLOBAL] = wasm.vector([
         b"\x7f\1\x41" + wasm.signed(stack_pointer) + b"\x0b",
         b"\x7e\1\x42\0\x0b",  # now: i64, variable
-        b"\x7f\0\x41" + wasm.signed(enter) + b"\x0b",  # enter: i32, constant
     ])  # fmt: skip
-    exports = [each for each in wasm.exports(parts[wasm.EXPORT]) if each.name in USED]
-    exports += [wasm.Export("now", _GLOBAL, 1), wasm.Export("enter", _GLOBAL, 2)]
-    parts[wasm.EXPORT] = wasm.write_exports(exports)
+    used = [each for each in exports if each.name in USED]
+    own = [wasm.Export("now", _GLOBAL, 1), wasm.Export("enter", _FUNCTION, enter)]
+    parts[wasm.EXPORT] = wasm.write_exports(used + own)
     segments = [b"\0\x41" + wasm.signed(start) + b"\x0b" + wasm.sized(part) for start, part in wasm.runs(memory, 4096)]
     parts[wasm.DATA] = wasm.vector(segments)
     if wasm.DATA_COUNT in parts:
         parts[wasm.DATA_COUNT] = wasm.number(len(segments))
     return wasm.assemble(parts)
+
+
+def _enter(numbers: dict[str, int], handle: int) -> bytes:
+    """Return the code of a function that calls a function of JavaScript with a text.
+
+    It takes the address and the size of the text, with 8 bytes of room before it. It returns the address of the text
+    that the function returned, times 2 ** 32, and its size; or it breaks down.
+
+    Args:
+        numbers: of the engine's functions, by name.
+        handle: of the function.
+    """
+
+    def call(name: str) -> bytes:
+        return b"\x10" + wasm.number(numbers[name])
+
+    argument, result = (b"\x20\0\x41" + wasm.signed(room) + b"\x6b" for room in (8, 4))  # their addresses
+    or_break = b"\x04\x40\0\x0b"
+    return wasm.sized(b"".join([
+        b"\0",
+        argument, b"\x20\0\x20\1", call("new_string"), b"\x36\2\0",
+        b"\x41" + wasm.signed(handle), call("new_undefined"), argument, b"\x41\1", result, call("call_function"),
+        or_break,
+        result, b"\x28\2\0", call("get_string"),
+        or_break,
+        call("qjs_last_ptr"), b"\xad\x42\x20\x86", call("qjs_last_len"), b"\xad\x84\x0b",
+    ]))  # fmt: skip
 
 
 def _stub(name: str, results: bytes) -> bytes:

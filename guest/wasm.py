@@ -91,6 +91,17 @@ def vector(items: list[bytes]) -> bytes:
     return number(len(items)) + b"".join(items)
 
 
+def length(content: bytes) -> int:
+    """Return how many items a section has that is a vector."""
+    return Reader(content).number()
+
+
+def extended(content: bytes, items: list[bytes]) -> bytes:
+    """Return the content of a section, which is a vector, with items after its own."""
+    reader = Reader(content)
+    return number(reader.number() + len(items)) + content[reader.at :] + b"".join(items)
+
+
 def prepended(content: bytes, items: list[bytes]) -> bytes:
     """Return the content of a section, which is a vector, with items before its own."""
     reader = Reader(content)
