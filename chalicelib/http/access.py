@@ -10,7 +10,8 @@ from chalicelib import errors
 from chalicelib.services.access import analyses, permissions, policies, reach, run_users, tokens
 from chalicelib.services.access.permissions import NOTHING, Rights, Tagged
 from chalicelib.services.accounts import roles
-from chalicelib.services.devices import actions
+from chalicelib.services.devices import actions, integrations
+from chalicelib.services.devices.integrations import CONNECTOR, NETWORK, Integration
 from chalicelib.store import Doc
 
 if TYPE_CHECKING:
@@ -26,12 +27,22 @@ LISTS = frozenset(
 
 _Find = Callable[[str, str], Doc]
 """Gets the document of an object of a profile. Raises errors.NotFound."""
+
+
+def _finder(integration: Integration) -> _Find:
+    return lambda profile, doc_id: integrations.get_or_raise(
+        integration, profile=profile, doc_id=doc_id, is_fresh=False
+    )
+
+
 _OBJECTS: Mapping[str, tuple[str, _Find]] = {
     "device_id": ("device", lambda profile, device: reach.device_or_raise(profile=profile, device=device)),
     "analysis_id": ("analysis", lambda profile, analysis: analyses.get_or_raise(profile=profile, analysis=analysis)),
     "user_id": ("run_user", lambda profile, user: run_users.get_or_raise(profile=profile, user=user)),
     "am_id": ("access_management", lambda profile, policy: policies.get_or_raise(profile=profile, policy=policy)),
     "action_id": ("action", lambda profile, action: actions.get_or_raise(profile=profile, action=action)),
+    "connector_id": ("connector", _finder(CONNECTOR)),
+    "network_id": ("network", _finder(NETWORK)),
     "profile_id": ("account", lambda own, profile: {"id": own if profile == roles.CURRENT else profile}),
 }
 """By parameter of the path: the resource that it names, and how to find the object."""

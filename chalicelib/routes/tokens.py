@@ -8,6 +8,7 @@ from chalicelib.schemas import tokens as schema
 from chalicelib.schemas.lists import read_list
 from chalicelib.services.access import reach, tokens
 from chalicelib.services.accounts import roles
+from chalicelib.services.devices import serials
 from chalicelib.store import names
 
 
@@ -15,7 +16,8 @@ def create(call: Call) -> Any:
     """Create a token of a device."""
     device = reach.device_or_raise(profile=call.profile, device=call.body["device"])
     call.changed = device["id"]
-    return tokens.create(kind="device", profile=call.profile, subject=device["id"], sent=call.body, giver=call.caller)
+    sent = serials.in_token(device=device, sent=call.body)
+    return tokens.create(kind="device", profile=call.profile, subject=device["id"], sent=sent, giver=call.caller)
 
 
 def list_tokens(call: Call) -> Any:

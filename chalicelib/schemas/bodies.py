@@ -153,5 +153,10 @@ def _name(place: tuple[int | str, ...], reason: str) -> tuple[str, str]:
         return "body", f"The body {reason}"
     field = str(place[0])
     if isinstance(place[0], int):
-        return field, f"{place[1]} {reason}" if len(place) > 1 else f"the item {reason}"
-    return field, f"{field} {reason}"
+        return field, _sentence(str(place[1]), reason) if len(place) > 1 else f"the item {reason}"
+    return field, _sentence(field, reason)
+
+
+def _sentence(field: str, reason: str) -> str:
+    """Return a reason with the name of the field in front, unless it is a sentence already."""
+    return reason if reason.startswith(f"{field} ") or reason[:1].isupper() else f"{field} {reason}"

@@ -3,22 +3,19 @@
 Source: TagoIO, "Managing devices", and the official clients.
 """
 
-import base64
-import binascii
 from typing import Annotated, Literal, NamedTuple, NotRequired
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
 from chalicelib.codec.querystring import Tree
 from chalicelib.schemas.bodies import Body
-from chalicelib.schemas.fields import Description, Id, Name, Serial, Tags
+from chalicelib.schemas.fields import Decoder, Description, Id, Name, Serial, Tags
 from chalicelib.schemas.lists import ListQuery, ListShape
 from chalicelib.schemas.parameters import flag, one
 from chalicelib.schemas.params import Params
 
-MAX_DECODER_BYTES = 64_000
 MAX_RETENTION = {"day": 31, "week": 26, "month": 36, "quarter": 36}
 LIST = ListShape(
     fields=(
@@ -40,20 +37,6 @@ LIST = ListShape(
     always=("id", "name", "tags"),
 )  # fmt: skip
 
-
-def _decoder(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        size = len(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        raise ValueError("payload_decoder must be base64") from None
-    if size > MAX_DECODER_BYTES:
-        raise ValueError("Not permitted to use function parse with more than 64kb")
-    return text
-
-
-Decoder = Annotated[StrictStr | None, AfterValidator(_decoder)]
 Retention = Annotated[StrictInt, Field(ge=0, le=36)]
 PerMinute = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 

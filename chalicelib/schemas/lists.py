@@ -68,9 +68,7 @@ def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
         page=max(1, parameters.whole(tree, "page", 1, -MAX_PAGE, MAX_PAGE)),
         amount=parameters.whole(tree, "amount", 20, 1, MAX_AMOUNT),
     )
-    asked = [name for text in parameters.many(tree, "fields") for name in text.split(",")]
-    chosen = [parameters.choice("fields", name, shape.fields) for name in asked] or shape.default
-    query.fields = [*dict.fromkeys((*shape.always, *chosen))]
+    query.fields = _fields(tree, shape, shape.default)
     name, _, direction = (parameters.one(tree, "orderBy") or shape.order).partition(",")
     query.order = parameters.choice("orderBy", name.strip(), shape.sortable)
     direction = direction.strip().lower() or "asc"
@@ -80,6 +78,21 @@ def read_list(tree: Tree, shape: ListShape, now_ms: int) -> ListQuery:
         raise errors.BadRequest.field("filter", "filter must name a field, as in filter[name]=a*")
     _read_filters(query, filters, shape, now_ms)
     return query
+
+
+def read_fields(tree: Tree, shape: ListShape) -> list[str]:
+    """Return the fields that a client asks for of one object, which has those of the list. All, if it asks for none.
+
+    Raises:
+        errors.BadRequest: there is no such field.
+    """
+    return _fields(tree, shape, shape.fields)
+
+
+def _fields(tree: Tree, shape: ListShape, default: tuple[str, ...]) -> list[str]:
+    asked = [name for text in parameters.many(tree, "fields") for name in text.split(",")]
+    chosen = [parameters.choice("fields", name, shape.fields) for name in asked] or default
+    return [*dict.fromkeys((*shape.always, *chosen))]
 
 
 def _read_filters(query: ListQuery, filters: Tree, shape: ListShape, now_ms: int) -> None:

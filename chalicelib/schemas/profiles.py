@@ -8,10 +8,9 @@ from typing_extensions import TypedDict
 from chalicelib.codec.tokens import Permission
 from chalicelib.schemas import accounts
 from chalicelib.schemas.bodies import Body
-from chalicelib.schemas.fields import Id
+from chalicelib.schemas.fields import Id, Url
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=100)]
-Url = Annotated[StrictStr, Field(max_length=2_000)]
 Secret = Annotated[StrictStr, Field(max_length=1_000)]
 """A password or a pin."""
 Email = Annotated[StrictStr, Field(min_length=1, max_length=320)]

@@ -20,6 +20,8 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     profile#<profile>    analysis#<analysis>                     an analysis
     profile#<profile>    run_user#<user>                         a run user
     profile#<profile>    run_email#<SHA-256>                     the run user with this e-mail address
+    profile#<profile>    connector#<connector>                   a connector
+    profile#<profile>    network#<network>                       a network
     profile#<profile>    token#<fingerprint>                     a token of the profile, as lists show it
     profile#<profile>    serial#<serial>#<device>#<fingerprint>  the device with a token of that serial
     profile#<profile>    made#<account>#<fingerprint>            nothing: the account made it, or a token that made it
@@ -88,6 +90,8 @@ MEMBERS = "member#"
 ANALYSES = "analysis#"
 RUN_USERS = "run_user#"
 POLICIES = "policy#"
+CONNECTORS = "connector#"
+NETWORKS = "network#"
 MADE = "made#"
 INVITATIONS = "invitation#"
 TOKENS = "token#"
@@ -147,6 +151,16 @@ def analysis(analysis_id: str) -> str:
 def run_user(user_id: str) -> str:
     """Return the key of a run user. It is the owner of its tokens and the user's name below its profile."""
     return RUN_USERS + user_id
+
+
+def connector(connector_id: str) -> str:
+    """Return the name of a connector below its profile."""
+    return CONNECTORS + connector_id
+
+
+def network(network_id: str) -> str:
+    """Return the key of a network. It is the owner of its tokens and the network's name below its profile."""
+    return NETWORKS + network_id
 
 
 def run_email(key_hash: str) -> str:

@@ -14,6 +14,7 @@ from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Route
 from chalicelib.schemas import audit, lists, params
 from chalicelib.services.access import catalogue, tokens
 from chalicelib.services.accounts import attempts, profiles
+from chalicelib.services.devices.networks import HTTPS_NETWORK
 from chalicelib.services.usage import limits, plans, rates
 from deploy import throttles
 from tests.kit.accounts import PASSWORD, Mails
@@ -49,6 +50,9 @@ BODIES = {
     "/account/login/otp": CREDENTIALS | {"otp_type": "authenticator"}, "/account/otp/{type}/enable": CREDENTIALS,
     "/account/otp/{type}/disable": CREDENTIALS, "/account/otp/{type}/confirm": {"pin_code": "000000"},
     "/account/passwordreset": {"password": PASSWORD},
+    "/integration/connector": {"name": "Another", "networks": [HTTPS_NETWORK]},
+    "/integration/connector/{connector_id}": {"name": "Another"},
+    "/integration/network": {"name": "Another"}, "/integration/network/{network_id}": {"name": "Another"},
     "/action": {"name": "Another", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}], "action": {"type": "insert_to_device"}},
 }  # fmt: skip
 """A valid body for each path that has one."""
@@ -79,6 +83,10 @@ def things_of(world, email="a@x.org"):
         "tagged": "device",
         "serial": "S1",
         "query_id": AUDIT,
+        "connector_id": world.admin.post("/integration/connector", BODIES["/integration/connector"]).result[
+            "connector"
+        ],
+        "network_id": world.admin.post("/integration/network", BODIES["/integration/network"]).result["network"],
         "action_id": world.admin.post("/action", BODIES["/action"]).result["action"],
     }
 

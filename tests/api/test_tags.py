@@ -35,8 +35,9 @@ def test_unknown_type_names_the_types(world, kind):
 
 
 def test_devices_are_found_by_serial_number(world):
-    for name, serial in (("First", "S-1"), ("Second", "S 2"), ("Third", "S-1")):
-        world.admin.post("/device", {"name": name, "serie_number": serial})
+    elsewhere = {"connector": "a" * 24, "network": "b" * 24}
+    for name, serial, more in (("First", "S-1", {}), ("Second", "S 2", {}), ("Third", "S-1", elsewhere)):
+        assert world.admin.post("/device", {"name": name, "serie_number": serial, **more}).status == 200
     World().admin.post("/device", {"name": "Foreign", "serie_number": "S-1"})
     found = world.admin.get("/device/find/S-1")
     assert found.result == world.admin.get("/device", query={"serial": "S-1"}).result
@@ -44,3 +45,5 @@ def test_devices_are_found_by_serial_number(world):
     assert [device["name"] for device in world.admin.get("/device/find/S%202").result] == ["Second"]
     assert world.admin.get("/device/find/S-9").result == []
     assert world.admin.get("/device/find/S-1", query={"filter[network]": "0" * 24}).result == []
+    found = world.admin.get("/device/find/S-1", query={"filter[network]": "b" * 24}).result
+    assert [device["name"] for device in found] == ["Third"]

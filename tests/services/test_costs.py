@@ -1,8 +1,12 @@
 """The cost of each access pattern: calls and units on DynamoDB, statements on SQLite; see docs/architecture.md."""
 
+from functools import partial
+
 import pytest
 
 from chalicelib.codec import keys
+from chalicelib.services.devices import integrations
+from chalicelib.services.devices.networks import HTTPS_NETWORK
 from chalicelib.services.points import scan
 from chalicelib.store.models import EntityModel
 from tests.kit.billing import counting
@@ -157,6 +161,26 @@ def test_unknown_token_is_one_read_and_a_misshapen_one_none(warm):
     unknown = "00000000-0000-4000-8000-000000000000"
     assert cost_of(lambda: warm.api.get("/data", token=unknown))[0] == {"GetItem": 1}
     assert cost_of(lambda: warm.api.get("/data", token="x" * 10_000))[0] == {}
+
+
+def test_lookup_of_an_integration_is_half_a_read_a_minute_and_none_for_the_catalogue(clock, warm):
+    made = warm.admin.post("/integration/network", {"name": "Radio"}).result["network"]
+    find = partial(integrations.network, warm.profile)
+    assert cost_of(lambda: find(HTTPS_NETWORK)) == ({}, {})
+    assert cost_of(lambda: find(made)) == ({"GetItem": 1}, {"read": 0.5})
+    assert cost_of(lambda: find("a" * 24)) == ({"GetItem": 2}, {"read": 1.5})
+    assert cost_of(lambda: [find(made), find("a" * 24)]) == ({}, {})
+    clock.advance(61)
+    assert cost_of(lambda: find(made)) == ({"GetItem": 1}, {"read": 0.5})
+
+
+def test_new_device_costs_a_query_more_with_a_serial_number(warm):
+    def create(**more):
+        return cost_of(lambda: warm.admin.post("/device", {"name": "Another", **more}))[0]
+
+    create()  # fills the caches
+    plain, serial = create(), create(serie_number="S-1")
+    assert serial == plain | {"Query": 1} and "Query" not in plain
 
 
 def test_sqlite_post_of_known_variables_is_one_insert(clock, sqlite):

@@ -46,6 +46,9 @@ def filled(person, hours=3):
         tokens.create(kind=kind, profile=world.profile, subject=subject, sent=sent)
         below = names.analysis(subject) if kind == "analysis" else names.run_user(subject)
         store.current().put(store.Entity(names.profile(world.profile), below, {"id": subject}))
+    network = api.post("/integration/network", {"name": "Radio"}).result["network"]
+    store.current().put(store.Entity(names.network(network), "below", {"profile": world.profile}))
+    api.post("/integration/connector", {"name": "Sensor", "networks": [network]})
     return world, api
 
 

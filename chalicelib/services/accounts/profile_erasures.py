@@ -127,7 +127,7 @@ def _finish(profile: str) -> Iterator[bool]:
 
 
 def _remove_with_tokens(row: Entity) -> None:
-    """Remove an analysis or a run user, with its tokens."""
+    """Remove an analysis, a run user or a network, with its tokens."""
     tokens.delete_all(owner=row.name)
     below = [entity.name for entity in store.current().list(row.name, names.ANY)]
     store.current().delete(row.name, below)
@@ -140,5 +140,6 @@ _REMOVERS: dict[str, Callable[[Entity], object]] = {
     "invitation": lambda row: invitations.end(row.doc),
     "analysis": _remove_with_tokens,
     "run_user": _remove_with_tokens,
+    "network": _remove_with_tokens,
 }
 """How to remove what is stored elsewhere too, by the first part of its name."""

@@ -15,7 +15,7 @@ from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.access.callers import Caller
 from chalicelib.services.access.reach import DEVICE
-from chalicelib.services.devices import erasures, networks, params, retention
+from chalicelib.services.devices import erasures, inheritance, integrations, params, retention, serials
 from chalicelib.services.entities import Row
 from chalicelib.services.points import expiry
 from chalicelib.services.usage import resources
@@ -51,9 +51,14 @@ def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: 
     period, count = sent.get("chunk_period"), sent.get("chunk_retention")
     if kind == "immutable":
         schema.check_retention(period, count)
-    connector, network = networks.pair(sent.get("connector"), sent.get("network"))
+    asked = sent.get("connector"), sent.get("network")
+    connector, network = inheritance.pair(profile=profile, connector=asked[0], network=asked[1])
+    serial = serials.of_new_device(profile=profile, network=network, serial=sent.get("serie_number"))
     device_id = keys.new_id()
-    own_params = params.revised(device=device_id, known={}, sent=sent.get("configuration_params", []))
+    wanted = inheritance.parameters(
+        profile=profile, connector=connector, network=network, sent=sent.get("configuration_params", [])
+    )
+    own_params = params.revised(device=device_id, known={}, sent=wanted)
     doc: Doc = {
         "id": device_id,
         "profile": profile,
@@ -73,7 +78,7 @@ def create(*, profile: str, sent: DeviceIn, giver: Caller | None = None, token: 
         "updated_ms": now_ms,
     }
     permission, account = (giver.permission, giver.account) if giver else ("full", "")
-    first: TokenIn = {"name": "Default", "permission": permission, "serie_number": sent.get("serie_number")}
+    first: TokenIn = {"name": "Default", "permission": permission, "serie_number": serial}
     resources.check(profile=profile, resource="device")
     created = tokens.new(kind="device", profile=profile, subject=device_id, sent=first, chosen=token, account=account)
     stored = Entity(names.profile(profile), DEVICE.prefix + device_id, doc)
@@ -151,10 +156,17 @@ def list_page(
 
     def complete(row: Row) -> Row:
         row = _with_last_use(row) if needs_last_use else row
-        resolved = {f"{kind}_name": networks.NAMES.get(row[kind]) for kind in ("connector", "network")}
-        return row | resolved | {"bucket_name": row["name"]}
+        for name in names_wanted:
+            row[name] = row["name"] if name == "bucket_name" else _name_of(profile, row, name.removesuffix("_name"))
+        return row
 
     return entities.page(rows, replace(query, fields=[*query.fields, *names_wanted]), complete)
+
+
+def _name_of(profile: str, row: Row, kind: str) -> str | None:
+    find = integrations.connector if kind == "connector" else integrations.network
+    found = find(profile, row[kind])
+    return found["name"] if found else None
 
 
 def edit(*, profile: str, device: str, sent: DeviceEditIn) -> None:
@@ -184,11 +196,12 @@ def _check_edit(doc: Doc, sent: DeviceEditIn) -> None:
     if "network" in sent or "connector" in sent:
         if "network" not in sent or "connector" not in sent:
             raise errors.BadRequest.field("connector", "connector and network must be given together")
-        networks.pair(sent["connector"], sent["network"])
-        is_other = (sent["connector"], sent["network"]) != (doc["connector"], doc["network"])
-        if is_other and tokens.list_all(owner=names.device(doc["id"])):
-            reason = "Delete the tokens of the device before its connector and network are changed"
-            raise errors.BadRequest.field("connector", reason)
+        connector, network = sent["connector"], sent["network"]
+        if (connector, network) != (doc["connector"], doc["network"]):
+            inheritance.pair(profile=doc["profile"], connector=connector, network=network)
+            if tokens.list_all(owner=names.device(doc["id"])):
+                reason = "Delete the tokens of the device before its connector and network are changed"
+                raise errors.BadRequest.field("connector", reason)
 
 
 def convert(*, profile: str, device: str, sent: ConvertIn) -> None:

@@ -27,6 +27,8 @@ _PREFIXES = {
     "team": names.MEMBERS,
     "am": names.POLICIES,
     "run_users": names.RUN_USERS,
+    "connectors": names.CONNECTORS,
+    "networks": names.NETWORKS,
 }
 """By the name in the plans: where a profile's objects are counted. What is missing does not exist yet."""
 _SHOWN = ("device", "analysis", "action", "am", "run_users", "dictionary", "connectors", "networks")

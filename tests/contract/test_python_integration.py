@@ -1,0 +1,68 @@
+"""TagoIO's own Python client: connectors and networks."""
+
+import base64
+import inspect
+from datetime import datetime
+
+import pytest
+from tagoio_sdk import Resources
+from tagoio_sdk.infrastructure.api_request import TagoIORequestError
+from tagoio_sdk.modules.Resources.IntegrationConnector import Connectors
+from tagoio_sdk.modules.Resources.IntegrationNetwork import Networks
+
+METHODS = {
+    Connectors: {"list", "info", "create", "edit", "delete"},
+    Networks: {"listNetwork", "info", "create", "edit", "delete", "tokenList", "tokenCreate", "tokenDelete"},
+}
+DECODER = base64.b64encode(b"payload = [];").decode()
+UNIT = {"name": "unit", "label": "Unit", "type": "dropdown", "default": "C", "group": "main", "options": ["C", "F"]}
+
+
+@pytest.fixture
+def resources(server, monkeypatch):
+    monkeypatch.setenv("TAGOIO_API", server.url)
+    return Resources({"token": server.profile_token})
+
+
+@pytest.mark.parametrize("module", METHODS, ids=lambda module: module.__name__)
+def test_every_method_of_the_client_is_known_here(module):
+    own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
+    assert {name for name in own if not name.startswith("_")} == METHODS[module]
+
+
+def test_networks(resources):
+    networks = resources.integration.networks
+    rule = {"mask": "FF-FF", "case": "upper", "required": True}
+    made = networks.create({"name": "Python radio", "payload_decoder": DECODER, "serial_number": rule})["network"]
+    assert networks.info(made) == {"id": made, "name": "Python radio"}
+    assert networks.info(made, ["serial_number", "payload_decoder"]) == {
+        "id": made, "serial_number": rule, "payload_decoder": DECODER,
+    }  # fmt: skip
+    assert {"id": made, "name": "Python radio"} in networks.listNetwork({"filter": {"public": True}, "amount": 100})
+    assert "Custom MQTT" in [one["name"] for one in networks.listNetwork({"amount": 100})]
+    assert networks.edit(made, {"name": "Other"}) == "Network Successfully Updated"
+    assert networks.delete(made) == "Successfully Removed"
+    with pytest.raises(TagoIORequestError, match="Network not found"):
+        networks.info(made)
+
+
+def test_connectors_and_what_a_device_gets_from_them(resources):
+    connectors, networks = resources.integration.connectors, resources.integration.networks
+    network = networks.create({"name": "Radio", "serial_number": {"mask": "FF-FF", "case": "upper"}})["network"]
+    sent = {"name": "Python sensor", "networks": [network], "device_parameters": [UNIT], "payload_decoder": DECODER}
+    made = connectors.create(sent)["connector"]
+    found = connectors.info(made)
+    assert {name: found[name] for name in sent} == sent and isinstance(found["created_at"], datetime)
+    assert connectors.info(made, ["name"]) == {"id": made, "name": "Python sensor"}
+    assert {"id": made, "name": "Python sensor"} in connectors.list({"filter": {"public": True}, "amount": 100})
+    device = resources.devices.create(
+        {"name": "Sensor", "type": "mutable", "connector": made, "network": network, "serie_number": "ab-12"}
+    )["device_id"]
+    (param,) = resources.devices.paramList(device)
+    assert (param["key"], param["value"], param["sent"]) == ("unit", "C", False)
+    (token,) = resources.devices.tokenList(device, {"fields": ["serie_number"]})
+    assert token["serie_number"] == "AB12"
+    assert connectors.edit(made, {"description": "d"}) == "Connector Successfully Updated"
+    assert connectors.delete(made) == "Connector Successfully Deleted"
+    networks.delete(network)
+    assert resources.devices.info(device)["connector"] == made
