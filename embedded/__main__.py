@@ -115,7 +115,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     workers.limit_the_loop()
     stream = Events(lambda then: commits.settle(then, is_alone=False))
     connections = Connections(listeners.connection_limit(), asyncio.get_running_loop().time())
-    mqtt_broker = Broker(commits, connections, is_quiet=lambda: requests() == 0)
+    mqtt_broker = Broker(commits, connections, workers, is_quiet=lambda: requests() == 0)
     events.use(stream)
     mqtt.use(mqtt_broker)
     webhooks.use(webhooks.in_threads())

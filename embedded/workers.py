@@ -1,7 +1,8 @@
 """Threads for work that would keep the event loop busy.
 
-At most four reads run at once, and one for each profile, each on a snapshot of the store. One body is parsed at once,
-and one password is hashed. Further ones wait in order of arrival. The Chalice app never runs in a thread; services do,
+At most four reads run at once, and one for each profile, each on a snapshot of the store. Payload parsers run for two
+requests at once, and for one of each profile. One body is parsed at once, and one password is hashed. Further ones wait
+in order of arrival. The Chalice app never runs in a thread; services do,
 as they keep nothing between calls but caches, which a thread does not use.
 """
 
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from chalicelib import errors, store
 from chalicelib.host import cache, deadline
@@ -24,14 +25,26 @@ from chalicelib.store.sqlite_reads import Snapshot
 
 T = TypeVar("T")
 READERS = 4
+PARSERS = 2
 MAX_WAITING = 16
 """How many reads, and bodies, of one profile may wait or run; and how many passwords of all profiles together."""
+MAX_PARSING = 256
+"""How many requests of one profile may wait for its payload parsers, or have them run. Most take 1 ms, and devices like
+to send at the same moment."""
 SHARE_S = 0.003
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
 """How long a thread may run Python code while the loop waits. Python's own value is 5 ms."""
 _TOO_MANY = "Too many long requests of this profile at once, try again"
 _TOO_MANY_HASHES = "Too many passwords are being checked at once, try again"
+
+
+class Work(NamedTuple):
+    """Work that no HTTP request waits for."""
+
+    lane: Lane
+    limits: Limits
+    work: Callable[[], object]
 
 
 class Workers:
@@ -45,10 +58,11 @@ class Workers:
         self._path = path
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
-        self._executor = ThreadPoolExecutor(READERS + 2, "work")
+        self._executor = ThreadPoolExecutor(READERS + PARSERS + 2, "work")
         self._reading = asyncio.Semaphore(READERS)
         self._free: dict[Lane, asyncio.Semaphore] = {
             "read": self._reading, "parse": asyncio.Semaphore(1), "hash": asyncio.Semaphore(1),
+            "script": asyncio.Semaphore(PARSERS),
         }  # fmt: skip
         self._turns: dict[tuple[str, Lane], asyncio.Lock] = {}
         """By profile and kind of work: who came first goes first."""
@@ -78,11 +92,9 @@ class Workers:
         """
         is_hash = postponed.lane == "hash"
         whose: tuple[str, Lane] = "" if is_hash else profile, postponed.lane
-        if self._counts[whose] >= MAX_WAITING:
+        if self._counts[whose] >= (MAX_PARSING if postponed.lane == "script" else MAX_WAITING):
             raise errors.Unavailable(_TOO_MANY_HASHES if is_hash else _TOO_MANY)
-        self._counts[whose] += 1
-        task = asyncio.ensure_future(self._run(whose, postponed))
-        task.add_done_callback(lambda _: self._leave(whose))
+        task = self._enter(whose, postponed)
         left = asyncio.ensure_future(gone())
         await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -93,14 +105,31 @@ class Workers:
         task.result()
         return True
 
-    async def _run(self, whose: tuple[str, Lane], postponed: Postponed) -> None:
-        self._limits.add(postponed.limits)
-        free = self._free[postponed.lane]
+    async def parse(self, profile: str, work: Callable[[], T]) -> T:
+        """Return the result of ``work``, which runs payload parsers for an MQTT message, when it is the profile's turn.
+
+        However many wait, none is refused: a connection waits with one message, and its client waits for it.
+
+        Raises:
+            errors.Unavailable: the process ends.
+        """
+        done: list[T] = []
+        await self._enter((profile, "script"), Work("script", Limits(), lambda: done.append(work())))
+        return done[0]
+
+    def _enter(self, whose: tuple[str, Lane], work: Work | Postponed) -> asyncio.Task[None]:
+        self._counts[whose] += 1
+        task = asyncio.ensure_future(self._run(whose, work))
+        task.add_done_callback(lambda _: self._leave(whose))
+        return task
+
+    async def _run(self, whose: tuple[str, Lane], work: Work | Postponed) -> None:
+        self._limits.add(work.limits)
         try:
-            async with self._turns.setdefault(whose, asyncio.Lock()), free:
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, postponed)
+            async with self._turns.setdefault(whose, asyncio.Lock()), self._free[work.lane]:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
         finally:
-            self._limits.discard(postponed.limits)
+            self._limits.discard(work.limits)
 
     def _leave(self, whose: tuple[str, Lane]) -> None:
         self._counts[whose] -= 1
@@ -113,12 +142,13 @@ class Workers:
         async with self._reading:
             return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, work, Limits())
 
-    def _work(self, postponed: Postponed) -> None:
-        assert postponed.work is not None  # noqa: S101 - else nothing needs a thread
-        if postponed.is_read:
-            self._read(postponed.work, postponed.limits)
+    def _work(self, todo: Work | Postponed) -> None:
+        assert todo.work is not None  # noqa: S101 - else nothing needs a thread
+        if todo.lane == "read":
+            self._read(todo.work, todo.limits)
         else:
-            postponed.work()
+            with deadline.using(todo.limits):
+                todo.work()
 
     def _read(self, work: Callable[[], T], limits: Limits) -> T:
         """Call ``work`` on this thread's snapshot."""

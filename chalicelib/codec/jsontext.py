@@ -20,6 +20,15 @@ def dumps(value: object) -> str:
         return _dumps_wide(value)
 
 
+def without_surrogates(text: str) -> str:
+    r"""Return a JSON text in which halves of surrogate pairs, which no UTF-8 text can hold, are question marks.
+
+    >>> without_surrogates('["a", "\\ud83d"]')
+    '["a", "?"]'
+    """
+    return json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace").decode()
+
+
 def _fragment(value: object) -> orjson.Fragment:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value))

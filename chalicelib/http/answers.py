@@ -37,8 +37,8 @@ _ALWAYS = {
 }
 
 
-Lane = Literal["read", "parse", "hash"]
-"""What waits in one line for a thread: long reads of the store, large bodies, passwords."""
+Lane = Literal["read", "parse", "hash", "script"]
+"""What waits in one line for a thread: long reads of the store, large bodies, passwords, payload parsers."""
 
 
 class _TextResponse(Response):

@@ -12,9 +12,9 @@ from chalicelib import errors, settings
 from chalicelib.codec.querystring import Tree
 from chalicelib.http import answers
 from chalicelib.schemas import parameters as schema
+from chalicelib.schemas import payloads
 from chalicelib.services.points.read import AsList
 
-_FORM = "application/x-www-form-urlencoded"
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 _CODINGS: dict[str, tuple[int, ...]] = {
     "": (), "identity": (), "gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW),
@@ -62,8 +62,29 @@ def body(request: Request) -> bytes:
         raise _too_large(limit)
     content_type = found.get("content-type", "")
     if raw and (b"\0" in raw or raw[:1] > b"\x7f" or "charset" in content_type.lower()):
-        return _without_marks(raw, content_type)
+        return raw if _kind(request) == payloads.OCTETS else _without_marks(raw, content_type)
     return raw
+
+
+def _kind(request: Request) -> str:
+    """Return the content type of the body, in lower case and without parameters; empty if there is none."""
+    return headers(request).get("content-type", "").partition(";")[0].strip().lower()
+
+
+def payload(request: Request, raw: bytes) -> str:
+    """Return a body as payload parsers get it, which take any content type; see ``payloads.of_body``.
+
+    Args:
+        request: the request.
+        raw: its body.
+
+    Raises:
+        errors.TooLarge: it is over 200,000 bytes, also if the client compressed it.
+        errors.BadRequest: as ``payloads.of_body``.
+    """
+    if len(raw) > settings.MAX_BODY_BYTES:
+        raise _too_large(settings.MAX_BODY_BYTES)
+    return payloads.of_body(raw, _kind(request))
 
 
 def _coding(encoding: str) -> tuple[int, ...]:
@@ -132,8 +153,8 @@ def is_form(request: Request) -> bool:
     Raises:
         errors.UnsupportedMedia: the content type is none of JSON, form and text.
     """
-    kind = headers(request).get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind == _FORM:
+    kind = _kind(request)
+    if kind == payloads.FORM:
         return True
     if kind in ("", "application/json") or kind.startswith("text/") or kind.endswith("+json"):
         return False

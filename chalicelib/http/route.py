@@ -5,20 +5,17 @@ docs/compatibility.md and the tests are made from them too.
 """
 
 import functools
-import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from chalice.app import Chalice, Request, Response
 
-from chalicelib import errors, settings, store
+from chalicelib import errors, store
 from chalicelib.codec import tokens
 from chalicelib.codec.querystring import Tree
 from chalicelib.codec.tokens import Kind
 from chalicelib.host import deadline, events, log
-from chalicelib.host.deadline import Limits
-from chalicelib.http import access, answers, limits, requests
+from chalicelib.http import access, answers, envelope, limits, requests
 from chalicelib.http.answers import Lane
 from chalicelib.services.access import callers, last_uses, passwords, reach
 from chalicelib.services.access.callers import Caller
@@ -33,10 +30,7 @@ ANALYSIS: Kind = "analysis"
 RUN_USER: Kind = "run_user"
 SERVICE: Kind = "service"
 """Kinds of caller."""
-_logger = logging.getLogger(__name__)
 Need = Literal["read", "write", "full"]
-_MESSAGES = {404: "Route Not Found", 405: "Method Not Allowed"}
-_BROKEN = "Internal error; the log holds the details under this request's id"
 
 
 class Call:
@@ -48,7 +42,7 @@ class Call:
     """
 
     __slots__ = (
-        "_device", "_found", "body", "caller", "changed", "claim", "event", "facts", "lane", "may_see", "path",
+        "_device", "_found", "_used", "body", "caller", "changed", "claim", "event", "facts", "lane", "may_see", "path",
         "request", "subject", "taken", "work",
     )  # fmt: skip
     caller: Caller
@@ -72,7 +66,9 @@ class Call:
         """The id of what the request has changed, if neither the path nor the result names it. For the audit log."""
         self.event = ""
         """The name of the request's event in the audit log."""
-        self._found: list[Any] = []
+        self._found: list[tuple[Any, Exception | None]] = []
+        """What works have returned or raised, in the order in which the route's function calls for them."""
+        self._used = 0
         self.work: Callable[[], Any] | None = None
         """What a thread must do before the route's function can go on."""
         self.lane: Lane = "read"
@@ -81,12 +77,12 @@ class Call:
         """What the call has taken of its rate."""
 
     def read(self, work: Callable[[], R]) -> R:
-        """Return the result of ``work``, which reads much and writes nothing. A route calls this or ``compute``, once.
+        """Return the result of ``work``, which reads much and writes nothing.
 
         In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
         and then the route's function is called again and gets the result here.
         """
-        if not self._found:
+        if self._used == len(self._found):
             self.work, self.lane = work, "read"
             profile = self.facts.get("profile", "")
             if not deadline.is_worth_a_try(profile):
@@ -97,19 +93,19 @@ class Call:
         return self._take(work)
 
     def compute(self, work: Callable[[], R], seconds: float, lane: Lane = "parse") -> R:
-        """Return the result of ``work``, which uses no store. A route calls this or ``read``, once.
+        """Return the result of ``work``, which uses no store.
 
         Args:
-            work: parses a large body, or hashes passwords.
+            work: parses a large body, or hashes passwords, or runs payload parsers.
             seconds: how long it takes. If that is long, the embedded mode does it in a thread, and then calls the
-                route's function again, which gets the result here.
+                route's function again, which gets the result here. It calls for works in the same order then.
             lane: with which other work it waits for a thread.
         """
-        if not self._found:
-            if not deadline.would_exceed(seconds):
-                return work()
-            self.work, self.lane = work, lane
-            raise deadline.TooLong
+        if self._used == len(self._found):
+            if deadline.would_exceed(seconds):
+                self.work, self.lane = work, lane
+                raise deadline.TooLong
+            self._found.append((work(), None))
         return self._take(work)
 
     def hash(self, work: Callable[[], R]) -> R:
@@ -117,8 +113,9 @@ class Call:
         return self.compute(work, passwords.SECONDS, "hash")
 
     def _take(self, _: Callable[[], R]) -> R:
-        """Return what the work has found, or raise what it has raised."""
-        result, error = self._found[0]
+        """Return what the next work has found, or raise what it has raised."""
+        result, error = self._found[self._used]
+        self._used += 1
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
@@ -234,7 +231,7 @@ class Route(NamedTuple):
 
 def mount(app: Chalice, rows: Iterable[Route]) -> None:
     """Register each row with a Chalice app."""
-    app.register_middleware(_envelope, "http")
+    app.register_middleware(envelope.close, "http")
     for row in rows:
         # Chalice must not check content types: ``requests`` checks them, in the same way for all routes.
         app.route(row.path, methods=[row.method], name=row.handle.__name__, content_types=[])(_view(app, row))
@@ -261,6 +258,7 @@ def _limited(row: Route, call: Call) -> Response:
 
 def _answer(row: Route, call: Call) -> Response:
     """Answer a request. It is called again after a pause, in which the caller may have lost the right to this route."""
+    call._used = 0
     try:
         if row.who:
             call.admit(row)
@@ -309,40 +307,3 @@ def _caller(request: Request) -> Caller | None:
         return callers.from_context(context)
     text = tokens.from_headers(requests.headers(request))
     return callers.resolve(text=text) if text else None
-
-
-def _envelope(event: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Chalice middleware. It replaces the answers that Chalice itself writes, and logs the request."""
-    started_ns = time.perf_counter_ns()
-    deadline.begin(event.lambda_context, settings.REQUEST_LIMIT_S)
-    try:
-        return _close(event, get_response(event), started_ns)
-    finally:
-        deadline.end()
-
-
-def _close(event: Request, response: Response, started_ns: int) -> Response:
-    """Complete an answer, and log the request unless its answer is postponed."""
-    if isinstance(response, answers.Postponed):
-        response.finish = functools.partial(_resume, event, response.finish, response.limits, started_ns)
-        return response
-    if not answers.is_ours(response):
-        status = response.status_code
-        allow = {name: str(value) for name, value in response.headers.items() if name == "Allow"}
-        message = _MESSAGES.get(status, _BROKEN)
-        log.facts(event)["reason"] = message
-        response = answers.failed(message, status, allow)
-    answers.identify(response, event.context.get("requestId", ""))
-    log.request(event, response.status_code, time.perf_counter_ns() - started_ns)
-    return response
-
-
-def _resume(event: Request, finish: Callable[[], Response], limits: Limits, started_ns: int) -> Response:
-    """Go on with a request whose answer was postponed."""
-    with deadline.using(limits):
-        try:
-            response = finish()
-        except Exception:
-            _logger.exception("The route failed")
-            response = answers.failed(_BROKEN, 500)
-        return _close(event, response, started_ns)

@@ -10,9 +10,13 @@ from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Call, Rou
 from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.queries import SCALARS, read_deletion, read_query
+from chalicelib.services.devices import parsers
+from chalicelib.services.devices.parsers import Chain, Parsed
 from chalicelib.services.points import read, rewrite, send
 from chalicelib.services.points.read import AsList
 from chalicelib.services.usage import quotas
+
+_Stored = tuple[send.Prepared, Parsed]
 
 
 def store(call: Call) -> Any:
@@ -20,21 +24,54 @@ def store(call: Call) -> Any:
     device = call.device
     if call.caller.kind == PROFILE and not settings.current().profile_may_send:
         raise errors.Denied
+    chain = parsers.chain_of(device)
+    if chain is not None:
+        return _store_parsed(call, chain)
     raw, is_form = requests.body(call.request), requests.is_form(call.request)
     now = send.Now(clock.now_ms(), clock.arrival_us())
-    key = requests.headers(call.request).get("idempotency-key")
+    key = _key(call)
 
-    def prepare() -> tuple[send.Prepared, tuple[str, ...]]:
+    def prepare() -> _Stored:
         sent = schema.read_points(raw, is_form=is_form)
-        return send.prepare(device=device, sent=sent, now=now, idempotency_key=key), sent.ignored
+        return send.prepare(device=device, sent=sent, now=now, idempotency_key=key), Parsed(sent)
 
-    prepared, unread = call.compute(prepare, len(raw) * _BYTE_S)
-    if prepared.request.device is not device and prepared.request.device != device:  # it was changed meanwhile
-        prepared, unread = prepare()
-    call.note_ignored(unread)
-    added = send.put(prepared)
+    return _put(call, *call.compute(prepare, len(raw) * _BYTE_S))
+
+
+def _store_parsed(call: Call, chain: Chain) -> str:
+    """Store the points that the payload parsers of the device make of a body."""
+    device, key = chain.device, _key(call)
+    quotas.check(profile=device["profile"], services=send.SERVICES)  # before the parsers take time
+    raw = requests.body(call.request)
+    payload = requests.payload(call.request, raw)
+    first_ms = send.first_seen_ms(device=device, raw=raw, idempotency_key=key)
+    now = send.Now(first_ms or clock.now_ms(), clock.arrival_us())
+
+    def prepare() -> _Stored:
+        parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=now.time_ms)
+        prepared = send.prepare(device=device, sent=parsed.sent, now=now, idempotency_key=key)
+        return prepared._replace(is_of_clock=True), parsed
+
+    with parsers.showing(device["id"]):
+        prepared, parsed = call.compute(prepare, parsers.SECONDS, "script")
+        if first_ms not in (None, prepared.now_ms):  # the same request came again, and was stored while this one waited
+            prepared, parsed = call.compute(prepare, parsers.SECONDS, "script")
+    parsers.show(device["id"], parsed.notes)
+    return _put(call, prepared, parsed)
+
+
+def _put(call: Call, prepared: send.Prepared, parsed: Parsed) -> str:
+    """Store what was prepared, if the device, which may have been changed meanwhile, still takes it."""
+    call.note_ignored(parsed.sent.ignored)
+    added = send.put(send.renewed(prepared, device=call.device))
     call.note(points=added)
+    if parsed.dropped:
+        call.note(dropped=parsed.dropped)
     return f"{added} Data Added"
+
+
+def _key(call: Call) -> str | None:
+    return requests.headers(call.request).get("idempotency-key")
 
 
 def get(call: Call) -> Any:
@@ -76,7 +113,8 @@ ROUTES = (
     Route(
         "POST", "/data", store, who=(DEVICE,), need="write", rate="POST /data",
         note="SDK. JSON object or array, form-encoded, text/plain that holds JSON; also in gzip or deflate. At most "
-        "200,000 bytes. Unknown fields are ignored; the log and the inspector name those of the first point",
+        "200,000 bytes. Unknown fields are ignored; the log and the inspector name those of the first point. A device "
+        "with payload parsers takes any content type",
     ),
     Route(
         "GET", "/data", get, who=(DEVICE,), rate="GET /data",

@@ -58,7 +58,14 @@ class Budget:
 
 
 def run(
-    source: str, *, payload: str, raw_payload: str, device: str, budget: Budget, has_serial: bool = False
+    source: str,
+    *,
+    payload: str,
+    raw_payload: str,
+    device: str,
+    budget: Budget,
+    has_serial: bool = False,
+    now_ms: int | None = None,
 ) -> Output:
     """Run a parser in this thread. At most two run at once; others wait.
 
@@ -69,6 +76,7 @@ def run(
         device: JSON, the device.
         budget: is reduced by what the run takes.
         has_serial: whether it is the parser of a network.
+        now_ms: where its clock stands still, in milliseconds since 1970. None: at the present time.
 
     Raises:
         Failed: the source cannot be read, it threw an error, or it used up a limit.
@@ -79,7 +87,7 @@ def run(
 
     seed = ",".join(str(secrets.randbits(32)) for _ in range(3))
     message = f'R{{"seed":[{seed}],"payload":{payload},"raw_payload":{raw_payload},"device":{device}}}'
-    return engine.run(source, message, budget, has_serial=has_serial)
+    return engine.run(source, message, budget, has_serial=has_serial, now_ms=now_ms)
 
 
 def target(machine: str = "") -> str:

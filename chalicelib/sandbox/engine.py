@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import wasmtime
 from pydantic import BaseModel
 
+from chalicelib.codec import jsontext
 from chalicelib.host import clock
 from chalicelib.sandbox import MAX_LINE_CHARS, MAX_LINES, MAX_OUTPUT_BYTES, Budget, Failed, Output, path_of, target
 
@@ -83,15 +84,16 @@ class Guest:
 
     Args:
         machine: its machine code.
+        now_ms: where its clock stands still, in milliseconds since 1970. None: at the present time.
     """
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: "Machine", now_ms: int | None = None) -> None:
         self._store = wasmtime.Store(machine.engine)
         self._store.set_epoch_deadline(1)
         items: Any = wasmtime.Instance(self._store, machine.module, []).exports(self._store)
         self._memory: wasmtime.Memory = items["memory"]
         self._alloc, self._enter = items["qjs_alloc"], items["enter"]
-        items["now"].set_value(self._store, clock.now_ms() * 1_000_000)
+        items["now"].set_value(self._store, (clock.now_ms() if now_ms is None else now_ms) * 1_000_000)
 
     def enter(self, text: str) -> bytes:
         """Call the function that boot.js returns with a text, and return the text that it returns.
@@ -207,17 +209,17 @@ class Runner:
         """How much memory the compiled parsers use."""
         self._lock = threading.Lock()
 
-    def run(self, source: str, message: str, budget: Budget, *, has_serial: bool) -> Output:
+    def run(self, source: str, message: str, budget: Budget, *, has_serial: bool, now_ms: int | None = None) -> Output:
         """Run a parser. See ``sandbox.run``."""
         with self._free, self._machine() as machine, machine.limited(budget):
             try:
                 program = self._compiled(machine, source, has_serial=has_serial)
-                with contextlib.closing(Guest(machine)) as guest:
+                with contextlib.closing(Guest(machine, now_ms)) as guest:
                     guest.load(program)
                     return _read(guest.enter(message))
             except wasmtime.Trap as trap:
                 raise Failed(_TRAPS.get(trap.trap_code, _BROKEN)) from None
-            except (ValueError, wasmtime.WasmtimeError):
+            except (ValueError, RecursionError, wasmtime.WasmtimeError):
                 raise Failed(_BROKEN) from None
 
     @contextlib.contextmanager
@@ -272,7 +274,10 @@ def _read(answer: bytes) -> Output:
         Failed: the parser failed, or its output is too large.
         ValueError: this is not what the guest returns.
     """
-    found = _Answer.model_validate_json(answer)
+    try:
+        found = _Answer.model_validate_json(answer)
+    except ValueError:  # maybe as a text holds half of a surrogate pair
+        found = _Answer.model_validate_json(jsontext.without_surrogates(answer.decode()))
     log = tuple(line[:MAX_LINE_CHARS] for line in found.log[:MAX_LINES])
     if found.error is not None:
         raise Failed(" ".join(found.error[:MAX_LINE_CHARS].split()), found.line, log)

@@ -6,7 +6,7 @@ Source: TagoIO, MQTT. The metadata holds the topic under two names, as some clie
 import re
 from collections.abc import Callable
 
-from chalicelib.schemas.points import Sent, read_points
+from chalicelib.schemas.points import Sent, payload_point, read_points
 
 STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
 """Topics that all devices share. Messages on them are always stored."""
@@ -47,5 +47,4 @@ def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> Sent
         for item in sent.items:
             item["metadata"] = {**(item.get("metadata") or {}), **about}
         return sent
-    value = payload.hex() if is_hex() else payload.decode(errors="replace")
-    return Sent([{"variable": "payload", "value": value, "metadata": about}], payload)
+    return Sent([payload_point(payload, about, is_hex=is_hex())], payload)

@@ -28,7 +28,8 @@ MAX_EDITS = 25
 MAX_POINTS = len(keys.HEX4)
 """Only a compressed body can hold more."""
 
-_FORBIDDEN = re.compile(r"[*?!<>.\-=$\s\x00-\x1f\x7f-\x9f]")
+FORBIDDEN = re.compile(r"[*?!<>.\-=$\s\x00-\x1f\x7f-\x9f]")
+"""What the name of a variable must not hold."""
 _Text = StrictStr | None
 _BOUNDS = (180, 90, 1_000_000_000)
 """The largest longitude and latitude in degrees, and a height in meters that is beyond any satellite."""
@@ -54,7 +55,7 @@ class EditIn(PointIn, total=False):
     id: StrictStr
 
 
-_FIELDS = frozenset(PointIn.__annotations__)
+FIELDS = frozenset(PointIn.__annotations__)
 EDIT_FIELDS = frozenset(EditIn.__annotations__)
 _points = TypeAdapter(Annotated[list[PointIn], FailFast()])
 _point = TypeAdapter(PointIn)
@@ -91,7 +92,7 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
     start = raw.lstrip()[:1]
     if is_form and start not in (b"[", b"{"):  # curl -d calls every body a form, JSON too
         item = _from_form(raw)
-        return Sent([item], raw, ignored.fields(b"", [item], _FIELDS))
+        return Sent([item], raw, ignored.fields(b"", [item], FIELDS))
     if start == b"[":
         items = read_items(_points, raw)
         if len(items) > MAX_POINTS:
@@ -100,7 +101,7 @@ def read_points(raw: bytes, *, is_form: bool = False) -> Sent:
         items = [read_json(_point, raw)]
     else:
         raise _no_points(raw)
-    return Sent(_with_exact_values(items, raw), raw, ignored.fields(raw, items, _FIELDS))
+    return Sent(_with_exact_values(items, raw), raw, ignored.fields(raw, items, FIELDS))
 
 
 def read_edits(raw: bytes) -> list[EditIn]:
@@ -119,6 +120,12 @@ def read_edits(raw: bytes) -> list[EditIn]:
         if "id" not in item:
             raise errors.BadRequest.item(index, "id is required")
     return _with_exact_values(items, raw)
+
+
+def payload_point(payload: bytes, about: dict[str, Any], *, is_hex: bool) -> PointIn:
+    """Return the point that a payload without points becomes: its bytes as hex digits, or as text."""
+    value = payload.hex() if is_hex else payload.decode(errors="replace")
+    return {"variable": "payload", "value": value, "metadata": about}
 
 
 def _no_points(raw: bytes) -> errors.BadRequest:
@@ -189,7 +196,7 @@ def clean_variable(name: str) -> str:
         raise ValueError("variable must not be empty")
     if len(folded) > MAX_VARIABLE_CHARS:
         raise ValueError(f"variable must have at most {MAX_VARIABLE_CHARS} characters")
-    if _FORBIDDEN.search(folded):
+    if FORBIDDEN.search(folded):
         raise ValueError("variable must not contain * ? ! < > . - = $, spaces or control characters")
     return folded
 

@@ -4,9 +4,12 @@ As on AWS, ``admission.admit`` decides which clients may connect, and ``ingest.s
 stored. Each device has a topic space of its own.
 """
 
+import asyncio
 import base64
+import functools
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from chalicelib import errors
@@ -14,18 +17,21 @@ from chalicelib.codec import tokens
 from chalicelib.host import clock, dead_letters, events, log
 from chalicelib.services.access import admission
 from chalicelib.services.access.admission import Admission
-from chalicelib.services.devices import ingest
+from chalicelib.services.devices import ingest, parsers
+from chalicelib.services.devices.ingest import Pending
 from embedded.commits import GroupCommit
 from embedded.connections import Connections
 from embedded.mqtt import packets
 from embedded.mqtt.packets import Connect, Message
 from embedded.mqtt.rates import Rates
 from embedded.mqtt.session import MAX_INFLIGHT, Session
+from embedded.workers import Workers
 
 PERSIST_S = 3_600
 """How long the broker keeps the session of a client that asks for it with a version before 5, as on AWS."""
 MAX_PERSIST_S = 86_400
 MAX_SESSIONS = 20_000
+_logger = logging.getLogger(__name__)
 
 
 class Client(Protocol):
@@ -44,13 +50,19 @@ class Broker:
     Args:
         commits: the group commit; acknowledgements wait for it.
         connections: all connections of this process.
+        workers: threads for payload parsers; None: the loop runs them.
         is_quiet: returns whether no HTTP request is being answered.
     """
 
     def __init__(
-        self, commits: GroupCommit, connections: Connections, is_quiet: Callable[[], bool] = lambda: True
+        self,
+        commits: GroupCommit,
+        connections: Connections,
+        workers: Workers | None = None,
+        is_quiet: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.commits, self.connections, self._is_quiet = commits, connections, is_quiet
+        self.commits, self.connections = commits, connections
+        self._workers, self._is_quiet = workers, is_quiet
         self.rates = Rates()
         self._prefix, self._count = secrets.token_hex(8), 0
         self.opened: set[Client] = set()
@@ -61,6 +73,8 @@ class Broker:
         self._listening: dict[str, set[Session]] = {}
         """The sessions of each device that subscribe to something."""
         self._connected: dict[Session, Client] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Messages that wait for payload parsers."""
 
     @property
     def is_alone(self) -> bool:
@@ -151,29 +165,75 @@ class Broker:
         for session in self._connected:
             session.drain()
 
-    def accept(self, who: Admission, session: Session, message: Message) -> None:
+    def accept(self, who: Admission, session: Session, message: Message) -> asyncio.Task[None] | None:
         """Store a message if its topic is stored, and deliver it to the device's clients.
 
+        Returns:
+            None if that is done. If the device has payload parsers: the task that does it.
+
         Raises:
-            errors.Unavailable: the store is down; the message must not be acknowledged.
+            errors.Unavailable: the store is down; the message must not be acknowledged. The task raises it too.
         """
         self._count += 1
         unique, arrived_ms = f"{self._prefix}-{self._count}", clock.now_ms()
         sender = who.profile, who.device
+        received = ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique)
+        begin = ingest.store if self._workers is None else ingest.begin
         try:
-            added = ingest.store(
-                ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique)
-            )
-            log.line(function="mqtt", profile=who.profile, device=who.device, points=added)
-            title, content = "[MQTT] Publish", message.topic
+            added = begin(received)
+            if isinstance(added, Pending):
+                return self._start(self._parse(who, session, message, received, added))
+            self._note(who, message, added)
         except errors.Unavailable:
             raise
         except errors.ApiError as error:
-            title, content = "[MQTT] Refused", error.message
-            log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
-            dead_letters.keep(reason=error.message, message=_described(who, message, arrived_ms, unique))
-        events.current().seen(who.device, title, content)
+            self._refused(who, received, error)
         self.deliver(who.device, who.profile, message, session)
+        return None
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, errors.Unavailable):
+            _logger.error("A message could not be stored", exc_info=error)
+
+    async def _parse(
+        self, who: Admission, session: Session, message: Message, received: ingest.Message, pending: Pending
+    ) -> None:
+        """Store a message whose device has payload parsers, which run in a thread; deliver it, and wait for the commit.
+
+        Raises:
+            errors.Unavailable: as ``accept``, or the commit failed.
+        """
+        assert self._workers is not None  # noqa: S101 - else it was stored at once
+        try:
+            with parsers.showing(who.device):
+                parsed = await self._workers.parse(who.profile, functools.partial(ingest.parse, pending))
+            self._note(who, message, ingest.finish(pending, parsed))
+        except errors.Unavailable:
+            raise
+        except errors.ApiError as error:
+            self._refused(who, received, error)
+        self.deliver(who.device, who.profile, message, session)
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.commits.settle(kept.set_result, is_alone=self.is_alone)
+        if not await kept:
+            raise errors.Unavailable
+
+    def _note(self, who: Admission, message: Message, added: int) -> None:
+        log.line(function="mqtt", profile=who.profile, device=who.device, points=added)
+        events.current().seen(who.device, "[MQTT] Publish", message.topic)
+
+    def _refused(self, who: Admission, received: ingest.Message, error: errors.ApiError) -> None:
+        log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
+        dead_letters.keep(reason=error.message, message=_described(received))
+        events.current().seen(who.device, "[MQTT] Refused", error.message)
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
         """Send a message to the device's clients that subscribe to its topic."""
@@ -207,14 +267,14 @@ class Broker:
         log.line("warning", function="mqtt", reason=reason)
 
 
-def _described(who: Admission, message: Message, arrived_ms: int, unique: str) -> dict[str, Any]:
+def _described(received: ingest.Message) -> dict[str, Any]:
     """Return a message in the shape of IoT Core's rules, for the dead letters."""
     return {
-        "payload": base64.b64encode(message.payload).decode(),
-        "topic": message.topic,
-        "clientid": who.client_id,
-        "timestamp": arrived_ms,
-        "uuid": unique,
+        "payload": base64.b64encode(received.payload).decode(),
+        "topic": received.topic,
+        "clientid": received.client_id,
+        "timestamp": received.arrived_ms,
+        "uuid": received.unique,
     }
 
 

@@ -11,7 +11,7 @@ from chalicelib.host import clock, log
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import MAX_PERSIST_S, Broker
-from embedded.mqtt.packets import Malformed, Message
+from embedded.mqtt.packets import Malformed, Message, Publish
 from embedded.mqtt.rates import next_minute_s
 from embedded.mqtt.session import Session
 
@@ -37,6 +37,8 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._acks = bytearray()
         self._held: tuple[int, bytes] | None = None
+        self._is_parsing = False
+        """Whether a message waits for payload parsers."""
         self._version = 4
         self._who: Admission | None = None
         self._session: Session | None = None
@@ -75,7 +77,7 @@ class Connection(asyncio.Protocol):
         try:
             if self._session is None and self._buffer and self._buffer[0] != packets.CONNECT << 4:
                 raise Malformed("the first packet is not CONNECT", packets.PROTOCOL_ERROR)
-            while self._held is None and not self._is_over:
+            while self._held is None and not self._is_parsing and not self._is_over:
                 packet = packets.split(self._buffer, MAX_PACKET_BYTES)
                 if packet is None:
                     break
@@ -165,17 +167,49 @@ class Connection(asyncio.Protocol):
             self._forbid(message.qos, packet_id)
             return
         if message.qos == 2:
-            if packet_id not in session.received:
-                self._broker.accept(who, session, message)
-                session.received.add(packet_id)
-            self._acks += answers.ack(packets.PUBREC, packet_id, self._version)
-        elif message.qos == 1:
-            if not (sent.is_again and session.was_taken(packet_id, message)):
-                self._broker.accept(who, session, message)
-                session.note_taken(packet_id, message)
-            self._acks += answers.ack(packets.PUBACK, packet_id, self._version)
+            is_known = packet_id in session.received
         else:
-            self._broker.accept(who, session, message)
+            is_known = message.qos == 1 and sent.is_again and session.was_taken(packet_id, message)
+        task = None if is_known else self._accept(who, session, sent)
+        if task is None:
+            self._accepted(session, sent)
+        else:
+            self._wait(task, session, sent)
+
+    def _accept(self, who: Admission, session: Session, sent: Publish) -> asyncio.Task[None] | None:
+        """Hand a message to the broker. Return the task to wait for, if there is one; see ``Broker.accept``."""
+        place = sent.packet_id, sent.message
+        task = session.parsing.get(place) if session.parsing else None  # the client sends it again
+        if task is None:
+            task = self._broker.accept(who, session, sent.message)
+            if task is not None and sent.message.qos:
+                session.parsing[place] = task
+                task.add_done_callback(lambda _: session.parsing.pop(place))
+        return task
+
+    def _accepted(self, session: Session, sent: Publish) -> None:
+        if sent.message.qos == 2:
+            session.received.add(sent.packet_id)
+            self._acks += answers.ack(packets.PUBREC, sent.packet_id, self._version)
+        elif sent.message.qos == 1:
+            session.note_taken(sent.packet_id, sent.message)
+            self._acks += answers.ack(packets.PUBACK, sent.packet_id, self._version)
+
+    def _wait(self, task: asyncio.Task[None], session: Session, sent: Publish) -> None:
+        """Stop reading until payload parsers have dealt with a message, so that messages keep their order."""
+        self._is_parsing = True
+        self._transport.pause_reading()
+        task.add_done_callback(lambda _: self._parsed(task, session, sent))
+
+    def _parsed(self, task: asyncio.Task[None], session: Session, sent: Publish) -> None:
+        self._is_parsing = False
+        if task.cancelled() or task.exception() is not None:
+            self.close(packets.UNAVAILABLE)  # nothing is acknowledged, so the client sends it again
+            return
+        self._accepted(session, sent)
+        if not self._is_over:
+            self._transport.resume_reading()
+            self.data_received(b"")
 
     def _forbid(self, qos: int, packet_id: int) -> None:
         if self._version != packets.V5 or qos == 0:
@@ -260,7 +294,7 @@ class Connection(asyncio.Protocol):
         expires_ms = self._who.expires_ms if self._who is not None else None
         if expires_ms is not None and expires_ms <= clock.now_ms():
             self.close(packets.ADMINISTRATIVE)
-        if now_s - self._heard_s > self._silence_s and self._held is None:
+        if now_s - self._heard_s > self._silence_s and self._held is None and not self._is_parsing:
             self._broker.refuse("silent for too long")
             self.close(packets.KEEP_ALIVE_TIMEOUT)
 

@@ -1,5 +1,6 @@
 """What the broker keeps for a client: its subscriptions, its unacknowledged messages and its waiting messages."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -49,6 +50,8 @@ class Session:
         self._waiting_bytes = 0
         self._inflight: dict[int, Message] = {}
         self._taken: dict[int, int] = {}
+        self.parsing: dict[tuple[int, Message], asyncio.Task[None]] = {}
+        """Messages above QoS 0, with their packet ids, that wait for payload parsers."""
         self._last_id = 0
 
     def subscribe(self, name: str, options: int) -> int:

@@ -4,7 +4,9 @@ from functools import partial
 
 import pytest
 
+from chalicelib import sandbox, settings
 from chalicelib.codec import keys
+from chalicelib.sandbox import Output
 from chalicelib.services.devices import integrations
 from chalicelib.services.devices.networks import HTTPS_NETWORK
 from chalicelib.services.points import scan
@@ -12,6 +14,7 @@ from chalicelib.store.models import EntityModel
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import hook
+from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, integration
 from tests.kit.world import World, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
@@ -88,6 +91,29 @@ def test_post_of_a_new_variable_also_widens_the_directory(warm):
 def test_post_with_an_idempotency_key_is_one_put_more(warm):
     send = {"headers": {"idempotency-key": "k"}}
     assert cost_of(lambda: warm.send(point("v1"), **send)) == ({"PutItem": 2}, {"write": 2})
+
+
+def test_post_to_a_device_with_parsers_reads_what_they_need_once_a_minute(warm, monkeypatch, clock):
+    monkeypatch.setattr(sandbox, "run", lambda _, *, payload, **__: Output(payload))
+    integration(warm, "network", "payload = payload")
+    integration(warm, "connector", None)
+    made = warm.admin.post("/device", {"name": "Parsing", "connector": CONNECTOR_ID, "network": NETWORK_ID}).result
+    warm.device, warm.api.token = made["device_id"], made["token"]
+    warm.send(point("v1"))
+    clock.advance(settings.CACHE_S + 1)
+    calls, units = cost_of(lambda: warm.send(point("v1")))
+    without = {"GetItem": 3, "PutItem": 1}  # token, limits, device
+    assert calls == {"GetItem": without["GetItem"] + 2, "Query": 1, "PutItem": 1} and units["write"] == 1
+    assert cost_of(lambda: warm.send(point("v1"))) == ({"PutItem": 1}, {"write": 1})
+    send = {"headers": {"idempotency-key": "k"}}
+    assert cost_of(lambda: warm.send(point("v1"), **send)) == ({"GetItem": 1, "PutItem": 2}, {"read": 1, "write": 2})
+
+
+def test_post_to_a_device_with_unknown_ids_looks_for_them_once_a_minute(warm):
+    made = warm.admin.post("/device", {"name": "Unknown", "connector": CONNECTOR_ID, "network": NETWORK_ID}).result
+    warm.device, warm.api.token = made["device_id"], made["token"]
+    warm.send(point("v1"))
+    assert cost_of(lambda: warm.send(point("v1"))) == ({"PutItem": 1}, {"write": 1})
 
 
 def test_post_of_a_cold_process_looks_up_token_limits_device_amount_and_directory(warm):

@@ -242,3 +242,17 @@ def test_the_watch_rests_when_nothing_runs(monkeypatch):
         guest = engine.Guest(machine)
         guest.enter("Cfor (;;);")
         guest.enter('R{"seed":[1,2,3],"payload":1,"raw_payload":1,"device":null}')
+
+
+def test_texts_with_half_a_surrogate_pair_are_answered():
+    found = run("console.log('\\ud800'); payload = '\\udc00'")
+    assert found.log == ("?",) and json.loads(found.payload) == "\udc00"
+    assert refusal("throw new Error('\\ud800')").text == "Error: ?"
+
+
+def test_clock_stands_still_where_it_is_set():
+    text = (
+        "const start = Date.now(); for (let i = 0; i < 1e5; i++); payload = [start, Date.now(), new Date().getTime()]"
+    )
+    found = sandbox.run(text, payload="1", raw_payload="1", device="1", budget=Budget(), now_ms=1_700_000_000_123)
+    assert json.loads(found.payload) == [1_700_000_000_123] * 3

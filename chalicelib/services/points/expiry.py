@@ -16,6 +16,13 @@ def kept_from_ms(device: Doc) -> int:
     return periods.window(clock.now_ms(), device["chunk_period"], device["chunk_retention"])[0]
 
 
+def accepted_ms(device: Doc, now_ms: int) -> tuple[int, int] | None:
+    """Return the first and last time of points that the device takes, in milliseconds since 1970; None: any."""
+    if device["type"] != "immutable":
+        return None
+    return periods.window(now_ms, device["chunk_period"], device["chunk_retention"])
+
+
 def expires_at(device: Doc, time_ms: int) -> int | None:
     """Return when a point at ``time_ms`` expires, in seconds since 1970; None: never."""
     if device["type"] != "immutable":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chalicelib import errors, settings, store
-from chalicelib.codec import keys, periods, segments, times
+from chalicelib.codec import keys, segments, times
 from chalicelib.codec.segments import Draft, Item
 from chalicelib.host import clock, events
 from chalicelib.schemas.points import PointIn, Sent
@@ -18,6 +18,8 @@ from chalicelib.store import ABSENT, Doc, Entity, names
 _KEY_KEPT_S = 86_400
 _MAX_KEY_CHARS = 255
 _MAX_STEPS = 64
+SERVICES = ("input", "data_records")
+"""The services of a profile that points use."""
 
 
 class Arrival(NamedTuple):
@@ -62,6 +64,9 @@ class Prepared(NamedTuple):
     parts: list[_Part]
     key_name: str | None
     """The name of the entity of its ``Idempotency-Key``."""
+    is_of_clock: bool = False
+    """Whether other values than the times of points without one may depend on ``now_ms``, as a payload parser made
+    them."""
 
 
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
@@ -104,6 +109,38 @@ def prepare(
     return Prepared(request, now_ms, _parts(request, now_ms) if sent.items else [], key_name)
 
 
+def first_seen_ms(*, device: Doc, raw: bytes, idempotency_key: str | None) -> int | None:
+    """Return when a request first arrived, in milliseconds since 1970; None if it did not, or has no key.
+
+    Args:
+        device: the device that it is for.
+        raw: its body.
+        idempotency_key: at most 255 characters.
+
+    Raises:
+        errors.BadRequest: the key is too long, or was used with another body before.
+
+    Cost: one read if there is a key.
+    """
+    if idempotency_key is None:
+        return None
+    digest = Sent([], raw).digest(device=device["id"], origin=idempotency_key).hex()
+    existing = store.current().get(names.device(device["id"]), _name_of(idempotency_key))
+    return None if existing is None else _same_or_raise(existing, digest)
+
+
+def renewed(prepared: Prepared, *, device: Doc) -> Prepared:
+    """Return what was prepared, for the device as it is now.
+
+    Raises:
+        errors.ApiError: the device does not take it any more; see ``prepare``.
+    """
+    if prepared.request.device is device or prepared.request.device == device:
+        return prepared
+    request = prepared.request._replace(device=device)
+    return prepared._replace(request=request, parts=_parts(request, prepared.now_ms) if request.items else [])
+
+
 def put(prepared: Prepared) -> int:
     """Store what was prepared.
 
@@ -121,9 +158,9 @@ def put(prepared: Prepared) -> int:
     Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
     variables. An ``Idempotency-Key`` costs one write more.
     """
-    request, now_ms, parts, key_name = prepared
+    request, now_ms, parts, key_name, is_of_clock = prepared
     device = request.device
-    quotas.check(profile=device["profile"], services=("input", "data_records"))
+    quotas.check(profile=device["profile"], services=SERVICES)
     if not parts:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
@@ -134,6 +171,8 @@ def put(prepared: Prepared) -> int:
     if key_name is not None and request.digest is not None:  # last, as a refused request does not use up its key
         first_ms = _first_seen_ms(device["id"], key_name, request.digest.hex(), now_ms, may_claim=not is_full)
         if first_ms != now_ms:
+            if is_of_clock:
+                raise errors.Unavailable("The same request is being stored, try again")
             now_ms, parts = first_ms, _parts(request, first_ms)
             _widen(device, parts)
     if not is_full:
@@ -154,8 +193,7 @@ def _parts(request: _Request, now_ms: int) -> list[_Part]:
     points = rules.draft_all(items=request.items, now_ms=now_ms, group=group)
     if request.is_deduplicated and len(points) > 1:
         points = [*{point.line: point for point in points}.values()]
-    if request.device["type"] == "immutable":
-        _check_window(request.device, points, now_ms)
+    _check_window(request.device, points, now_ms)
     hour = keys.hour_of(points[0].time_ms)
     if hour == keys.hour_of(points[-1].time_ms):
         return [(hour, points, _item(request, points, hour))]
@@ -166,9 +204,9 @@ def _parts(request: _Request, now_ms: int) -> list[_Part]:
 
 
 def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
-    start_ms, end_ms = periods.window(now_ms, device["chunk_period"], device["chunk_retention"])
-    if points[0].time_ms < start_ms or points[-1].time_ms > end_ms:
-        first, last = (times.to_iso(bound)[:10] for bound in (start_ms, end_ms))
+    window = expiry.accepted_ms(device, now_ms)
+    if window and (points[0].time_ms < window[0] or points[-1].time_ms > window[1]):
+        first, last = (times.to_iso(bound)[:10] for bound in window)
         raise errors.BadRequest(f"Time must be between {first} and {last}")
 
 
@@ -192,6 +230,11 @@ def _first_seen_ms(device_id: str, name: str, digest: str, now_ms: int, *, may_c
         existing = store.current().get(entity.owner, name)
     if existing is None:
         return now_ms
+    return _same_or_raise(existing, digest)
+
+
+def _same_or_raise(existing: Entity, digest: str) -> int:
+    """Return when a key was first used, if it was with the same body. Raises errors.BadRequest."""
     if existing.doc["digest"] != digest:
         raise errors.BadRequest("Idempotency-Key was used with another body before")
     first_ms: int = existing.doc["now_ms"]

@@ -1,0 +1,334 @@
+"""Payload parsers of MQTT messages, in process: order, acknowledgements after the commit, and messages sent again."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from chalicelib import errors, sandbox, store
+from chalicelib.host import dead_letters, events
+from chalicelib.host import mqtt as services_broker
+from chalicelib.sandbox import Output
+from embedded import workers as lanes
+from embedded.commits import GroupCommit
+from embedded.connections import Connections
+from embedded.mqtt.broker import Broker
+from embedded.mqtt.connection import NO_KEEP_ALIVE_S, Connection
+from embedded.workers import Workers
+from tests.kit.parsers import Inspector, encoded, give, ready
+from tests.kit.world import World, values
+from tests.mqtt.test_broker import STORED, _connect, _text
+from tests.mqtt.test_connection import Transport, publish
+
+PUBACK = b"\x40\x02\x00\x01"
+
+
+class Bench:
+    """A broker on SQLite with threads, and clients of one device, which has a parser."""
+
+    def __init__(self, sqlite):
+        self.world = World()
+        give(self.world, "payload = payload")
+        self.workers = Workers(sqlite.path)
+        self.loop = asyncio.get_running_loop()
+        self.broker = Broker(GroupCommit(sqlite), Connections(1_000, self.loop.time()), self.workers)
+        services_broker.use(self.broker)
+
+    def connected(self, client_id="c", **options):
+        connection, transport = Connection(self.broker), Transport()
+        connection.connection_made(transport)
+        connection.data_received(_connect(self.world.token, client_id, **options))
+        assert transport.take()[:1] == b"\x20"
+        return connection, transport
+
+    async def settled(self):
+        """Run the loop until no message waits for a parser, and what was stored is committed."""
+        while self.broker._tasks:
+            await asyncio.sleep(0)
+        for _ in range(12):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def run(sqlite):
+    """Return a function that runs a test's coroutine on a loop, with a bench."""
+
+    def do(scenario):
+        async def main():
+            bench = Bench(sqlite)
+            try:
+                await scenario(bench)
+            finally:
+                bench.workers.close()
+
+        asyncio.run(main())
+
+    yield do
+    sqlite.grouped, sqlite.on_begin = False, lambda: None
+    services_broker.use(None)
+    dead_letters.use(None)
+    events.use(None)
+
+
+class Gate:
+    """Stops every parser until it is opened; then a parser gives its payload back."""
+
+    def __init__(self, monkeypatch):
+        self.seen, self.open = [], threading.Event()
+        monkeypatch.setattr(sandbox, "run", self.run)
+
+    def run(self, source, *, payload, **_):
+        self.seen.append(json.loads(payload))
+        assert self.open.wait(20)
+        return Output(payload)
+
+    async def until(self, count):
+        while len(self.seen) < count:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    return Gate(monkeypatch)
+
+
+def test_message_waits_for_its_parser_and_is_acknowledged_after_the_commit(run, gate):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(publish(5) + publish(6))
+        await gate.until(1)
+        assert transport.take() == b"" and not transport.is_reading and bench.world.read() == []
+        assert len(bench.broker._tasks) == 1, "one message of a connection waits, and no more is read"
+        gate.open.set()
+        await bench.settled()
+        assert transport.take() == PUBACK * 2 and transport.is_reading
+        assert values(bench.world.read()) == [6, 5]
+
+    run(scenario)
+    about = {"mqtt_topic": STORED, "topic": STORED}
+    assert gate.seen == [[{"variable": "n", "value": value, "metadata": about}] for value in (5, 6)]
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_messages_of_a_client_keep_their_order_and_none_is_lost(run, gate, qos):
+    async def scenario(bench):
+        gate.open.set()
+        link, transport = bench.connected()
+        link.data_received(b"".join(publish(number, number + 1, qos=qos) for number in range(9)))
+        await bench.settled()
+        assert len(transport.take()) == (0, 36, 36)[qos]
+        assert values(bench.world.read(ordination="ascending")) == [*range(9)]
+
+    run(scenario)
+
+
+def test_client_that_publishes_and_leaves_at_once_is_served_to_the_end(run, gate):
+    letters = []
+
+    async def scenario(bench):
+        dead_letters.use(lambda reason, _: letters.append(reason))
+        gate.open.set()
+        link, transport = bench.connected()
+        link.data_received(publish(1, qos=0) + publish(2, qos=0) + b"\xe0\x00")
+        await bench.settled()
+        assert transport.is_closed and sorted(values(bench.world.read())) == [1, 2]
+
+    run(scenario)
+    assert letters == []
+
+
+def test_other_clients_are_served_meanwhile_and_a_long_wait_is_no_silence(run, gate):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        other, at_other = bench.connected("d")
+        link.data_received(publish(1))
+        await gate.until(1)
+        other.data_received(b"\xc0\x00")
+        assert at_other.take() == b"\xd0\x00"
+        link.check(bench.loop.time() + 10 * NO_KEEP_ALIVE_S)
+        other.check(bench.loop.time() + 10 * NO_KEEP_ALIVE_S)
+        assert not transport.is_closed and at_other.is_closed
+        gate.open.set()
+        await bench.settled()
+        assert transport.take() == PUBACK
+
+    run(scenario)
+
+
+def test_however_many_clients_wait_none_is_refused(run, gate, monkeypatch):
+    monkeypatch.setattr(lanes, "MAX_PARSING", 2)
+
+    async def scenario(bench):
+        links = [bench.connected(f"c{number}") for number in range(9)]
+        for number, (link, _) in enumerate(links):
+            link.data_received(publish(number))
+        await gate.until(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(gate.seen) == 1, "one of a profile at once"
+        gate.open.set()
+        await bench.settled()
+        assert [transport.take() for _, transport in links] == [PUBACK] * 9
+        assert len(bench.world.read()) == 9
+
+    run(scenario)
+
+
+def test_parser_that_fails_is_acknowledged_and_kept_with_the_reason(run):
+    ready()
+    letters, inspector = [], Inspector()
+
+    async def scenario(bench):
+        give(bench.world, "console.log('here'); null.x")
+        dead_letters.use(lambda reason, message: letters.append((reason, message["topic"])))
+        events.use(inspector)
+        link, transport = bench.connected()
+        link.data_received(publish(1))
+        await bench.settled()
+        assert transport.take() == PUBACK and not transport.is_closed and bench.world.read() == []
+
+    run(scenario)
+    ((reason, topic),) = letters
+    assert reason.startswith("Function Parse Error: TypeError") and topic == STORED
+    assert inspector.lines == ["device: here", reason] and ("[MQTT] Refused", reason) in inspector.entries
+
+
+def test_what_is_no_json_is_one_point_as_text_or_as_hex_digits(run, gate):
+    async def scenario(bench):
+        gate.open.set()
+        link, _ = bench.connected()
+        link.data_received(bytes((0x30, len(_text(STORED)) + 2)) + _text(STORED) + b"{1")
+        await bench.settled()
+        bench.world.admin.post(f"/device/{bench.world.device}/params", {"key": "payload_type", "value": "hex"})
+        link.data_received(bytes((0x30, len(_text(STORED)) + 2)) + _text(STORED) + b"\x01\xff")
+        await bench.settled()
+        assert [(one["variable"], one["value"]) for one in bench.world.read()] == [
+            ("payload", "01ff"),
+            ("payload", "{1"),
+        ]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_message_that_comes_again_while_it_is_parsed_is_stored_once(run, gate, qos):
+    async def scenario(bench):
+        link, first = bench.connected(flags=0xC0)
+        link.data_received(publish(1, 9, qos=qos))
+        await gate.until(1)
+        again, second = bench.connected(flags=0xC0)
+        assert first.is_closed
+        link.connection_lost(None)
+        again.data_received(bytes((0x38 | qos << 1,)) + publish(1, 9, qos=qos)[1:])
+        assert not second.is_reading
+        gate.open.set()
+        await bench.settled()
+        assert second.take()[2:] == b"\x00\x09" and bench.world.read(query="count") == 1
+
+    run(scenario)
+    assert len(gate.seen) == 1
+
+
+def test_commit_that_fails_acknowledges_nothing_and_the_message_is_stored_when_it_comes_again(run, gate, monkeypatch):
+    async def scenario(bench):
+        gate.open.set()
+        link, transport = bench.connected(flags=0xC0)
+
+        def fail():
+            store.current().rollback()
+            raise errors.Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current(), "commit", fail)
+            link.data_received(publish(1))
+            await bench.settled()
+        assert transport.is_closed and transport.take() == b""
+        link.connection_lost(None)
+        again, transport = bench.connected(flags=0xC0)
+        again.data_received(bytes((0x3A,)) + publish(1)[1:])
+        await bench.settled()
+        assert transport.take() == PUBACK and bench.world.read(query="count") == 1
+
+    run(scenario)
+
+
+def test_process_that_ends_acknowledges_nothing_that_waits(run, gate):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        other, at_other = bench.connected("d")
+        link.data_received(publish(1))
+        await gate.until(1)
+        other.data_received(publish(2))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        bench.workers.stop()
+        gate.open.set()
+        await bench.settled()
+        assert transport.take() == PUBACK and at_other.take() == b"" and at_other.is_closed
+        assert values(bench.world.read()) == [1]
+
+    run(scenario)
+
+
+def test_bug_in_the_engine_acknowledges_nothing_and_is_logged(run, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise KeyError("engine")
+
+    monkeypatch.setattr(sandbox, "run", broken)
+
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(publish(1))
+        await bench.settled()
+        assert transport.is_closed and transport.take() == b""
+
+    run(scenario)
+    assert "KeyError" in caplog.text
+
+
+def test_device_that_is_deactivated_meanwhile_stores_nothing(run, gate):
+    letters = []
+
+    async def scenario(bench):
+        dead_letters.use(lambda reason, _: letters.append(reason))
+        link, _ = bench.connected()
+        link.data_received(publish(1))
+        await gate.until(1)
+        bench.world.admin.put(f"/device/{bench.world.device}", {"active": False})
+        gate.open.set()
+        await bench.settled()
+
+    run(scenario)
+    assert letters == ["Device is deactivated"]
+
+
+def test_will_passes_the_parser(run, gate):
+    async def scenario(bench):
+        gate.open.set()
+        connection, transport = Connection(bench.broker), Transport()
+        connection.connection_made(transport)
+        body = (
+            _text("MQTT") + bytes((4, 0xC6, 0, 60)) + _text("w") + _text(STORED) + _text('{"variable":"n","value":7}')
+            + _text("T") + _text(bench.world.token)
+        )  # fmt: skip
+        connection.data_received(bytes((0x10, len(body))) + body)
+        connection.connection_lost(None)
+        await bench.settled()
+        assert values(bench.world.read()) == [7]
+
+    run(scenario)
+    assert len(gate.seen) == 1
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_messages_of_a_real_client_pass_the_parser(device, connect, qos):
+    source = "const [p] = payload; payload = p.value.split(';').map((value, i) => ({variable: `v${i}`, value: +value}))"
+    device.admin("PUT", f"/device/{device.id}", {"payload_decoder": encoded(source)})
+    client = connect(device.token)
+    for number in range(3):
+        client.publish(STORED, f"{number};{number + 10}", qos)
+    if qos == 0:
+        client.publish(STORED, "3;13", 1)
+    count = 4 if qos == 0 else 3
+    assert sorted(device.values()) == sorted([*range(count), *range(10, 10 + count)])
