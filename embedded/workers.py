@@ -1,8 +1,8 @@
 """Threads for work that would keep the event loop busy.
 
 At most four reads run at once, and one for each profile, each on a snapshot of the store. Payload parsers run for two
-requests at once, and for one of each profile. One body is parsed at once, and one password is hashed. Further ones wait
-in order of arrival. The Chalice app never runs in a thread; services do,
+requests at once, calls of clients' servers for four, and each for one of a profile. One body is parsed at once, and one
+password is hashed. Further ones wait in order of arrival. The Chalice app never runs in a thread; services do,
 as they keep nothing between calls but caches, which a thread does not use.
 """
 
@@ -26,6 +26,7 @@ from chalicelib.store.sqlite_reads import Snapshot
 T = TypeVar("T")
 READERS = 4
 PARSERS = 2
+POSTS = 4
 MAX_WAITING = 16
 """How many reads, and bodies, of one profile may wait or run; and how many passwords of all profiles together."""
 MAX_PARSING = 256
@@ -58,11 +59,11 @@ class Workers:
         self._path = path
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
-        self._executor = ThreadPoolExecutor(READERS + PARSERS + 2, "work")
+        self._executor = ThreadPoolExecutor(READERS + PARSERS + POSTS + 2, "work")
         self._reading = asyncio.Semaphore(READERS)
         self._free: dict[Lane, asyncio.Semaphore] = {
             "read": self._reading, "parse": asyncio.Semaphore(1), "hash": asyncio.Semaphore(1),
-            "script": asyncio.Semaphore(PARSERS),
+            "script": asyncio.Semaphore(PARSERS), "post": asyncio.Semaphore(POSTS),
         }  # fmt: skip
         self._turns: dict[tuple[str, Lane], asyncio.Lock] = {}
         """By profile and kind of work: who came first goes first."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 Permission = Literal["full", "write", "read"]
 """What a token may do."""
-Kind = Literal["device", "profile", "analysis", "run_user", "service"]
+Kind = Literal["device", "profile", "analysis", "run_user", "service", "network"]
 """Whose token it is. ``service`` is a service authorization, which lets a network act for a profile."""
 HEADERS = (
     "account-token",
@@ -29,7 +29,9 @@ HEADERS = (
 """The first of these headers that a request has decides. If its token is bad, the headers after it do not count."""
 _SHAPE = re.compile(r"(?:[a-z]-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|(at[0-9a-f]{32})", re.IGNORECASE)
 """A UUID with or without a prefix, or a service authorization."""
-_PREFIXES: dict[Kind, str] = {"device": "", "profile": "p-", "analysis": "a-", "run_user": "u-", "service": "at"}
+_PREFIXES: dict[Kind, str] = {
+    "device": "", "profile": "p-", "analysis": "a-", "run_user": "u-", "service": "at", "network": "n-",
+}  # fmt: skip
 
 
 def from_headers(headers: Mapping[str, str]) -> str | None:

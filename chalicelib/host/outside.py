@@ -75,6 +75,31 @@ def send(url: str, body: dict[str, Any], *, may_be_local: bool) -> int:
         connection.close()
 
 
+def send_in_time(url: str, body: dict[str, Any], *, may_be_local: bool) -> int:
+    """Send a document as ``send`` does, and wait for ``LIMIT_S`` in all: ``send`` may take long to resolve a name.
+
+    Raises:
+        TimeoutError: there is no answer yet. The document may arrive still.
+        Refused, OSError, http.client.HTTPException, ValueError: as ``send``.
+    """
+    done: list[int | Exception] = []
+
+    def work() -> None:
+        try:
+            done.append(send(url, body, may_be_local=may_be_local))
+        except Exception as error:
+            done.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(LIMIT_S)
+    if not done:
+        raise TimeoutError("no answer in time")
+    if isinstance(done[0], Exception):
+        raise done[0]
+    return done[0]
+
+
 def _connect(parts: SplitResult, *, may_be_local: bool) -> http.client.HTTPConnection:
     """Return a connection to the host of a URL, at an address that may be reached."""
     host, is_plain = str(parts.hostname), parts.scheme == "http"

@@ -7,8 +7,6 @@ from typing import Any
 from chalicelib.host import log
 from chalicelib.host.slot import Slot
 
-LIMIT_S = 5.0
-"""How long one document may take."""
 _MOST_THREADS = 4
 
 
@@ -18,16 +16,8 @@ def post(*, url: str, body: dict[str, Any]) -> None:
 
 
 def _on_aws() -> Callable[[str, dict[str, Any]], None]:
-    """Send at once: the function stands still after its answer. It waits for ``LIMIT_S`` at most."""
-
-    def send(url: str, body: dict[str, Any]) -> None:
-        thread = threading.Thread(target=_try, args=(url, body), kwargs={"may_be_local": False}, daemon=True)
-        thread.start()
-        thread.join(LIMIT_S)
-        if thread.is_alive():
-            log.line("warning", function="webhooks", failed="no answer in time")
-
-    return send
+    """Send at once: the function stands still after its answer."""
+    return lambda url, body: _try(url, body, may_be_local=False)
 
 
 def in_threads() -> Callable[[str, dict[str, Any]], None]:
@@ -54,13 +44,28 @@ use = _slot.use
 
 
 def _try(url: str, body: dict[str, Any], *, may_be_local: bool) -> None:
+    failed = failure(url=url, body=body, may_be_local=may_be_local)
+    if failed is not None:
+        log.line("warning", function="webhooks", failed=failed)
+
+
+def failure(*, url: str, body: dict[str, Any], may_be_local: bool = False) -> str | None:
+    """Send a document as JSON and wait for the answer, for five seconds at most.
+
+    Args:
+        url: where to.
+        body: the document.
+        may_be_local: whether the address may be one that is not public.
+
+    Returns:
+        Why it failed, without the URL; None if the answer says success.
+    """
     from chalicelib.host import outside  # ssl takes 20 ms to import
 
     try:
-        status = outside.send(url, body, may_be_local=may_be_local)
-    except (outside.Refused, *outside.FAILURES) as error:
-        reason = str(error) if isinstance(error, outside.Refused) else type(error).__name__
-        log.line("warning", function="webhooks", failed=reason)
-        return
-    if status >= 300:
-        log.line("warning", function="webhooks", failed=f"status {status}")
+        status = outside.send_in_time(url, body, may_be_local=may_be_local)
+    except (outside.Refused, TimeoutError) as error:
+        return str(error)
+    except outside.FAILURES as error:
+        return type(error).__name__
+    return None if status < 300 else f"status {status}"

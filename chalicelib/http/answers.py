@@ -37,8 +37,9 @@ _ALWAYS = {
 }
 
 
-Lane = Literal["read", "parse", "hash", "script"]
-"""What waits in one line for a thread: long reads of the store, large bodies, passwords, payload parsers."""
+Lane = Literal["read", "parse", "hash", "script", "post"]
+"""What waits in one line for a thread: long reads of the store, large bodies, passwords, payload parsers, and calls of
+clients' servers."""
 
 
 class _TextResponse(Response):

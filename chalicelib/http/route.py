@@ -29,6 +29,7 @@ PROFILE: Kind = "profile"
 ANALYSIS: Kind = "analysis"
 RUN_USER: Kind = "run_user"
 SERVICE: Kind = "service"
+NETWORK: Kind = "network"
 """Kinds of caller."""
 Need = Literal["read", "write", "full"]
 
@@ -48,7 +49,7 @@ class Call:
     caller: Caller
     """The caller. Not set on a route that needs no token."""
     subject: Doc
-    """The analysis or the run user that calls. Not set for other callers."""
+    """The analysis, run user or network that calls. Not set for other callers."""
     may_see: Callable[[Doc], bool] | None
     """Which documents of a list the caller may see. None: all."""
     body: Any
@@ -137,6 +138,8 @@ class Call:
     def device(self) -> Doc:
         """The caller's device or, if the caller has no device token, the device that the path names.
 
+        A network finds its device itself and sets it here.
+
         Raises:
             errors.NotFound: the profile has no such device.
             errors.Denied: the device of a device token does not exist any more.
@@ -148,6 +151,10 @@ class Call:
             else:
                 self._device = reach.device_or_raise(profile=self.profile, device=self.path["device_id"])
         return self._device
+
+    @device.setter
+    def device(self, device: Doc) -> None:
+        self._device = device
 
     def _device_or_none(self) -> Doc | None:
         try:
@@ -182,7 +189,7 @@ class Call:
 
         Raises:
             errors.Denied: no valid token, another kind of token, one without the permission, or one of an inactive
-                analysis or run user.
+                analysis or run user, or of a network that is gone.
             errors.TooManyRequests: the limit of the route is used up.
             errors.BadRequest: the caller's device is deactivated.
         """
@@ -194,7 +201,7 @@ class Call:
         last_uses.note(caller)
         if caller.kind == DEVICE:
             self.facts["device"] = caller.subject
-        elif caller.is_governed:
+        elif caller.subject:
             self.subject = reach.subject_or_raise(caller)
         if self.taken is None:
             self.taken = limits.take(caller, row.rate, row.rate or row.key, self.request, self._device_or_none)

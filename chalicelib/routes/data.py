@@ -6,12 +6,13 @@ from chalicelib import errors, settings
 from chalicelib.host import clock
 from chalicelib.http import requests
 from chalicelib.http.answers import Json
-from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Call, Route
+from chalicelib.http.route import ANALYSIS, DEVICE, NETWORK, PROFILE, RUN_USER, Call, Route
 from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
+from chalicelib.schemas.parameters import one
 from chalicelib.schemas.queries import SCALARS, read_deletion, read_query
-from chalicelib.services.devices import parsers
-from chalicelib.services.devices.parsers import Chain, Parsed
+from chalicelib.services.devices import network_devices, parsers
+from chalicelib.services.devices.parsers import Chain, Parsed, Serial
 from chalicelib.services.points import read, rewrite, send
 from chalicelib.services.points.read import AsList
 from chalicelib.services.usage import quotas
@@ -26,7 +27,7 @@ def store(call: Call) -> Any:
         raise errors.Denied
     chain = parsers.chain_of(device)
     if chain is not None:
-        return _store_parsed(call, chain)
+        return _store_parsed(call, chain, *_sent(call))
     raw, is_form = requests.body(call.request), requests.is_form(call.request)
     now = send.Now(clock.now_ms(), clock.arrival_us())
     key = _key(call)
@@ -38,17 +39,34 @@ def store(call: Call) -> Any:
     return _put(call, *call.compute(prepare, len(raw) * _BYTE_S))
 
 
-def _store_parsed(call: Call, chain: Chain) -> str:
-    """Store the points that the payload parsers of the device make of a body."""
+def store_of_network(call: Call) -> Any:
+    """Store points of the device whose serial number the parser of the network finds in a payload."""
+    network, authorization = call.subject, one(call.query, "authorization_token")
+    scope = network_devices.scope(caller=call.caller, network=network, authorization=authorization, need="write")
+    (raw, payload), now_ms = _sent(call), clock.now_ms()
+    found = call.compute(
+        lambda: parsers.find_serial(network=network, payload=payload, now_ms=now_ms), parsers.SECONDS, "script"
+    )
+    call.device = device = network_devices.device_or_raise(scope=scope, serial=found.serial)
+    call.note(device=device["id"])
+    return _store_parsed(call, parsers.chain_after_network(device), raw, payload, found)
+
+
+def _sent(call: Call) -> tuple[bytes, str]:
+    """Return the body, as it was sent and as payload parsers get it."""
+    raw = requests.body(call.request)
+    return raw, requests.payload(call.request, raw)
+
+
+def _store_parsed(call: Call, chain: Chain, raw: bytes, payload: str, found: Serial | None = None) -> str:
+    """Store the points that the payload parsers of the device make of a body, or of what the network's has made."""
     device, key = chain.device, _key(call)
     quotas.check(profile=device["profile"], services=send.SERVICES)  # before the parsers take time
-    raw = requests.body(call.request)
-    payload = requests.payload(call.request, raw)
     first_ms = send.first_seen_ms(device=device, raw=raw, idempotency_key=key)
     now = send.Now(first_ms or clock.now_ms(), clock.arrival_us())
 
     def prepare() -> _Stored:
-        parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=now.time_ms)
+        parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=now.time_ms, found=found)
         prepared = send.prepare(device=device, sent=parsed.sent, now=now, idempotency_key=key)
         return prepared._replace(is_of_clock=True), parsed
 
@@ -145,5 +163,12 @@ ROUTES = (
     Route(
         "DELETE", _OF_DEVICE, delete, who=_WHO, need="write", grant="device/delete_data", rate="DELETE /data",
         note="SDK",
+    ),
+    Route(
+        "POST", "/integration/network/data", store_of_network, who=(NETWORK,), need="write",
+        rate="POST /integration/network/data",
+        note="Any content type. The network's payload parser sets `serial`; then the connector's and the device's "
+        "parsers run. `authorization_token` is a service authorization, whose profile has the device; without it, the "
+        "network's has it",
     ),
 )  # fmt: skip

@@ -49,7 +49,7 @@ ROUTES = (
         "POST", "/serviceauth", create_service, who=_WHO, need="write", body=schema.create_service,
         grant="service_authorization/create", rate="POST /serviceauth",
         note="SDK. The token never expires unless `expire_time` is sent; its permission is at most that of the token "
-        "that asks, which is the default. Of the routes, only `GET /info` takes it yet",
+        "that asks, which is the default. By itself it opens only `GET /info`; networks are given it",
     ),
     Route(
         "PUT", "/serviceauth/{token}", edit_service, who=_WHO, need="write", body=schema.edit_service,

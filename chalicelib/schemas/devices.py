@@ -55,23 +55,32 @@ Rpm = Annotated[_Rpm | None, AfterValidator(_limited)]
 """Requests a minute that a device or a profile allows itself, below the limit of its plan. null: no limit."""
 
 
-class DeviceIn(TypedDict):
-    """POST /device; other fields are ignored."""
+class NetworkDeviceIn(TypedDict):
+    """POST /integration/network/device, which a network calls; other fields are ignored."""
 
     name: Name
-    network: NotRequired[Id | None]
     connector: NotRequired[Id | None]
     type: NotRequired[Literal["mutable", "immutable"]]
     chunk_period: NotRequired[Literal["day", "week", "month", "quarter"] | None]
     chunk_retention: NotRequired[Retention | None]
     serie_number: NotRequired[Serial | None]
-    description: NotRequired[Description]
     active: NotRequired[StrictBool]
     visible: NotRequired[StrictBool]
     tags: NotRequired[Tags]
+
+
+class DeviceIn(NetworkDeviceIn):
+    """POST /device; other fields are ignored."""
+
+    network: NotRequired[Id | None]
+    description: NotRequired[Description]
     configuration_params: NotRequired[Params]
     payload_decoder: NotRequired[Decoder]
     rpm: NotRequired[Rpm]
+
+
+NETWORK_LIST = LIST._replace(default=LIST.fields)
+"""GET /integration/network/{id}/devices."""
 
 
 class DeviceEditIn(TypedDict, total=False):
@@ -98,6 +107,7 @@ class ConvertIn(TypedDict):
 
 
 create: Body[DeviceIn] = Body(TypeAdapter(DeviceIn))
+create_in_network: Body[NetworkDeviceIn] = Body(TypeAdapter(NetworkDeviceIn))
 edit: Body[DeviceEditIn] = Body(TypeAdapter(DeviceEditIn))
 convert: Body[ConvertIn] = Body(TypeAdapter(ConvertIn))
 

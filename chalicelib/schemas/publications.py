@@ -57,12 +57,21 @@ def _publication(sent: PublishIn) -> Publication:
         raise errors.BadRequest.field("device", "device is required")
     _check_length(device, sent["topic"])
     options = sent.get("options") or {}
-    qos = sent.get("qos") or options.get("qos") or 0
+    qos = _qos(sent.get("qos") or options.get("qos"))
+    return {"device": device, "topic": sent["topic"], "message": _message(sent["message"]), "qos": qos}
+
+
+def _qos(sent: int | None) -> int:
+    qos = sent or 0
     if qos not in (0, 1, 2):
         raise errors.BadRequest.field("qos", "qos must be 0, 1 or 2")
-    if len(sent["message"].encode()) > MAX_MESSAGE_BYTES:
+    return qos
+
+
+def _message(text: str) -> str:
+    if len(text.encode()) > MAX_MESSAGE_BYTES:
         raise errors.TooLarge(f"message must have at most {MAX_MESSAGE_BYTES} bytes")
-    return {"device": device, "topic": sent["topic"], "message": sent["message"], "qos": qos}
+    return text
 
 
 def _check_length(device: str, topic: str) -> None:
@@ -75,4 +84,31 @@ def _check_length(device: str, topic: str) -> None:
         raise errors.BadRequest.field("topic", f"topic must have at most {max_bytes} bytes of UTF-8")
 
 
+class RelayIn(TypedDict):
+    """POST /integration/network/publish."""
+
+    topic: Annotated[StrictStr, AfterValidator(_topic)]
+    device: Id
+    message: NotRequired[StrictStr | None]
+    qos: NotRequired[StrictInt | None]
+    retain: NotRequired[StrictBool | None]
+
+
+class Relayed(Publication):
+    """A message that a network publishes to a device, complete."""
+
+    retain: bool
+
+
+def _relayed(sent: RelayIn) -> Relayed:
+    return {
+        "device": sent["device"],
+        "topic": sent["topic"],
+        "message": _message(sent.get("message") or ""),
+        "qos": _qos(sent.get("qos")),
+        "retain": sent.get("retain") or False,
+    }
+
+
+relay: Body[Relayed] = Body(TypeAdapter(RelayIn), then=_relayed)
 publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, NotRequired
 
-from pydantic import Field, StrictStr, TypeAdapter
+from pydantic import Field, StrictBool, StrictStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from chalicelib import errors
@@ -80,6 +80,20 @@ class ServiceEditIn(TypedDict):
     verification_code: NotRequired[Code]
 
 
+class _PrivilegesIn(TypedDict, total=False):
+    createDevice: StrictBool
+
+
+class NetworkTokenIn(TypedDict):
+    """POST /integration/network/token."""
+
+    network: StrictStr
+    name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
+    permission: NotRequired[Permission]
+    expire_time: NotRequired[StrictStr | None]
+    privileges: NotRequired[_PrivilegesIn | None]
+
+
 def _check_parameters(sent: ServiceIn) -> ServiceIn:
     if len(jsontext.dumps(sent.get("additional_parameters"))) > MAX_PARAMETERS_CHARS:
         reason = f"additional_parameters must have at most {MAX_PARAMETERS_CHARS} characters of JSON"
@@ -89,4 +103,5 @@ def _check_parameters(sent: ServiceIn) -> ServiceIn:
 
 create_service: Body[ServiceIn] = Body(TypeAdapter(ServiceIn), then=_check_parameters)
 edit_service: Body[ServiceEditIn] = Body(TypeAdapter(ServiceEditIn))
+create_of_network: Body[NetworkTokenIn] = Body(TypeAdapter(NetworkTokenIn))
 create: Body[DeviceTokenIn] = Body(TypeAdapter(DeviceTokenIn))

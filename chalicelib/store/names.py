@@ -41,6 +41,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     device#<device>      client#<client id>                      an MQTT client id that is bound to the device
     analysis#<analysis>  token#<fingerprint>                     a token of the analysis, as lists show it
     run_user#<user>      token#<fingerprint>                     a token of the run user, as lists show it
+    network#<network>    token#<fingerprint>                     a token of the network, as lists show it
     token#<fingerprint>  token                                   the caller behind the token
     attempts#<SHA-256>   attempts                                DynamoDB: failed logins of an address, or pair, or pins
     client#<client id>   binding                                 the device that the MQTT client id is bound to

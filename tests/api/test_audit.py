@@ -24,6 +24,7 @@ from tests.kit.world import World, point
 NOT_AUDITED = {
     "POST /data", "PUT /data", "DELETE /data", "POST /device/{device_id}/data", "PUT /device/{device_id}/data",
     "DELETE /device/{device_id}/data", "PUT /device/params/{param_id}", "POST /analysis/services/mqtt/publish",
+    "POST /integration/network/publish", "POST /integration/network/data",
     "GET /profile/{profile_id}/auditlog", "GET /profile/{profile_id}/auditlog/{query_id}",
 }  # fmt: skip
 """Rows that change nothing but points, what a device does with its own parameters, and what stores nothing."""

@@ -18,16 +18,19 @@ from chalicelib.codec import keys
 from chalicelib.services.access import tokens
 from chalicelib.services.access.callers import Caller
 from chalicelib.services.accounts import profiles
+from chalicelib.services.devices.network_tokens import CREATE_DEVICE
 from chalicelib.store.models import EntityModel, SegmentModel
 from tests.api.test_routes import BODIES, body_of, things_of
 from tests.kit.accounts import Mails
 from tests.kit.api import Api
 from tests.kit.billing import counting
 from tests.kit.faults import client
-from tests.kit.world import World
+from tests.kit.networks import Network, authorization
+from tests.kit.world import World, values
 
-NEUTRAL = {"type", "tagged", "serial", "query_id", "chunk_id", "addon", "email"}
-"""Parameters of paths that name no object of a profile: words, and what is looked for below another parameter."""
+NEUTRAL = {"type", "tagged", "serial", "query_id", "chunk_id", "addon", "email", "authorization"}
+"""Parameters of paths that name no object of a profile: words, what is looked for below another parameter, and the text
+of a service authorization, which opens its profile to who has it."""
 MORE_BODIES = {
     "POST /action": lambda things: BODIES["/action"] | {"trigger": [{"device": things["device_id"], "topic": "t"}]},
     "PUT /action/{action_id}": lambda things: {"trigger": [{"device": things["device_id"], "topic": "t"}]},
@@ -52,16 +55,20 @@ class Side:
 
     def token(self, kind, permission="full", **sent):
         """Return a new token of the profile."""
-        subject = {"device": self.world.device, "analysis": keys.new_id(), "run_user": keys.new_id()}.get(kind, "")
+        subjects = {"device": self.world.device, "analysis": keys.new_id(), "run_user": keys.new_id()}
+        subject = (subjects | {"network": self.things["network_id"]}).get(kind, "")
         sent = {"name": "t", "permission": permission, **sent}
-        made = tokens.create(kind=kind, profile=self.world.profile, subject=subject, sent=sent, giver=self.giver)
+        more = {CREATE_DEVICE: True} if kind == "network" else None
+        made = tokens.create(
+            kind=kind, profile=self.world.profile, subject=subject, sent=sent, giver=self.giver, more=more
+        )
         return made["token"]
 
     def tokens(self):
         """Return a token of each kind and permission, by name, and some that are refused."""
         made = {
             f"{kind} {permission}": self.token(kind, permission)
-            for kind in ("profile", "device", "analysis", "run_user", "service")
+            for kind in ("profile", "device", "analysis", "run_user", "service", "network")
             for permission in PERMISSIONS
         }
         return made | self.dead_tokens()
@@ -261,6 +268,39 @@ def test_on_dynamodb_a_sample_is_refused_alike_and_costs_the_same(dynamo):
         check(scene, row, caller, path, body, ask)
         assert ask.calls[1] == ask.calls[2], f"{caller}: {row.method} {path}"
     assert held(rows_of(dynamo), scene.victim) == before
+
+
+def test_a_network_reaches_what_was_shared_with_it_and_nothing_else(each_store):
+    """Three profiles, each with a network and an authorization: every network × every authorization × every device."""
+    worlds = [World() for _ in range(3)]
+    parser = "serial = 'S1'"
+    networks = [Network(world, require_devices_access=True, parser=parser) for world in worlds]
+    sides = [*itertools.product(range(3), repeat=2)]
+    device = {(where, of): networks[of].device("S1", worlds[where]) for where, of in sides}
+    givers = [None, *(authorization(world) for world in worlds)]
+    for number, network in enumerate(networks):
+        for giver, text in enumerate(givers, -1):
+            found = network.api.get("/integration/network/resolve/S1" + (f"/{text}" if text else ""))
+            assert found.result == device[number if text is None else giver, number][1]
+            query = {"authorization_token": text} if text else {}
+            value = f"{giver} {number}"
+            network.api.post("/integration/network/data", {"variable": "a", "value": value}, query=query)
+        for side, (device_id, _) in device.items():
+            answers = (
+                network.api.post(f"/integration/network/{device_id}/params", {"key": "k", "value": "v"}),
+                network.api.post("/integration/network/publish", {"device": device_id, "topic": "t"}),
+            )
+            assert [one.status for one in answers] == ([200, 400] if side == (number, number) else [404, 404])
+        listed = [
+            row["id"]
+            for one in networks
+            if (answer := network.api.get(f"/integration/network/{one.connector}/devices")).status == 200
+            for row in answer.result
+        ]
+        assert listed == [device[number, number][0]]
+    for (where, of), (_, token) in device.items():
+        expected = [f"{where} {of}", *([f"-1 {of}"] if where == of else [])]
+        assert values(Api(token).get("/data").result) == expected, (where, of)
 
 
 def test_every_parameter_of_a_path_has_an_object(sqlite):

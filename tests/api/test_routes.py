@@ -10,20 +10,24 @@ from app import app
 from chalicelib import errors, routes, store
 from chalicelib.http import route
 from chalicelib.http.access import LISTS
-from chalicelib.http.route import ANALYSIS, DEVICE, PROFILE, RUN_USER, Route
+from chalicelib.http.route import ANALYSIS, DEVICE, NETWORK, PROFILE, RUN_USER, Route
 from chalicelib.schemas import audit, lists, params
 from chalicelib.services.access import catalogue, tokens
 from chalicelib.services.accounts import attempts, profiles
+from chalicelib.services.devices.network_tokens import CREATE_DEVICE
 from chalicelib.services.devices.networks import HTTPS_NETWORK
 from chalicelib.services.usage import limits, plans, rates
 from deploy import throttles
 from tests.kit.accounts import PASSWORD, Mails
 from tests.kit.api import Api
 from tests.kit.governed import Analysis, RunUser, policy, rule
+from tests.kit.networks import Network, authorization
+from tests.kit.parsers import ready
 from tests.kit.people import Person
 from tests.kit.stores import on_stores
 from tests.kit.world import World, point
 
+ready()
 IDS = [f"{row.method} {row.path}" for row in routes.ALL]
 
 
@@ -43,6 +47,7 @@ BODIES = {
     "/run/users/{user_id}": {"name": "Another"},
     "/analysis": {"name": "Another"}, "/analysis/{analysis_id}": {"name": "Another"},
     "/profile": {"name": "Another"}, "/profile/{profile_id}": {"name": "Another"}, "/account/allocation": [],
+    "/integration/network/device": {"name": "Another"}, "/integration/network/{network_id}/params": {"key": "a", "value": "b"},
     "/serviceauth": {"name": "n", "permission": "read"}, "/serviceauth/{token}": {"verification_code": "c"},
     "/profile/{profile_id}/team": {"email": "new@x.org"},
     "/account": {"name": "Another", "email": "other@x.org", "password": PASSWORD}, "/account/login": CREDENTIALS,
@@ -66,6 +71,9 @@ def things_of(world, email="a@x.org"):
     world.admin.post(f"/device/{world.device}/params", {"key": "k", "value": "v"})
     owner = Person(email)
     profiles.adopt(profiles.get_or_raise(world.profile), owner.account)
+    network = Network(world, require_devices_access=True, parser="serial = payload[0].serial")
+    sent = {"device": network.device("S1")[0], "name": "n", "permission": "read", "serie_number": "S1"}
+    world.admin.post("/device/token", sent)
     return {
         "profile_id": world.profile,
         "account_id": "0" * 24,
@@ -83,10 +91,10 @@ def things_of(world, email="a@x.org"):
         "tagged": "device",
         "serial": "S1",
         "query_id": AUDIT,
-        "connector_id": world.admin.post("/integration/connector", BODIES["/integration/connector"]).result[
-            "connector"
-        ],
-        "network_id": world.admin.post("/integration/network", BODIES["/integration/network"]).result["network"],
+        "connector_id": network.connector,
+        "network_id": network.id,
+        "network_id_or_token": network.id,
+        "authorization": authorization(world),
         "action_id": world.admin.post("/action", BODIES["/action"]).result["action"],
     }
 
@@ -100,6 +108,10 @@ def things(world, configure):
 
 
 def body_of(row, things):
+    if row.path == "/integration/network/data":
+        return [{"serial": things["serial"], **point("a")}]
+    if row.path == "/integration/network/token":
+        return {"network": things["network_id"], "name": "n", "permission": "read"}
     if row.path == "/device/token":
         return {"device": things["device_id"], "name": "n", "permission": "read"}
     if row.path.endswith("/publish"):
@@ -111,6 +123,18 @@ def body_of(row, things):
     if row.method == "DELETE" and row.body is not None:
         return {"password": PASSWORD}
     return BODIES.get(row.path) if row.method in ("POST", "PUT") else None
+
+
+def token_of(kind, permission, world, things):
+    """Return a new token with every privilege, of one of the objects of a test."""
+    subject = {DEVICE: world.device, NETWORK: things["network_id"]}.get(kind, "")
+    sent, more = {"name": "t", "permission": permission}, {CREATE_DEVICE: True}
+    return tokens.create(kind=kind, profile=world.profile, subject=subject, sent=sent, more=more)["token"]
+
+
+def token_for(row, world, things):
+    """Return a full token of a kind that may call a row."""
+    return token_of(PROFILE if PROFILE in row.who or not row.who else row.who[0], "full", world, things)
 
 
 def call(row, things, token):
@@ -135,6 +159,17 @@ def test_row_is_complete(row):
         assert PROFILE in row.who and DEVICE not in row.who
     if row.path != "/info":
         assert (row.grant is not None) is bool({ANALYSIS, RUN_USER} & {*row.who})
+
+
+def test_variables_at_one_place_of_a_path_have_one_name():
+    """API Gateway refuses others."""
+    found = {}
+    for row in routes.ALL:
+        parts = row.path.split("/")
+        for place, part in enumerate(parts):
+            if part.startswith("{"):
+                found.setdefault("/".join(parts[:place]), set()).add(part)
+    assert {before: parts for before, parts in found.items() if len(parts) > 1} == {}
 
 
 LIMITED = [plan for plan in plans.load().values() if plan.others_per_minute is not None]
@@ -180,13 +215,12 @@ def test_row_admits_its_callers_with_its_permission_and_nobody_else(world, thing
     def is_allowed(kind, permission):
         return not row.who or (kind in row.who and permission in ("full", row.need))
 
-    callers = [(kind, permission) for kind in (DEVICE, PROFILE) for permission in ("read", "write", "full")]
+    kinds = (DEVICE, PROFILE, NETWORK)
+    callers = [(kind, permission) for kind in kinds for permission in ("read", "write", "full")]
     for kind, permission in sorted(
         callers, key=lambda caller: is_allowed(*caller)
     ):  # what is allowed may delete things
-        device = world.device if kind == DEVICE else ""
-        sent = {"name": "t", "permission": permission}
-        token = tokens.create(kind=kind, profile=world.profile, subject=device, sent=sent)["token"]
+        token = token_of(kind, permission, world, things)
         attempts.use(None)
         is_denied = call(row, things, token).status == 401 and row.path != OWN_CHECK
         assert is_denied is not is_allowed(kind, permission), (kind, permission)
@@ -213,7 +247,7 @@ def test_third_call_in_a_minute_is_refused_at_a_limit_of_two(clock, world, thing
     monkeypatch.setattr(plans, "load", lambda: {"tiny": tiny})
     limits.change(world.profile, plan="tiny")
     rates.use(None)  # forget what the fixture has sent
-    token = world.token if DEVICE in row.who else world.profile_token
+    token = token_for(row, world, things)
     assert call(row, things, "no token").status == 401
     first, second, third = (call(row, things, token) for _ in range(3))
     if row.key == "DELETE /profile/{profile_id}":
@@ -246,10 +280,11 @@ def test_another_devices_objects_do_not_exist_for_a_device_token(world, things):
 
 @on_stores([row for row in routes.ALL if row.method in ("POST", "PUT")])
 def test_content_type_is_checked_alike_wherever_there_is_a_body(world, things, row):
-    token = world.token if row.who == (DEVICE,) else world.profile_token
+    token = token_for(row, world, things)
     path, body = row.path.format(**things), body_of(row, things)
     raw = json.dumps(body) if body is not None else None
     takes_a_body = row.body is not None or row.path.endswith("/data")
+    takes_a_body = takes_a_body and row.path != "/integration/network/data"  # a parser takes any content type
     attempts.use(None)
     png, form = ({"content-type": kind} for kind in ("image/png", "application/x-www-form-urlencoded"))
     refused = Api(token)(row.method, path, raw=raw, headers=png)

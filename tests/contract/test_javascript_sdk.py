@@ -23,7 +23,9 @@ def client():
     return HERE
 
 
-@pytest.mark.parametrize(("file", "count"), [("sdk", 15), ("access", 3), ("profiles", 6), ("integration", 2)])
+@pytest.mark.parametrize(
+    ("file", "count"), [("sdk", 15), ("access", 3), ("profiles", 6), ("integration", 2), ("network", 4)]
+)
 def test_javascript_client(client, server, file, count):
     if server.is_cloud and file == "profiles":
         pytest.skip("the password of the first account is not known")

@@ -46,6 +46,18 @@ def test_networks(resources):
         networks.info(made)
 
 
+def test_tokens_of_a_network(resources):
+    networks = resources.integration.networks
+    network = networks.create({"name": "Python relay"})["network"]
+    made = networks.tokenCreate(network, {"name": "Relay", "permission": "full", "expire_time": "never"})
+    assert (made["name"], made["network"], made["token"][:2]) == ("Relay", network, "n-")
+    assert networks.tokenList(network) == [{"name": "Relay", "token": made["token"], "permission": "full"}]
+    (row,) = networks.tokenList(network, {"fields": ["name", "created_at"], "filter": {"name": "Re*"}})
+    assert isinstance(row["created_at"], datetime)
+    assert networks.tokenDelete(made["token"]) == "Token Successfully Removed"
+    assert networks.tokenList(network) == []
+
+
 def test_connectors_and_what_a_device_gets_from_them(resources):
     connectors, networks = resources.integration.connectors, resources.integration.networks
     network = networks.create({"name": "Radio", "serial_number": {"mask": "FF-FF", "case": "upper"}})["network"]

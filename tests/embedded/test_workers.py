@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from app import app
+from chalicelib import sandbox
 from chalicelib.codec import times
-from chalicelib.host import deadline
+from chalicelib.host import deadline, outside
 from chalicelib.schemas import points
 from chalicelib.services.access import passwords
 from chalicelib.services.devices import erasures
@@ -21,9 +22,13 @@ from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
 from embedded.workers import MAX_WAITING, READERS, Workers
 from tests.kit.accounts import PASSWORD, Person
+from tests.kit.api import Api
 from tests.kit.asgi import asgi
+from tests.kit.networks import Network
+from tests.kit.parsers import encoded, ready
 from tests.kit.world import World, point, values
 
+ready()
 QUERIES = (
     "", "qty=3&skip=2", "ordination=asc", "variables=a&variables=b&qty=2", "values=3", "groups=g", "query=last_value",
     "query=first_item&variables=a", "query=last_location", "query=last_insert", "query=min", "query=max", "query=count",
@@ -554,3 +559,57 @@ def test_a_right_password_in_a_thread_logs_in(serve, world):
         return (await asgi(gateway, "POST", "/account/login", {}, json.dumps(body).encode())).result["id"]
 
     assert serve(scenario) == person.id
+
+
+def test_a_slow_middleware_keeps_nobody_else_waiting(serve, world, monkeypatch):
+    networks = [Network(owner, middleware_endpoint="example.org") for owner in (world, world, World())]
+    arrived, answer = [], threading.Event()
+
+    def send(_url, body, **_):
+        arrived.append(body["device"])
+        assert answer.wait(20)
+        return 200
+
+    monkeypatch.setattr(outside, "send", send)
+    messages = [(network.token, {"device": network.device()[0], "topic": "t"}) for network in networks]
+
+    async def scenario(gateway):
+        publishing = [
+            asyncio.ensure_future(
+                asgi(gateway, "POST", "/integration/network/publish", {"token": token}, json.dumps(sent).encode())
+            )
+            for token, sent in messages
+        ]
+        while len(arrived) < 2:
+            await asyncio.sleep(0)
+        assert (await post(gateway, world.token, point("a"))).status == 200
+        assert (await get(gateway, world.token)).status == 200
+        assert {*arrived} == {messages[0][1]["device"], messages[2][1]["device"]}  # one at once for each profile
+        answer.set()
+        return [await one for one in publishing]
+
+    assert [one.result for one in serve(scenario)] == ["MQTT Publish Success"] * 3
+    assert len(arrived) == 3
+
+
+def test_data_of_a_network_runs_its_parsers_in_two_threads_in_turn(serve, world, monkeypatch):
+    network = Network(world, parser="serial = payload[0].serial; payload = [{variable: 'a', value: payload[0].value}]")
+    token = network.device("S1")[1]
+    threads = []
+    run = sandbox.run
+
+    def watched(source, **rest):
+        threads.append(threading.current_thread())
+        return run(source, **rest)
+
+    monkeypatch.setattr(sandbox, "run", watched)
+    own = encoded("payload[0].value += 1")
+    world.admin.put(f"/integration/connector/{network.connector}", {"payload_decoder": own})
+
+    async def scenario(gateway):
+        body = json.dumps([{"serial": "S1", "value": 1}]).encode()
+        return await asgi(gateway, "POST", "/integration/network/data", {"token": network.token}, body)
+
+    assert serve(scenario).result == "1 Data Added"
+    assert [one["value"] for one in Api(token).get("/data").result] == [2]
+    assert len(threads) == 2 and threading.main_thread() not in threads

@@ -34,8 +34,9 @@ def integration(world, kind, source):
     """Store a connector or a network of the profile, under the id ``CONNECTOR_ID`` or ``NETWORK_ID``."""
     decoder = None if source is None else encoded(source)
     doc_id = {"connector": CONNECTOR_ID, "network": NETWORK_ID}[kind]
+    found = {"connector": CONNECTOR, "network": NETWORK}[kind]
     doc = {"id": doc_id, "profile": world.profile, "name": kind, "payload_decoder": decoder, "networks": [NETWORK_ID]}
-    create({"connector": CONNECTOR, "network": NETWORK}[kind].kind, owner=names.profile(world.profile), doc=doc)
+    create(found.kind, owner=names.profile(world.profile), doc={**found.unset, **doc})
 
 
 class Inspector(events.Nobody):

@@ -14,6 +14,7 @@ from chalicelib.store.models import EntityModel
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import hook
+from tests.kit.networks import Network, authorization
 from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, integration
 from tests.kit.world import World, point
 
@@ -107,6 +108,22 @@ def test_post_to_a_device_with_parsers_reads_what_they_need_once_a_minute(warm, 
     assert cost_of(lambda: warm.send(point("v1"))) == ({"PutItem": 1}, {"write": 1})
     send = {"headers": {"idempotency-key": "k"}}
     assert cost_of(lambda: warm.send(point("v1"), **send)) == ({"GetItem": 1, "PutItem": 2}, {"read": 1, "write": 2})
+
+
+def test_post_of_a_network_looks_for_the_serial_number_besides(warm, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda _, *, payload, **__: Output(payload, serial="S1"))
+    network = Network(warm, parser="serial = 'S1'")
+    network.device("S1")
+
+    def send(query=None):
+        network.api.post("/integration/network/data", [point("v1")], query=query)
+
+    expected = {"Query": 1, "GetItem": 1, "PutItem": 1}, {"read": 2, "write": 1}
+    send()
+    assert cost_of(send) == expected
+    query = {"authorization_token": authorization(warm)}
+    send(query)
+    assert cost_of(lambda: send(query)) == expected
 
 
 def test_post_to_a_device_with_unknown_ids_looks_for_them_once_a_minute(warm):

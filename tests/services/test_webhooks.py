@@ -120,7 +120,7 @@ def test_on_aws_nothing_waits_longer_than_the_limit(monkeypatch):
     lines: list[str] = []
     log.use(lines.append)
     done = threading.Event()
-    monkeypatch.setattr(webhooks, "LIMIT_S", 0.01)
+    monkeypatch.setattr(outside, "LIMIT_S", 0.01)
     monkeypatch.setattr(outside, "send", lambda *_, **__: done.wait(5) and 200)
     webhooks.use(None)
     webhooks.post(url="https://example.org/", body={})

@@ -23,7 +23,7 @@ class Caller(NamedTuple):
     kind: Kind
     profile: str
     subject: str
-    """The id of the device, analysis or run user; empty for a profile token and a service authorization."""
+    """The id of the device, analysis, run user or network; empty for a profile token and a service authorization."""
     permission: Permission
     """full, write or read."""
     expires_ms: int | None

@@ -1,5 +1,6 @@
 """Returns the devices that a caller may reach, and who the caller is."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from chalicelib import errors, settings, store
@@ -9,9 +10,15 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.services.entities import Kind
 from chalicelib.store import Doc, names
 
+MAX_INTEGRATIONS = 128
+"""How many networks, and connectors, a process keeps: at most 26 MB each."""
 DEVICE = Kind("Device", names.DEVICES, Cache(ttl_s=settings.CACHE_S))
 ANALYSIS = Kind("Analysis", names.ANALYSES, Cache(ttl_s=settings.CACHE_S))
 RUN_USER = Kind("Run user", names.RUN_USERS, Cache(ttl_s=settings.CACHE_S))
+NETWORK = Kind("Network", names.NETWORKS, Cache(ttl_s=settings.CACHE_S, size=MAX_INTEGRATIONS))
+CONNECTOR = Kind("Connector", names.CONNECTORS, Cache(ttl_s=settings.CACHE_S, size=MAX_INTEGRATIONS))
+_SUBJECTS: Mapping[str, Kind] = {"analysis": ANALYSIS, "run_user": RUN_USER, "network": NETWORK}
+"""By the kind of caller."""
 Role = Literal["owner", "member"]
 OWNER: Role = "owner"
 MEMBER: Role = "member"
@@ -52,17 +59,17 @@ def own_device_or_raise(caller: Caller) -> Doc:
 
 
 def subject_or_raise(caller: Caller) -> Doc:
-    """Return the analysis or the run user behind a token. Cost: half a read a minute.
+    """Return the analysis, run user or network behind a token. Cost: half a read a minute.
 
     Raises:
         errors.Denied: it does not exist any more, or is inactive.
     """
-    kind = ANALYSIS if caller.kind == "analysis" else RUN_USER
+    kind = _SUBJECTS[caller.kind]
     owner = names.profile(caller.profile)
     try:
         subject = entities.get_or_raise(kind, owner=owner, doc_id=caller.subject, is_fresh=False)
     except errors.NotFound:
         raise errors.Denied from None
-    if not subject["active"]:
+    if not subject.get("active", True):
         raise errors.Denied
     return subject

@@ -112,7 +112,7 @@ def new(
     Args:
         kind: whose token it is.
         profile: the id of the profile.
-        subject: the id of the device, analysis or run user; empty for the other kinds.
+        subject: the id of the device, analysis, run user or network; empty for the other kinds.
         sent: name, permission, expiry and serial number.
         chosen: the text of the token. None: it is derived.
         account: the account that makes it, or that made the token with which it is made. Empty: none is known.
@@ -168,6 +168,8 @@ def owner_of(caller: Caller) -> str:
         return names.analysis(caller.subject)
     if caller.kind == "run_user":
         return names.run_user(caller.subject)
+    if caller.kind == "network":
+        return names.network(caller.subject)
     return names.profile(caller.profile)
 
 
@@ -242,7 +244,7 @@ def _show(doc: Doc) -> dict[str, Any]:
     return {
         "token": text_of(doc),
         "device_id": (callers.of_doc(doc).subject or None) if doc["kind"] == "device" else None,
-        "network_id": None,
+        "network_id": callers.of_doc(doc).subject if doc["kind"] == "network" else None,
         "name": doc["name"],
         "type": doc["kind"],
         "permission": doc["permission"],
@@ -302,7 +304,7 @@ def _listed(entity: Entity) -> Entity:
 
 
 def delete_all(*, owner: str) -> None:
-    """Delete every token of a device, profile, analysis or run user. Work that may be long: it calls ``check``."""
+    """Delete every token of an owner: see ``owner_of``. Work that may be long: it calls ``check``."""
     for entity in store.current().list(owner, names.TOKENS):
         remove(entity.doc)
         deadline.check()

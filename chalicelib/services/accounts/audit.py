@@ -34,6 +34,11 @@ _RESOURCES = {
 }  # fmt: skip
 """The names of what is changed, by the first part of a route's path; that part itself if it is not here."""
 _INTEGRATIONS = ("connector", "network")
+_OF_NETWORKS = {
+    "/integration/network/device": "device", "/integration/network/{network_id}/params": "device",
+    "/integration/network/publish": None,
+}  # fmt: skip
+"""The names of what networks change; None: they store nothing."""
 
 
 class Change(NamedTuple):
@@ -62,6 +67,8 @@ def resource_of(path: str) -> str | None:
     >>> resource_of("/device/{device_id}"), resource_of("/data")
     ('device', None)
     """
+    if path in _OF_NETWORKS:
+        return _OF_NETWORKS[path]
     first, second, *_ = [*path.strip("/").split("/"), ""]
     is_log = "auditlog" in path
     if is_log or path.endswith("/data") or (first, second) in (("device", "params"), ("analysis", "services")):

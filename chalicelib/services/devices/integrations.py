@@ -12,7 +12,7 @@ from chalicelib.host import clock
 from chalicelib.host.cache import Cache
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.services import entities
-from chalicelib.services.access import tokens
+from chalicelib.services.access import reach, tokens
 from chalicelib.services.devices import networks as catalogue
 from chalicelib.services.entities import Kind
 from chalicelib.services.usage import resources
@@ -44,14 +44,14 @@ _SHARED: Doc = {
     "public": False,
 }  # fmt: skip
 CONNECTOR = Integration(
-    Kind("Connector", names.CONNECTORS, Cache(ttl_s=CACHE_S, size=_KEPT)),
+    reach.CONNECTOR,
     "connectors",
     catalogue.CONNECTORS,
     {**_SHARED, "networks": [], "install_text": None, "install_end_text": None, "device_annotation": None},
     Cache(ttl_s=CACHE_S),
 )
 NETWORK = Integration(
-    Kind("Network", names.NETWORKS, Cache(ttl_s=CACHE_S, size=_KEPT)),
+    reach.NETWORK,
     "networks",
     catalogue.NETWORKS,
     {

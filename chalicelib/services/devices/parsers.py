@@ -62,6 +62,8 @@ class Serial(NamedTuple):
     payload: str
     """JSON, for the next parser."""
     notes: tuple[str, ...]
+    left: Budget
+    """How long the parsers of the device may run."""
 
 
 class Failed(errors.BadRequest):
@@ -99,15 +101,20 @@ def chain_of(device: Doc, *, has_network: bool = True) -> Chain | None:
     return Chain(stages, device, params.remembered(device=device["id"])) if stages else None
 
 
-def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, budget: Budget | None = None) -> Parsed:
+def chain_after_network(device: Doc) -> Chain:
+    """Return the other parsers of a device that the parser of its network has found. Cost: as ``chain_of``."""
+    return chain_of(device, has_network=False) or Chain((), device, [])
+
+
+def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, found: Serial | None = None) -> Parsed:
     """Run the parsers of a device, and mend what they give. Uses no store; must not run in the event loop.
 
     Args:
-        chain: from ``chain_of``.
-        payload: JSON, from ``schemas.payloads`` or of a ``Serial``.
+        chain: from ``chain_of``; with ``found``, from ``chain_after_network``.
+        payload: JSON, from ``schemas.payloads``.
         raw: the body as received, by which a retry is recognised.
         now_ms: the time of arrival. It stands still while they run, so that they make the same of a retry.
-        budget: what is left of it, if other parsers of the request have run.
+        found: what the parser of the network has made of the payload, by which it found the device.
 
     Raises:
         Failed: a parser failed, or gave something else than records.
@@ -115,39 +122,38 @@ def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, budget: Budget
 
     Cost: about 1 ms a parser, at most 1.8 s; and 30 microseconds a record.
     """
-    run = _Run(_shown(chain), payload, now_ms, budget)
+    run = _Run(_shown(chain), payload, now_ms, found)
     for stage in chain.stages:
         run.through(stage)
-    last = chain.stages[-1].kind
+    last = chain.stages[-1].kind if chain.stages else "network"
     try:
-        found = records.read(run.payload)
+        made = records.read(run.payload)
     except ValueError as error:
         raise run.failed(str(error), last) from None
-    mended = records.mend(found, now_ms=now_ms, window=expiry.accepted_ms(chain.device, now_ms))
+    mended = records.mend(made, now_ms=now_ms, window=expiry.accepted_ms(chain.device, now_ms))
     unread = ignored.fields(run.payload.encode(), mended.items, points.FIELDS)
     return Parsed(Sent(mended.items, raw, unread), (*run.notes, *mended.notes), mended.dropped)
 
 
-def find_serial(*, network: Doc, payload: str, now_ms: int, budget: Budget) -> Serial:
+def find_serial(*, network: Doc, payload: str, now_ms: int) -> Serial:
     """Run the parser of a network, which says which device a payload is from. Uses no store, as ``parse``.
 
     Args:
         network: as stored.
         payload: JSON, from ``schemas.payloads``.
         now_ms: the time of arrival.
-        budget: for the device's own parsers too.
 
     Raises:
         Failed: the parser failed, or set no serial number, or there is none.
         errors.Unavailable: as ``parse``.
     """
-    run = _Run(_NO_DEVICE, payload, now_ms, budget)
+    run = _Run(_NO_DEVICE, payload, now_ms)
     serial = None
     if network.get("payload_decoder"):
         serial = run.through(Stage("network", network["payload_decoder"])).serial
     if not serial or not serial.strip():
         raise run.failed(NO_SERIAL, "network")
-    return Serial(_printable(serial.strip()), run.payload, tuple(run.notes))
+    return Serial(_printable(serial.strip()), run.payload, tuple(run.notes), run.budget)
 
 
 @contextlib.contextmanager
@@ -173,12 +179,14 @@ class _Run:
         device: JSON, what they may know of the device.
         payload: JSON, what the first one gets.
         now_ms: the time of arrival.
-        budget: how long they may run. None: as long as a request's parsers may.
+        found: what the parser of the network has made of the payload. None: it has not run yet.
     """
 
-    def __init__(self, device: str, payload: str, now_ms: int, budget: Budget | None) -> None:
-        self.payload, self.notes = payload, list[str]()
-        self._raw, self._device, self._now_ms, self._budget = payload, device, now_ms, budget or Budget()
+    def __init__(self, device: str, payload: str, now_ms: int, found: Serial | None = None) -> None:
+        self.payload = found.payload if found else payload
+        self.notes = [*found.notes] if found else []
+        self.budget = Budget(found.left.cpu_s, found.left.wall_s) if found else Budget()
+        self._raw, self._device, self._now_ms = payload, device, now_ms
 
     def through(self, stage: Stage) -> Output:
         """Let the next parser work on the payload."""
@@ -187,7 +195,7 @@ class _Run:
         try:
             output = sandbox.run(
                 _source(stage.decoder), payload=self.payload, raw_payload=self._raw, device=self._device,
-                budget=self._budget, has_serial=stage.kind == "network", now_ms=self._now_ms,
+                budget=self.budget, has_serial=stage.kind == "network", now_ms=self._now_ms,
             )  # fmt: skip
         except sandbox.Failed as error:
             self._note(stage.kind, error.log)
