@@ -1,0 +1,3 @@
+// A message without data: nothing is stored.
+if (payload.every((item) => item.variable === "keepalive")) payload = [];
+else payload = null;

@@ -1,0 +1,2 @@
+// No Error, but a plain string.
+if (payload[0].value !== "good") throw "Frame type not supported";
