@@ -50,7 +50,7 @@ lock: $(VENV)/.dev
 	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf $(VENV) build chalicelib/sandbox/*.cwasm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build chalicelib/sandbox/guest.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'

@@ -1,6 +1,7 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
+``… parser FILE`` runs a payload parser.
 docs/settings.md lists the environment variables.
 """
 
@@ -31,7 +32,7 @@ from chalicelib.services.devices import erasures, retention
 from chalicelib.services.usage import outputs, quotas
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, folder, listeners, operator, seed
+from embedded import backup, folder, listeners, operator, parser, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
@@ -306,6 +307,8 @@ def main() -> int:
             operator.set_password(options.data_dir, arguments.email)
         elif arguments.command == "plan":
             operator.set_plan(options.data_dir, arguments.profile, arguments.plan)
+        elif arguments.command == "parser":
+            return parser.run(arguments)
         else:
             return _serve_folder(options)
     except (ValueError, folder.Unusable) as error:
@@ -313,13 +316,16 @@ def main() -> int:
     return 0
 
 
-_DOES = {"backup": "back up", "token": "make a token", "password": "set the password", "plan": "set the plan"}
+_DOES = {
+    "backup": "back up", "token": "make a token", "password": "set the password", "plan": "set the plan",
+    "parser": "run the parser",
+}  # fmt: skip
 
 
 def _arguments() -> argparse.Namespace:
     about = "The API on this machine. Environment variables set it up; docs/settings.md lists them."
-    parser = argparse.ArgumentParser(prog="python -m embedded", description=about)
-    commands = parser.add_subparsers(dest="command", title="commands", description="Without a command it serves.")
+    main_parser = argparse.ArgumentParser(prog="python -m embedded", description=about)
+    commands = main_parser.add_subparsers(dest="command", title="commands", description="Without a command it serves.")
     save = commands.add_parser("backup", help="save database and secret into one new file, also while it serves")
     restore = commands.add_parser("restore", help="make a backup the content of the data folder")
     for command in (save, restore):
@@ -331,7 +337,8 @@ def _arguments() -> argparse.Namespace:
     plan.add_argument("profile", metavar="PROFILE", help="the id of the profile")
     plan.add_argument("plan", metavar="PLAN", help="the name of the price plan, such as free")
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
-    return parser.parse_args()
+    parser.add_to(commands)
+    return main_parser.parse_args()
 
 
 def _cannot(do: str, error: Exception) -> int:

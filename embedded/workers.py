@@ -8,6 +8,7 @@ as they keep nothing between calls but caches, which a thread does not use.
 
 import asyncio
 import math
+import os
 import sys
 import threading
 from collections import Counter
@@ -36,8 +37,17 @@ SHARE_S = 0.003
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
 """How long a thread may run Python code while the loop waits. Python's own value is 5 ms."""
+_NICE = 10
+"""How much less important threads of payload parsers are than others, as for the command ``nice``."""
 _TOO_MANY = "Too many long requests of this profile at once, try again"
 _TOO_MANY_HASHES = "Too many passwords are being checked at once, try again"
+
+
+def _step_back() -> None:
+    """Let the other threads of the process come first. Only Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, max(_NICE, os.getpriority(os.PRIO_PROCESS, own)))
 
 
 class Work(NamedTuple):
@@ -59,7 +69,8 @@ class Workers:
         self._path = path
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
-        self._executor = ThreadPoolExecutor(READERS + PARSERS + POSTS + 2, "work")
+        self._executor = ThreadPoolExecutor(READERS + POSTS + 2, "work")
+        self._parsers = ThreadPoolExecutor(PARSERS, "parser", _step_back)
         self._reading = asyncio.Semaphore(READERS)
         self._free: dict[Lane, asyncio.Semaphore] = {
             "read": self._reading, "parse": asyncio.Semaphore(1), "hash": asyncio.Semaphore(1),
@@ -128,7 +139,8 @@ class Workers:
         self._limits.add(work.limits)
         try:
             async with self._turns.setdefault(whose, asyncio.Lock()), self._free[work.lane]:
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
+                executor = self._parsers if work.lane == "script" else self._executor
+                await asyncio.get_running_loop().run_in_executor(executor, self._work, work)
         finally:
             self._limits.discard(work.limits)
 
@@ -170,5 +182,6 @@ class Workers:
         """End the threads, and close their connections."""
         self.stop()
         self._executor.shutdown()
+        self._parsers.shutdown()
         for snapshot in self._snapshots:
             snapshot.close()

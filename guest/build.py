@@ -7,6 +7,8 @@ processors of a kind can do.
 """
 
 import argparse
+import hashlib
+import importlib.metadata
 import importlib.resources
 import json
 import os
@@ -48,11 +50,21 @@ def build(target: str) -> Path:
 
 
 def ensure(target: str) -> None:
-    """Build the guest for a target unless it is there and newer than what it is made of."""
-    path = sandbox.path_of(target)
-    sources = [*_HERE.glob("*.*"), *_VENDOR.glob("*.js"), Path(engine.__file__), Path(wasmtime.__file__)]
-    if not path.exists() or path.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+    """Build the guest for a target, unless it is there and made of what it would be made of now."""
+    path, mark = sandbox.path_of(target), sandbox.path_of(target).with_suffix(".sources")
+    if not path.exists() or not mark.exists() or mark.read_text() != _digest():
         build(target)
+        mark.write_text(_digest())
+
+
+def _digest() -> str:
+    """Return a digest of all that the guest is made of."""
+    found = hashlib.sha256(engine_module())
+    for source in sorted([*_HERE.glob("*.py"), *_HERE.glob("*.js"), *_VENDOR.glob("*.js"), Path(engine.__file__)]):
+        found.update(source.read_bytes())
+    for package in ("wasmtime", "tzdata"):
+        found.update(importlib.metadata.version(package).encode())
+    return found.hexdigest()
 
 
 def main() -> None:

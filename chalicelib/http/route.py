@@ -78,7 +78,7 @@ class Call:
         """What the call has taken of its rate."""
 
     def read(self, work: Callable[[], R]) -> R:
-        """Return the result of ``work``, which reads much and writes nothing.
+        """Return the result of ``work``, which reads much and writes nothing. A GET route is such work as a whole.
 
         In the embedded mode, ``work`` is called in the event loop. If that takes long, it is called again in a thread,
         and then the route's function is called again and gets the result here.

@@ -1,5 +1,6 @@
 """/data for device tokens and /device/{id}/data for other callers: store, read, change and remove points."""
 
+from functools import partial
 from typing import Any
 
 from chalicelib import errors, settings
@@ -41,14 +42,20 @@ def store(call: Call) -> Any:
 
 def store_of_network(call: Call) -> Any:
     """Store points of the device whose serial number the parser of the network finds in a payload."""
-    network, authorization = call.subject, one(call.query, "authorization_token")
+    network, authorization = call.subject, one(call.query, "authorization_token") or None
     scope = network_devices.scope(caller=call.caller, network=network, authorization=authorization, need="write")
     (raw, payload), now_ms = _sent(call), clock.now_ms()
-    found = call.compute(
-        lambda: parsers.find_serial(network=network, payload=payload, now_ms=now_ms), parsers.SECONDS, "script"
-    )
+
+    def find(at_ms: int) -> Serial:
+        work = partial(parsers.find_serial, network=network, payload=payload, now_ms=at_ms)
+        return call.compute(work, parsers.SECONDS, "script")
+
+    found = find(now_ms)
     call.device = device = network_devices.device_or_raise(scope=scope, serial=found.serial)
     call.note(device=device["id"])
+    first_ms = send.first_seen_ms(device=device, raw=raw, idempotency_key=_key(call))
+    if first_ms not in (None, now_ms):  # a retry: the parser's clock stands where it stood then
+        found = find(first_ms)
     return _store_parsed(call, parsers.chain_after_network(device), raw, payload, found)
 
 

@@ -84,9 +84,10 @@ ROUTES = (
     Route(
         "POST", "/device", create, who=_WHO, need="write", body=schema.create, grant="device/create",
         rate="POST /device",
-        note="partly: SDK. Types mutable and immutable; hybrid and legacy are refused with 400. A payload decoder is "
-        "kept but not run yet. The token `Default` has the permission of the token that asks. `serie_number` gets "
-        "the form of the network's mask; 400 if the network requires one, or if another device of the network has it",
+        note="partly: SDK. Types mutable and immutable; hybrid and legacy are refused with 400. A payload decoder "
+        "runs for all that the device sends. The token `Default` has the permission of the token that asks. "
+        "`serie_number` gets the form of the network's mask; 400 if the network requires one, or if another device of "
+        "the network has it",
     ),
     Route("GET", "/device/find/{serial}", find, rate="GET /device", note="As `GET /device?serial=`"),
     Route(

@@ -56,13 +56,13 @@ _WHO = (NETWORK,)
 _RESOLVE = "GET /integration/network/resolve/:serial"
 ROUTES = (
     Route(
-        "GET", "/integration/network/resolve/{serial}", resolve, who=_WHO, rate=_RESOLVE,
+        "GET", "/integration/network/resolve/{serial}", resolve, who=_WHO, need="write", rate=_RESOLVE,
         note="SDK. Only devices of the network's own profile; `details` is ignored. Of several devices the "
         "newest counts, and of its tokens one that has no more rights than the network's; 401 if there is none",
     ),
     Route(
         "GET", "/integration/network/resolve/{serial}/{authorization}", resolve_with_authorization, who=_WHO,
-        rate=_RESOLVE,
+        need="write", rate=_RESOLVE,
         note="SDK. Devices of the authorization's profile that name the network. The token has no more rights than the "
         "authorization either",
     ),

@@ -39,8 +39,9 @@ ROUTES = (
     Route(
         "GET", "/device/token/{device_id_or_token}", list_tokens, who=_WHO, grant="device/token_access",
         rate="GET /device/token/:id",
-        note="SDK. `last_authorization` is always null. A text is null if the token that asks has less, or if it acts "
-        "for a member of the profile and another account made the listed token",
+        note="SDK. `last_authorization` is the service authorization with which a network last used the token. A text "
+        "is null if the token that asks has less, or if it acts for a member of the profile and another account "
+        "made the listed token",
     ),
     Route(
         "POST", "/device/token", create, who=_WHO, need="write", body=schema.create, grant="device/token_access",

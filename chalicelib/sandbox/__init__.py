@@ -5,15 +5,15 @@ own memory, which cannot grow over a limit. An interrupt ends it wherever it is,
 starts from the same frozen memory, so nothing is left of the run before.
 """
 
-import platform
+import os
 import secrets
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+MAX_SOURCE_BYTES = 65_536
 MEMORY_BYTES = 32 * 1024 * 1024
 """The memory of a run, with the engine and its libraries."""
-MAX_SOURCE_BYTES = 64_000
 MAX_OUTPUT_BYTES = 200_000
 MAX_LINES = 100
 MAX_LINE_CHARS = 1_000
@@ -96,7 +96,7 @@ def target(machine: str = "") -> str:
     Args:
         machine: the processor of a Lambda function. Empty: the processor and system of this machine.
     """
-    name = (machine or platform.machine()).lower()
+    name = (machine or os.uname().machine).lower()
     processor = {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
     is_mac = sys.platform == "darwin" and not machine
     return f"{processor}-apple-darwin" if is_mac else f"{processor}-unknown-linux-gnu"

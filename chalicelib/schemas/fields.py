@@ -8,8 +8,9 @@ import orjson
 from pydantic import AfterValidator, FailFast, Field, StrictStr
 from typing_extensions import TypedDict
 
+from chalicelib.sandbox import MAX_SOURCE_BYTES
+
 MAX_TAGS = 30
-MAX_DECODER_BYTES = 64_000
 
 Id = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{24}$")]
 Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
@@ -30,7 +31,7 @@ def _decoder(text: str | None) -> str | None:
         size = len(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise ValueError("must be base64") from None
-    if size > MAX_DECODER_BYTES:
+    if size > MAX_SOURCE_BYTES:
         raise ValueError("Not permitted to use function parse with more than 64kb")
     return text
 

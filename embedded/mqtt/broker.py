@@ -214,8 +214,8 @@ class Broker:
         assert self._workers is not None  # noqa: S101 - else it was stored at once
         try:
             with parsers.showing(who.device):
-                parsed = await self._workers.parse(who.profile, functools.partial(ingest.parse, pending))
-            self._note(who, message, ingest.finish(pending, parsed))
+                ready = await self._workers.parse(who.profile, functools.partial(ingest.parse, pending))
+            self._note(who, message, ingest.finish(ready))
         except errors.Unavailable:
             raise
         except errors.ApiError as error:

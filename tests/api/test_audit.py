@@ -24,10 +24,12 @@ from tests.kit.world import World, point
 NOT_AUDITED = {
     "POST /data", "PUT /data", "DELETE /data", "POST /device/{device_id}/data", "PUT /device/{device_id}/data",
     "DELETE /device/{device_id}/data", "PUT /device/params/{param_id}", "POST /analysis/services/mqtt/publish",
+    "GET /integration/network/resolve/{serial}", "GET /integration/network/resolve/{serial}/{authorization}",
     "POST /integration/network/publish", "POST /integration/network/data",
     "GET /profile/{profile_id}/auditlog", "GET /profile/{profile_id}/auditlog/{query_id}",
 }  # fmt: skip
-"""Rows that change nothing but points, what a device does with its own parameters, and what stores nothing."""
+"""Rows that change nothing but points, what a device does with its own parameters, what stores nothing, and what only
+notes a use."""
 CALLER = Caller("profile", "0" * 24, "", "full", None, "0" * 64)
 
 

@@ -11,6 +11,7 @@ from chalicelib.services.usage import limits, plans
 from deploy import document
 from tests.kit.api import Api
 from tests.kit.billing import counting
+from tests.kit.networks import Network
 from tests.kit.world import World, point
 
 LIMITS = {"plan": "free", "key_ready": "free", "blocked": [], "rpm": {}, "is_erased": False}
@@ -30,6 +31,17 @@ def test_good_token_gets_policy_context_and_key(world):
     assert all(isinstance(value, str) for value in answer["context"].values())
     assert callers.from_context(answer["context"]) == callers.resolve(text=world.token)
     assert world.token not in str(answer)
+
+
+def test_network_goes_through_the_context_with_the_key_of_its_profile(world):
+    network = Network(world)
+    answer = ask({"Network-Token": network.token})
+    assert answer["principalId"] == network.id and callers.from_context(answer["context"]).kind == "network"
+    assert callers.from_context(answer["context"]) == callers.resolve(text=network.token)
+    assert answer["usageIdentifierKey"] == tokens.api_key(secret.current(), "", "waiting")
+    limits.change(world.profile, plan="free", key_ready="free")
+    found = ask({"Network-Token": network.token})["usageIdentifierKey"]
+    assert found == tokens.api_key(secret.current(), world.profile, "free")
 
 
 @pytest.mark.parametrize("name", [*tokens.HEADERS, "TOKEN", "Profile-Token"])

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import store
 from chalicelib.host import cache
-from chalicelib.services.devices import networks
+from chalicelib.services.devices import catalogue
 from chalicelib.store import names as keys
 from tests.kit.world import World, point
 
@@ -56,12 +56,12 @@ def test_create_defaults_to_a_mutable_custom_https_device(admin):
     info = admin.get(f"/device/{create(admin).result['device_id']}").result
     assert (info["type"], info["connector"], info["network"]) == (
         "mutable",
-        networks.HTTPS_CONNECTOR,
-        networks.HTTPS_NETWORK,
+        catalogue.HTTPS_CONNECTOR,
+        catalogue.HTTPS_NETWORK,
     )
     assert info["data_retention"] == "forever" and info["chunk_period"] is None and info["active"] is True
-    mqtt = create(admin, connector=networks.MQTT_CONNECTOR).result["device_id"]
-    assert admin.get(f"/device/{mqtt}").result["network"] == networks.MQTT_NETWORK
+    mqtt = create(admin, connector=catalogue.MQTT_CONNECTOR).result["device_id"]
+    assert admin.get(f"/device/{mqtt}").result["network"] == catalogue.MQTT_NETWORK
 
 
 BAD = [
@@ -73,10 +73,10 @@ BAD = [
     ({"type": "immutable", "chunk_period": "year", "chunk_retention": 1}, "chunk_period"),
     ({"type": "immutable", "chunk_period": "day", "chunk_retention": 1.5}, "chunk_retention"),
     ({"connector": "short"}, "connector"), ({"network": "a" * 24}, "connector"), ({"connector": "a" * 24}, "network"),
-    ({"connector": networks.MQTT_CONNECTOR, "network": "a" * 24}, "network"), ({"active": "yes"}, "active"),
+    ({"connector": catalogue.MQTT_CONNECTOR, "network": "a" * 24}, "network"), ({"active": "yes"}, "active"),
     ({"tags": [{"key": "a"}]}, "tags"), ({"tags": [{"key": "a", "value": "b"}] * 31}, "tags"), ({"tags": {}}, "tags"),
     ({"configuration_params": [{"key": "a", "value": "b"}] * 61}, "configuration_params"), ({"description": 5}, "description"),
-    ({"payload_decoder": "%%%"}, "payload_decoder"), ({"payload_decoder": base64.b64encode(b"x" * 64_001).decode()}, "64kb"),
+    ({"payload_decoder": "%%%"}, "payload_decoder"), ({"payload_decoder": base64.b64encode(b"x" * 65_537).decode()}, "64kb"),
     ({"serie_number": "a#b"}, "serie_number"),
 ]  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_list_is_by_name_and_paged(fleet):
         ({"filter[tags][0][key]": "site"}, 4), ({"filter[tags][0][value]": "3"}, {"delta"}),
         ({"filter[tags][0][key]": "site", "filter[tags][0][value]": "south", "filter[tags][1][key]": "n", "filter[tags][1][value]": "2"}, {"gamma"}),
         ({"filter[tags][0][key]": "n", "filter[tags][0][value]": "north"}, set()),
-        ({"filter[connector]": networks.HTTPS_CONNECTOR}, 5), ({"filter[network]": "0" * 24}, set()), ({"serial": "S2"}, {"gamma"}),
+        ({"filter[connector]": catalogue.HTTPS_CONNECTOR}, 5), ({"filter[network]": "0" * 24}, set()), ({"serial": "S2"}, {"gamma"}),
         ({"filter[serial]": "S3"}, {"delta"}), ({"serial": "S"}, set()), ({"filter[created_at]": "150 seconds"}, 3), ({"filter[last_input]": "1 day"}, set()),
         ({"filter[updated_at]": "2030-01-01"}, set()), ({"filter[name]": ".*"}, set()),
     ],

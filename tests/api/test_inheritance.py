@@ -4,8 +4,7 @@ import pytest
 
 from chalicelib import store
 from chalicelib.host import cache
-from chalicelib.services.devices import integrations, serials
-from chalicelib.services.devices import networks as catalogue
+from chalicelib.services.devices import catalogue, integrations, serials
 from chalicelib.store import names
 from tests.kit.world import World
 

@@ -9,8 +9,7 @@ import pytest
 from chalicelib import store
 from chalicelib.host import cache
 from chalicelib.schemas import integrations as schema
-from chalicelib.services.devices import integrations
-from chalicelib.services.devices import networks as catalogue
+from chalicelib.services.devices import catalogue, integrations
 from chalicelib.services.usage import limits, resources
 from chalicelib.store import names
 from tests.kit.governed import Analysis, policy, rule
@@ -144,7 +143,7 @@ def test_the_catalogue_can_be_read_and_not_changed(world, noun):
 
 WRONG = [
     ("name", ""), ("name", "x" * 256), ("name", None), ("description", "x" * 501), ("payload_decoder", "%"),
-    ("payload_decoder", base64.b64encode(b"x" * 64_001).decode()), ("device_parameters", [{}]), ("device_parameters", {}),
+    ("payload_decoder", base64.b64encode(b"x" * 65_537).decode()), ("device_parameters", [{}]), ("device_parameters", {}),
     ("device_parameters", [{"name": "a", "type": "slider"}]), ("device_parameters", [{"name": "a", "group": "other"}]),
     ("device_parameters", [{"name": "a"}] * 61), ("device_parameters", [{"name": "a", "default": 2**70}]), ("logo_url", 5),
 ]  # fmt: skip
@@ -168,7 +167,7 @@ def test_wrong_bodies(sqlite, noun, field, value):
 def test_messages_of_refused_bodies(sqlite):
     world = World()
     ask = lambda noun, **sent: world.admin.post(f"/integration/{noun}", {**SHORT[noun], **sent}).message  # noqa: E731
-    large = base64.b64encode(b"x" * 64_001).decode()
+    large = base64.b64encode(b"x" * 65_537).decode()
     assert ask("connector", payload_decoder=large) == "Not permitted to use function parse with more than 64kb"
     assert ask("connector", payload_decoder="%") == "payload_decoder must be base64"
     assert ask("network", serial_number={"mask": "XX"}) == (
@@ -181,7 +180,7 @@ def test_messages_of_refused_bodies(sqlite):
 @both
 def test_no_document_becomes_so_large_that_the_store_refuses_it(configure, world, noun):
     made = create(world, noun)
-    path, large = f"/integration/{noun}/{made}", base64.b64encode(b"x" * 64_000).decode()
+    path, large = f"/integration/{noun}/{made}", base64.b64encode(b"x" * 65_536).decode()
     assert world.admin.put(path, {"payload_decoder": large}).status == 200
     assert world.admin.put(path, {"payload_encoder": "x" * 90_000}).status == 200
     texts = [{"name": f"p{index}", "default": "x" * 500} for index in range(60)]

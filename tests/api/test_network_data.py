@@ -152,6 +152,7 @@ def test_data_goes_only_to_devices_in_reach(world, network):
     assert sent(network, text, value=2) == sent(network, value=1) == (200, "1 Data Added")
     assert (read(theirs), read(own)) == ([2], [1])
     assert sent(network, authorization(World())) == not_found
+    assert network.api.post(f"{PATH}?authorization_token=", [{"serial": "S1"}]).result == "0 Data Added"
     for wrong in ("x", "at" + "0" * 32, other.profile_token, theirs, network.token, authorization(other, "read")):
         assert sent(network, wrong) == (401, "Authorization Denied"), wrong
     assert Network(world, parser=FINDS).api.post(PATH, [{"serial": "S1", "variable": "a"}]).status == 404
@@ -202,6 +203,18 @@ def test_a_retry_with_an_idempotency_key_is_stored_once(world, network):
     body, headers = [{"serial": "S1", "variable": "a", "value": 1}], {"idempotency-key": "k"}
     for _ in range(2):
         assert network.api.post(PATH, body, headers=headers).result == "1 Data Added"
+    assert read(token) == [1]
+
+
+def test_a_retry_with_a_key_has_the_clock_of_the_first_try(world, clock):
+    """Else the parser of the network would make another point of it."""
+    network = Network(
+        world, parser="serial = 'S1'; payload = [{variable: 'a', value: 1, time: new Date().toISOString()}]"
+    )
+    token = network.device("S1")[1]
+    for _ in range(3):
+        assert network.api.post(PATH, [{}], headers={"idempotency-key": "k"}).result == "1 Data Added"
+        clock.advance(1)
     assert read(token) == [1]
 
 

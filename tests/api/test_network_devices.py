@@ -68,15 +68,16 @@ def test_of_several_devices_the_newest_counts(clock, world, network):
 
 def test_network_is_given_no_more_rights_than_it_has(world, network):
     device, full = network.device("S")
-    reader, writer = (Api(network.new_token(permission)) for permission in ("read", "write"))
+    writer = Api(network.new_token("write"))
     assert resolved(network.api, "S") == full
-    assert resolved(reader, "S") == (401, "Authorization Denied")
-    sent = {"device": device, "name": "n", "permission": "read", "serie_number": "S"}
-    less = world.admin.post("/device/token", sent).result["token"]
-    assert resolved(reader, "S") == less
-    assert writer.get("/integration/network/resolve/S").status == 401  # it may not read
-    at_read = authorization(world, "read")
-    assert resolved(network.api, "S", at_read) == less
+    assert resolved(writer, "S") == (401, "Authorization Denied")
+    less = {}
+    for permission in ("write", "read"):
+        sent = {"device": device, "name": "n", "permission": permission, "serie_number": "S"}
+        less[permission] = world.admin.post("/device/token", sent).result["token"]
+    assert resolved(writer, "S") == less["write"]
+    assert resolved(Api(network.new_token("read")), "S") == (401, "Authorization Denied")
+    assert resolved(network.api, "S", authorization(world, "read")) == less["read"]
 
 
 def test_dead_tokens_and_devices_resolve_to_nothing(clock, world, network):
@@ -145,13 +146,30 @@ def test_authorization_is_no_token_of_the_caller(world, network):
 
 
 def test_use_of_an_authorization_is_noted(clock, world, network):
-    network.device("S")
-    text = authorization(world)
-    (row,) = world.admin.get("/serviceauth", query={"fields": "last_authorization"}).result
+    device = network.device("S")[0]
+    first, second = (authorization(world) for _ in range(2))
+    query = {"fields": "token,last_authorization"}
+
+    def noted():
+        (row,) = world.admin.get(f"/device/token/{device}", query={"fields": "serie_number,last_authorization"}).result
+        return row["last_authorization"]
+
+    resolved(network.api, "S")
+    assert noted() is None
+    for text in (first, second, first):
+        resolved(network.api, "S", text)
+        assert noted() == text  # as TagoIO's clients need it for a downlink
+    used = {row["token"]: row["last_authorization"] for row in world.admin.get("/serviceauth", query=query).result}
+    assert used[first] and used[second]
+
+
+def test_authorization_is_shown_only_to_those_whom_it_gives_no_more(world, network):
+    device = network.device("S")[0]
+    resolved(network.api, "S", authorization(world))
+    sent = {"name": "t", "permission": "read"}
+    reader = Api(tokens.create(kind="profile", profile=world.profile, sent=sent)["token"])
+    (row,) = reader.get(f"/device/token/{device}", query={"fields": "last_authorization"}).result
     assert row["last_authorization"] is None
-    resolved(network.api, "S", text)
-    (row,) = world.admin.get("/serviceauth", query={"fields": "last_authorization"}).result
-    assert row["last_authorization"] is not None
 
 
 def test_network_with_the_privilege_creates_devices(world):

@@ -1,13 +1,15 @@
 """Payload parsers in POST /data: what they get, what is stored of what they give, and what fails."""
 
 import base64
+import gzip
 import json
 
 import pytest
 
-from chalicelib import sandbox
-from chalicelib.host import cache, events
+from chalicelib import errors, sandbox
+from chalicelib.host import cache, events, log
 from chalicelib.services.devices import parsers
+from chalicelib.services.usage import quotas
 from tests.kit.clock import NOW_MS
 from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, Inspector, give, integration, ready
 from tests.kit.world import World, point, values
@@ -112,8 +114,6 @@ def test_parser_gets_a_body_of_any_content_type(world, raw, kind, seen):
 
 
 def test_body_in_gzip_reaches_the_parser_inflated(world):
-    import gzip
-
     give(world, SEEN)
     answer = post(world, gzip.compress(b'{"a":1}'), headers={"Content-Encoding": "gzip"})
     assert answer.result == "1 Data Added" and values(world.read()) == ['[{"a":1}]']
@@ -205,8 +205,6 @@ def test_failure_names_the_parser_of_the_chain(world):
 
 
 def test_log_says_nothing_that_the_client_sent(world, monkeypatch):
-    from chalicelib.host import log
-
     lines = []
     log.use(lines.append)
     give(world, "console.log(payload); throw new Error('secret ' + payload)")
@@ -235,7 +233,11 @@ def test_records_are_mended_and_none_makes_the_request_fail(world, inspector):
         {variable: 8, value: 'x', location: {lat: 1, lng: 2}, metadata: {a: [1]}},
     ]""",
     )
+    lines = []
+    log.use(lines.append)
     assert world.api.post("/data", {}).result == "6 Data Added"
+    logged = json.loads(lines[-1])
+    assert (logged["points"], logged["dropped"]) == (6, 5)
     stored = {one["variable"]: one for one in world.read(qty=20)}
     assert stored.keys() == {"a_b_c_d", "object", "wide", "date", "null", "8"}
     assert stored["a_b_c_d"]["group"] == "1700000000000" and stored["a_b_c_d"]["unit"] == "5"
@@ -324,9 +326,6 @@ def test_failed_parser_does_not_use_up_the_key(world):
 
 
 def test_quota_that_is_used_up_keeps_parsers_from_running(world, monkeypatch):
-    from chalicelib import errors
-    from chalicelib.services.usage import quotas
-
     def refuse(**_):
         raise errors.PaymentRequired("used up")
 

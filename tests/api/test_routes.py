@@ -14,8 +14,8 @@ from chalicelib.http.route import ANALYSIS, DEVICE, NETWORK, PROFILE, RUN_USER, 
 from chalicelib.schemas import audit, lists, params
 from chalicelib.services.access import catalogue, tokens
 from chalicelib.services.accounts import attempts, profiles
+from chalicelib.services.devices.catalogue import HTTPS_NETWORK
 from chalicelib.services.devices.network_tokens import CREATE_DEVICE
-from chalicelib.services.devices.networks import HTTPS_NETWORK
 from chalicelib.services.usage import limits, plans, rates
 from deploy import throttles
 from tests.kit.accounts import PASSWORD, Mails
@@ -72,7 +72,7 @@ def things_of(world, email="a@x.org"):
     owner = Person(email)
     profiles.adopt(profiles.get_or_raise(world.profile), owner.account)
     network = Network(world, require_devices_access=True, parser="serial = payload[0].serial")
-    sent = {"device": network.device("S1")[0], "name": "n", "permission": "read", "serie_number": "S1"}
+    sent = {"device": network.device("S1")[0], "name": "n", "permission": "write", "serie_number": "S1"}
     world.admin.post("/device/token", sent)
     return {
         "profile_id": world.profile,

@@ -97,6 +97,7 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
         "wasmtime",
     }
     assert f"chalicelib/sandbox/guest.{sandbox.target('x86_64')}.cwasm" in names
+    assert "chalicelib/services/devices/decoders/ttn.js" in names
     binaries = [name for name in binaries if not name.startswith("wasmtime/linux-x86_64/")]
     abis = f"cpython-{runtime.VERSION.replace('.', '')}", ".abi3."
     assert all(any(abi in name for abi in abis) for name in binaries)

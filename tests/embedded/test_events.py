@@ -271,7 +271,7 @@ def test_other_methods_of_the_stream(serve, stream):
     serve(scenario, events=stream)
 
 
-@pytest.mark.parametrize("kind", ["analysis", "run_user", "service"])
+@pytest.mark.parametrize("kind", ["analysis", "run_user", "service", "network"])
 def test_only_devices_and_profiles_may_listen(sqlite, kind):
     world = World()
     sent = {"name": "t", "permission": "full"}

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import sqlite3
+import sys
 import threading
 
 import pytest
@@ -595,11 +597,12 @@ def test_a_slow_middleware_keeps_nobody_else_waiting(serve, world, monkeypatch):
 def test_data_of_a_network_runs_its_parsers_in_two_threads_in_turn(serve, world, monkeypatch):
     network = Network(world, parser="serial = payload[0].serial; payload = [{variable: 'a', value: payload[0].value}]")
     token = network.device("S1")[1]
-    threads = []
+    threads, priorities = [], set()
     run = sandbox.run
 
     def watched(source, **rest):
         threads.append(threading.current_thread())
+        priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return run(source, **rest)
 
     monkeypatch.setattr(sandbox, "run", watched)
@@ -613,3 +616,6 @@ def test_data_of_a_network_runs_its_parsers_in_two_threads_in_turn(serve, world,
     assert serve(scenario).result == "1 Data Added"
     assert [one["value"] for one in Api(token).get("/data").result] == [2]
     assert len(threads) == 2 and threading.main_thread() not in threads
+    assert sys.platform != "linux" or priorities == {max(10, os.getpriority(os.PRIO_PROCESS, 0))}, (
+        "they come after the event loop"
+    )

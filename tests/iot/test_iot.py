@@ -18,6 +18,7 @@ from deploy import spec
 from tests.kit.billing import counting
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import throttled
+from tests.kit.networks import Network, authorization
 from tests.kit.policies import running
 from tests.kit.world import World, point
 
@@ -141,7 +142,8 @@ def test_policy_follows_the_tokens_permission(world, permission, publishes, rece
 
 def test_client_without_a_device_token_is_refused(world):
     refused = {"isAuthenticated": False}
-    for password in ("", "x", "00000000-0000-4000-8000-000000000000", world.profile_token, world.token + "\n"):
+    others = (world.profile_token, Network(world).token, authorization(world))
+    for password in ("", "x", "00000000-0000-4000-8000-000000000000", world.token + "\n", *others):
         assert connect(password) == refused
     assert connect("%%%") == refused and connect(b"\xff".hex()) == refused
     for event in ({}, {"protocolData": {}}, {"protocolData": {"mqtt": {}}}, {"protocolData": {"mqtt": None}}):

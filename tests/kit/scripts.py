@@ -4,9 +4,9 @@ import json
 from typing import Any, NamedTuple
 
 from chalicelib import sandbox
-from guest import build
+from tests.kit.parsers import ready
 
-build.ensure(sandbox.target())
+ready()
 
 
 class Ran(NamedTuple):

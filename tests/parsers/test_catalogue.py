@@ -141,6 +141,7 @@ def test_csv_columns_of_the_device():
     assert values(decode(catalogue.CSV_CONNECTOR, "a\n1", params={"columns": ""})) == {"a": 1}, (
         "an empty parameter is none"
     )
+    assert values(decode(catalogue.CSV_CONNECTOR, "a,b,\n1,2,,\n")) == {"a": 1, "b": 2}, "empty cells need no column"
 
 
 def test_csv_text_in_a_point_and_quoted_newline():

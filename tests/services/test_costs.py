@@ -8,7 +8,7 @@ from chalicelib import sandbox, settings
 from chalicelib.codec import keys
 from chalicelib.sandbox import Output
 from chalicelib.services.devices import integrations
-from chalicelib.services.devices.networks import HTTPS_NETWORK
+from chalicelib.services.devices.catalogue import HTTPS_NETWORK
 from chalicelib.services.points import scan
 from chalicelib.store.models import EntityModel
 from tests.kit.billing import counting
@@ -124,6 +124,15 @@ def test_post_of_a_network_looks_for_the_serial_number_besides(warm, monkeypatch
     query = {"authorization_token": authorization(warm)}
     send(query)
     assert cost_of(lambda: send(query)) == expected
+
+
+def test_a_serial_number_is_resolved_by_one_query_and_one_read(warm):
+    network = Network(warm)
+    network.device("S1")
+    path = "/integration/network/resolve/S1"
+    for place in (path, f"{path}/{authorization(warm)}"):
+        network.api.get(place)
+        assert cost_of(lambda place=place: network.api.get(place)) == ({"Query": 1, "GetItem": 1}, {"read": 2})
 
 
 def test_post_to_a_device_with_unknown_ids_looks_for_them_once_a_minute(warm):

@@ -4,8 +4,7 @@ import pytest
 
 from chalicelib import store
 from chalicelib.services import entities
-from chalicelib.services.devices import integrations
-from chalicelib.services.devices import networks as catalogue
+from chalicelib.services.devices import catalogue, integrations
 from chalicelib.store import names
 from tests.kit.world import World
 

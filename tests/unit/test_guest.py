@@ -46,15 +46,19 @@ def test_the_module_imports_nothing_and_exports_little(machine):
     assert limits.max == sandbox.MEMORY_BYTES // wasm.PAGE > limits.min
 
 
-def test_a_build_is_done_when_a_source_is_newer(tmp_path, monkeypatch):
+def test_a_build_is_done_when_a_source_has_changed(tmp_path, monkeypatch):
     built = []
-    monkeypatch.setattr(build, "build", built.append)
-    path = tmp_path / "guest"
+    path = tmp_path / "guest.cwasm"
+    monkeypatch.setattr(build, "build", lambda target: built.append(target) or path.write_bytes(b""))
     monkeypatch.setattr(sandbox, "path_of", lambda _: path)
+    for _ in range(2):
+        build.ensure("x")
+    monkeypatch.setattr(build, "engine_module", lambda: b"another engine")
+    for _ in range(2):
+        build.ensure("x")
+    path.unlink()
     build.ensure("x")
-    path.write_bytes(b"")
-    build.ensure("x")
-    assert built == ["x"]
+    assert built == ["x"] * 3
 
 
 def test_a_build_for_another_processor_is_compiled_at_its_first_use(tmp_path, monkeypatch):

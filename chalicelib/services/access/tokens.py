@@ -4,7 +4,7 @@ Two entities describe a token. One holds the caller, under the token's fingerpri
 under the token's device or profile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chalicelib import errors, store
@@ -19,6 +19,9 @@ from chalicelib.services.access.callers import Caller, Reader
 from chalicelib.store import Doc, Entity, names
 
 NEVER = "never"
+AUTHORIZED = "authorized_by"
+"""In what lists show of a device's token: the service authorization with which a network last used it. Its text is the
+token's ``last_authorization``. Source: TagoIO's clients, Utils.sendDownlink."""
 
 
 class NewToken(NamedTuple):
@@ -162,15 +165,14 @@ def new(
 
 def owner_of(caller: Caller) -> str:
     """Return the owner of what lists show of a token."""
-    if caller.kind == "device":
-        return names.device(caller.subject)
-    if caller.kind == "analysis":
-        return names.analysis(caller.subject)
-    if caller.kind == "run_user":
-        return names.run_user(caller.subject)
-    if caller.kind == "network":
-        return names.network(caller.subject)
-    return names.profile(caller.profile)
+    key_of = _KEYS.get(caller.kind)
+    return key_of(caller.subject) if key_of else names.profile(caller.profile)
+
+
+_KEYS: Mapping[Kind, Callable[[str], str]] = {
+    "device": names.device, "analysis": names.analysis, "run_user": names.run_user, "network": names.network,
+}  # fmt: skip
+"""By kind of caller: the key of what the token is of. The other tokens are the profile's."""
 
 
 def _serial(listed: Doc) -> str:
@@ -209,10 +211,15 @@ def list_page(*, owner: str, kind: Kind, query: ListQuery, reader: Reader) -> li
         query: page, fields, order and filters.
         reader: who asks. A text that it does not see is None, also to filters; so is a code with that text.
     """
-    hidden = {"token": None, "verification_code": None, "additional_parameters": None}
     docs = [entity.doc for entity in store.current().list(owner, names.TOKENS)]
-    rows = [_show(doc) if reader.sees(doc) else _show(doc) | hidden for doc in docs if doc["kind"] == kind]
-    return entities.page(rows, query)
+    return entities.page([_show_to(reader, doc) for doc in docs if doc["kind"] == kind], query)
+
+
+def _show_to(reader: Reader, doc: Doc) -> dict[str, Any]:
+    hidden = [] if reader.sees(doc) else ["token", "verification_code", "additional_parameters"]
+    if AUTHORIZED in doc and not reader.sees(doc[AUTHORIZED]):
+        hidden.append("last_authorization")
+    return _show(doc) | dict.fromkeys(hidden)
 
 
 def describe(*, caller: Caller) -> dict[str, Any]:
@@ -241,6 +248,7 @@ def text_of(listed: Doc) -> str:
 
 
 def _show(doc: Doc) -> dict[str, Any]:
+    used = times.to_iso(doc["used_ms"]) if doc.get("used_ms") else None
     return {
         "token": text_of(doc),
         "device_id": (callers.of_doc(doc).subject or None) if doc["kind"] == "device" else None,
@@ -249,7 +257,7 @@ def _show(doc: Doc) -> dict[str, Any]:
         "type": doc["kind"],
         "permission": doc["permission"],
         "serie_number": doc["serie_number"],
-        "last_authorization": times.to_iso(doc["used_ms"]) if doc.get("used_ms") else None,
+        "last_authorization": text_of(doc[AUTHORIZED]) if AUTHORIZED in doc else used,
         "verification_code": doc.get("verification_code"),
         "additional_parameters": doc.get("additional_parameters"),
         "expire_time": _show_expiry(doc["expires_ms"]),

@@ -36,9 +36,10 @@ _RESOURCES = {
 _INTEGRATIONS = ("connector", "network")
 _OF_NETWORKS = {
     "/integration/network/device": "device", "/integration/network/{network_id}/params": "device",
-    "/integration/network/publish": None,
+    "/integration/network/publish": None, "/integration/network/resolve/{serial}": None,
+    "/integration/network/resolve/{serial}/{authorization}": None,
 }  # fmt: skip
-"""The names of what networks change; None: they store nothing."""
+"""The names of what networks change; None: they change nothing of the profile."""
 
 
 class Change(NamedTuple):

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from chalicelib import errors
 from chalicelib import store as stores
-from chalicelib.host import events, log
+from chalicelib.host import clock, events, log
 from chalicelib.schemas import messages, payloads
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import reach
 from chalicelib.services.devices import actions, params, parsers
 from chalicelib.services.devices.parsers import Chain, Parsed
 from chalicelib.services.points import send
-from chalicelib.services.points.send import Arrival
+from chalicelib.services.points.send import Arrival, Now, Prepared
 from chalicelib.services.usage import quotas
 from chalicelib.store import Doc
 
@@ -36,10 +36,17 @@ class Pending(NamedTuple):
     """A message that waits for the payload parsers of its device."""
 
     chain: Chain
-    payload: str
-    """JSON, for the first parser."""
     raw: bytes
+    topic: str
+    now: Now
     arrival: Arrival
+
+
+class Ready(NamedTuple):
+    """A message whose payload parsers have run."""
+
+    prepared: Prepared
+    parsed: Parsed
 
 
 def store(message: Message) -> int:
@@ -55,8 +62,8 @@ def store(message: Message) -> int:
     if not isinstance(begun, Pending):
         return begun
     with parsers.showing(begun.chain.device["id"]):
-        parsed = parse(begun)
-    return finish(begun, parsed)
+        ready = parse(begun)
+    return finish(ready)
 
 
 def begin(message: Message) -> int | Pending:
@@ -76,32 +83,40 @@ def begin(message: Message) -> int | Pending:
     chain = parsers.chain_of(device)
     if chain is not None:
         quotas.check(profile=device["profile"], services=send.SERVICES)  # before the parsers take time
-        payload = payloads.of_message(message.payload, topic, is_hex=lambda: _is_hex(chain.params))
-        return Pending(chain, payload, message.payload, arrival)
+        now = Now(clock.now_ms(), clock.arrival_us())
+        return Pending(chain, message.payload, topic, now, arrival)
     sent = messages.read_message(message.payload, topic, is_hex=lambda: _is_hex(params.list_all(device=device["id"])))
-    return _put(device, sent, arrival)
+    _tell_ignored(device, sent)
+    with stores.current().unit():
+        return send.store_points(device=device, sent=sent, arrival=arrival)
 
 
-def parse(pending: Pending) -> Parsed:
+def parse(pending: Pending) -> Ready:
     """Run the payload parsers for a message. Uses no store; must not run in the event loop.
 
     Raises:
         errors.ApiError: as ``parsers.parse``.
     """
-    return parsers.parse(pending.chain, payload=pending.payload, raw=pending.raw, now_ms=pending.arrival.time_ms)
+    chain, raw, topic, now, arrival = pending
+    payload = payloads.of_message(raw, topic, is_hex=lambda: _is_hex(chain.params))
+    parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=arrival.time_ms)
+    return Ready(send.prepare(device=chain.device, sent=parsed.sent, now=now, arrival=arrival), parsed)
 
 
-def finish(pending: Pending, parsed: Parsed) -> int:
+def finish(ready: Ready) -> int:
     """Store what the payload parsers have made of a message; return how many points were stored.
 
     Raises:
         errors.ApiError: as ``store``, also if the device has been deleted or deactivated meanwhile.
     """
-    device = pending.chain.device
+    prepared, parsed = ready
+    device = prepared.request.device
     parsers.show(device["id"], parsed.notes)
     if parsed.dropped:
         log.line(function="mqtt", profile=device["profile"], device=device["id"], dropped=parsed.dropped)
-    return _put(_active_or_raise(device["profile"], device["id"]), parsed.sent, pending.arrival)
+    _tell_ignored(device, parsed.sent)
+    with stores.current().unit():
+        return send.put(send.renewed(prepared, device=_active_or_raise(device["profile"], device["id"])))
 
 
 def _device_of(message: Message, topic: str) -> Doc | None:
@@ -131,9 +146,7 @@ def _is_hex(known: list[Doc]) -> bool:
     return next((param["value"] for param in known if param["key"] == "payload_type"), None) == "hex"
 
 
-def _put(device: Doc, sent: Sent, arrival: Arrival) -> int:
+def _tell_ignored(device: Doc, sent: Sent) -> None:
     if sent.ignored:
         log.line(function="mqtt", profile=device["profile"], device=device["id"], ignored=sent.ignored)
         events.current().seen(device["id"], "[MQTT] Publish", f"ignored: {', '.join(sent.ignored)}")
-    with stores.current().unit():
-        return send.store_points(device=device, sent=sent, arrival=arrival)

@@ -6,8 +6,7 @@ from typing import Any
 from chalicelib import errors
 from chalicelib.codec import jsontext
 from chalicelib.schemas.params import ParamIn
-from chalicelib.services.devices import integrations
-from chalicelib.services.devices import networks as catalogue
+from chalicelib.services.devices import catalogue, integrations
 
 
 def pair(*, profile: str, connector: str | None, network: str | None) -> tuple[str, str]:

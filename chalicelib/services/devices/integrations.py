@@ -13,7 +13,7 @@ from chalicelib.host.cache import Cache
 from chalicelib.schemas.lists import ListQuery
 from chalicelib.services import entities
 from chalicelib.services.access import reach, tokens
-from chalicelib.services.devices import networks as catalogue
+from chalicelib.services.devices import catalogue
 from chalicelib.services.entities import Kind
 from chalicelib.services.usage import resources
 from chalicelib.settings import CACHE_S

@@ -18,7 +18,7 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.services.devices import devices, integrations, params, serials
 from chalicelib.services.devices.network_tokens import CREATE_DEVICE
 from chalicelib.services.entities import Row
-from chalicelib.store import Doc, names
+from chalicelib.store import Doc, Entity, names
 
 MAX_SERIAL_CHARS = 100
 _NO_NAMES = Resolve(bucket=False, connector=False, network=False)
@@ -32,6 +32,8 @@ class Scope(NamedTuple):
     """The profile whose devices it reaches."""
     permissions: tuple[Permission, ...]
     """Those of its token, and of the service authorization."""
+    giver: Caller | None = None
+    """The service authorization; None: there is none."""
 
     def gives(self, listed: Doc) -> bool:
         """Return whether the network may be given a device token: it has no more rights than the network."""
@@ -58,7 +60,7 @@ def scope(*, caller: Caller, network: Doc, authorization: str | None, need: Perm
     if giver is None or giver.kind != "service" or not giver.may(need):
         raise errors.Denied
     last_uses.note(giver)
-    return Scope(network, giver.profile, (caller.permission, giver.permission))
+    return Scope(network, giver.profile, (caller.permission, giver.permission), giver)
 
 
 def resolve(*, scope: Scope, serial: str) -> str:
@@ -68,13 +70,11 @@ def resolve(*, scope: Scope, serial: str) -> str:
         errors.NotFound: the network has no such device.
         errors.Denied: each of its tokens has more rights than the network or the service authorization.
 
-    Cost: one query, one read for each token with the serial number, and the devices, each read once a minute.
+    Cost: one query, one read for each token with the serial number, and the devices, each read once a minute. With
+        another service authorization than the last one, two reads and a write more.
     """
-    found = [listed for _, listed in _with_serial(scope, serial)]
-    usable = next(filter(scope.gives, found), None)
-    if usable is None:
-        raise errors.Denied
-    return tokens.text_of(usable)
+    _, listed = _found(scope, serial, scope.gives)
+    return tokens.text_of(listed)
 
 
 def device_or_raise(*, scope: Scope, serial: str) -> Doc:
@@ -85,16 +85,24 @@ def device_or_raise(*, scope: Scope, serial: str) -> Doc:
         errors.Denied: no token with this serial number may write.
         errors.BadRequest: the device is deactivated.
     """
-    found = _with_serial(scope, serial)
-    device = next((device for device, listed in found if callers.includes(listed["permission"], "write")), None)
-    if device is None:
-        raise errors.Denied
+    device, _ = _found(scope, serial, lambda listed: callers.includes(listed["permission"], "write"))
     if not device["active"]:
         raise errors.BadRequest("Device is deactivated")
     return device
 
 
-def _with_serial(scope: Scope, serial: str) -> list[tuple[Doc, Doc]]:
+def _found(scope: Scope, serial: str, is_usable: Callable[[Doc], bool]) -> tuple[Doc, Doc]:
+    """Return the newest device with a serial number and a token that can be used, and that token as lists show it."""
+    pairs = _with_serial(scope, serial)
+    device, listed = next((pair for pair in pairs if is_usable(pair[1].doc)), (None, None))
+    if device is None or listed is None:
+        raise errors.Denied
+    if scope.giver is not None:
+        last_uses.note_authorization(giver=scope.giver, listed=listed)
+    return device, listed.doc
+
+
+def _with_serial(scope: Scope, serial: str) -> list[tuple[Doc, Entity]]:
     """Return the network's devices with a serial number, the newest first, each with a token that has it.
 
     Raises:
@@ -103,7 +111,7 @@ def _with_serial(scope: Scope, serial: str) -> list[tuple[Doc, Doc]]:
     found = [pair for text in _spellings(scope.network, serial) for pair in _pairs(scope, text)]
     if not found:
         raise errors.NotFound("Serial number not found")
-    return sorted(found, key=lambda pair: (pair[0]["created_ms"], pair[1]["created_ms"]), reverse=True)
+    return sorted(found, key=lambda pair: (pair[0]["created_ms"], pair[1].doc["created_ms"]), reverse=True)
 
 
 def _spellings(network: Doc, serial: str) -> list[str]:
@@ -116,9 +124,10 @@ def _spellings(network: Doc, serial: str) -> list[str]:
         return [serial]
 
 
-def _pairs(scope: Scope, serial: str) -> Iterator[tuple[Doc, Doc]]:
+def _pairs(scope: Scope, serial: str) -> Iterator[tuple[Doc, Entity]]:
     """Yield each device of the network, with each valid token, that has exactly this serial number."""
     for entity in store.current().list(names.profile(scope.profile), names.serials(serial)):
+        deadline.check()
         try:
             device = reach.device_or_raise(profile=scope.profile, device=entity.doc["device"])
         except errors.NotFound:
@@ -126,7 +135,7 @@ def _pairs(scope: Scope, serial: str) -> Iterator[tuple[Doc, Doc]]:
         if device["network"] == scope.network["id"]:
             listed = store.current().get(names.device(device["id"]), names.token(entity.name.rpartition("#")[2]))
             if listed is not None and not _is_expired(listed.doc):
-                yield device, listed.doc
+                yield device, listed
 
 
 def _is_expired(listed: Doc) -> bool:
@@ -195,15 +204,16 @@ def list_page(*, caller: Caller, network: Doc, connector: str, query: ListQuery,
             "require_devices_access", "require_devices_access of the network must be true to list its devices"
         )
     own = Scope(network, caller.profile, (caller.permission,))
-    found: list[str] = []
+    has_some = False
 
     def is_listed(device: Doc) -> bool:
+        nonlocal has_some
         is_own = bool(device["network"] == network["id"] and device["connector"] == connector)
-        found.extend([device["id"]] * is_own)
+        has_some = has_some or is_own
         return is_own
 
     rows = devices.list_page(profile=caller.profile, query=query, resolve=_NO_NAMES, serial=serial, may_see=is_listed)
-    if not found and integrations.connector(caller.profile, connector) is None:
+    if not has_some and integrations.connector(caller.profile, connector) is None:
         raise errors.NotFound("Connector not found")
     return [_with_token(row, own.gives) for row in rows]
 

@@ -28,10 +28,15 @@ _TURN = "The payload parser did not get its turn in time, try again"
 NO_SERIAL = "the parser of the network must set serial"
 
 
+Kind = Literal["network", "connector", "device"]
+_KINDS: tuple[Kind, ...] = ("network", "connector", "device")
+"""Whose a parser is, in the order in which they run."""
+
+
 class Stage(NamedTuple):
     """A parser of the chain."""
 
-    kind: Literal["network", "connector", "device"]
+    kind: Kind
     decoder: str
     """Its source in base64."""
 
@@ -92,13 +97,12 @@ def chain_of(device: Doc, *, has_network: bool = True) -> Chain | None:
     """
     profile = device["profile"]
     network = integrations.network(profile, device["network"]) if has_network else None
-    sources = (
-        ("network", network),
-        ("connector", integrations.connector(profile, device["connector"])),
-        ("device", device),
-    )
-    stages = tuple([Stage(kind, doc["payload_decoder"]) for kind, doc in sources if doc and doc.get("payload_decoder")])  # type: ignore[arg-type]
-    return Chain(stages, device, params.remembered(device=device["id"])) if stages else None
+    connector = integrations.connector(profile, device["connector"])
+    decoders = [None if doc is None else doc.get("payload_decoder") for doc in (network, connector, device)]
+    if not any(decoders):
+        return None
+    stages = tuple([Stage(kind, decoder) for kind, decoder in zip(_KINDS, decoders, strict=True) if decoder])
+    return Chain(stages, device, params.remembered(device=device["id"]))
 
 
 def chain_after_network(device: Doc) -> Chain:

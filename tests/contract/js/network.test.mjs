@@ -1,16 +1,21 @@
 // TagoIO's own JavaScript client: tokens of networks, what a network does with one, and service authorizations.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { Authorization, Device, Network, Resources } from "@tago-io/sdk";
+import { after, test } from "node:test";
+import { Authorization, Device, Network, Resources, Utils } from "@tago-io/sdk";
 
-const { devices, integration, serviceAuthorization } = new Resources({ token: process.env.PROFILE_TOKEN });
+const resources = new Resources({ token: process.env.PROFILE_TOKEN });
+const { devices, integration, serviceAuthorization } = resources;
 const denied = /Authorization Denied/;
+
+const leftovers = [];
+after(() => Promise.allSettled(leftovers.map((remove) => remove())));
 
 const made = async (more = {}) => {
   const { network } = await integration.networks.create({ name: "JavaScript", require_devices_access: true, ...more });
   const { connector } = await integration.connectors.create({ name: "JavaScript", networks: [network] });
   const { token } = await integration.networks.tokenCreate(network, { name: "Relay", permission: "full" });
   const device = await devices.create({ name: "JavaScript", type: "mutable", network, connector, serie_number: `JS-${network}` });
+  leftovers.push(() => integration.networks.delete(network), () => integration.connectors.delete(connector), () => devices.delete(device.device_id));
   return { network, connector, token, device, serial: `JS-${network}` };
 };
 
@@ -61,6 +66,10 @@ test("a service authorization opens its profile to a network", async () => {
   assert.match(authorization, /^at[0-9a-f]{32}$/);
   assert.equal((await new Authorization({ token: authorization }).info()).name, "JavaScript");
   assert.equal(await new Network({ token }).resolveToken(serial, authorization), device.token);
+  const [used] = await devices.tokenList(device.device_id, { fields: ["name", "serie_number", "last_authorization"] });
+  assert.deepEqual([used.serie_number, used.last_authorization], [serial, authorization]);
+  const downlink = { payload: "01", port: 1 };
+  await assert.rejects(Utils.sendDownlink(resources, device.device_id, downlink), /doesn't support downlinks/);
   assert.equal(await serviceAuthorization.tokenDelete(authorization), "Token Successfully Removed");
   await assert.rejects(new Network({ token }).resolveToken(serial, authorization), denied);
 });

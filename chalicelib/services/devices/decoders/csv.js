@@ -71,12 +71,13 @@ function typed(text) {
 }
 
 function pointsOf(cells, columns) {
-  if (cells.length > columns.length) throw new Error(`A line has ${cells.length} cells, but there are ${columns.length} columns`);
   const common = {};
   const points = [];
   cells.forEach((text, index) => {
+    if (text === "") return;
+    if (index >= columns.length) throw new Error(`A line has ${cells.length} cells, but there are ${columns.length} columns`);
     const { name, unit } = columns[index];
-    if (text === "" || name === "") return;
+    if (name === "") return;
     if (TIMES.includes(name.toLowerCase())) {
       common.time = NUMBER.test(text) ? Number(text) : text;
     } else if (name.toLowerCase() === "group") {
