@@ -25,7 +25,7 @@ import uvicorn
 import uvloop
 from chalice.app import Chalice
 
-from chalicelib import errors, settings, store
+from chalicelib import errors, sandbox, settings, store
 from chalicelib.host import clock, dead_letters, deadline, events, log, mail, mqtt, webhooks
 from chalicelib.services.accounts import profile_erasures, teams
 from chalicelib.services.devices import erasures, retention
@@ -295,6 +295,8 @@ def main() -> int:
     arguments = _arguments()
     for warning in settings.unknown(settings.Settings, EmbeddedSettings):
         print(f"Warning: {warning}", file=sys.stderr)
+    if not sandbox.path_of(sandbox.target()).exists():
+        print(f"Warning: {sandbox.Missing()}", file=sys.stderr)
     try:
         options = load()
         if arguments.command == "backup":

@@ -40,6 +40,11 @@
     return number & ((1n << BigInt(bits)) - 1n);
   });
 
+  // Decoders of 64-bit counters give such numbers as values, and JSON has none.
+  hidden(BigInt.prototype, "toJSON", function toJSON() {
+    return Number(this);
+  });
+
   // --- Random numbers: the engine's own would be the same in every run. The generator is sfc32. ----------------------
 
   let a = 0, b = 0, c = 0, counter = 1;

@@ -37,6 +37,13 @@ class Failed(Exception):
         self.text, self.line, self.log = text, line, log
 
 
+class Missing(Exception):
+    """The engine was not built for this machine, or for another version of its parts."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine of payload parsers is missing or of another version: run python -m guest.build")
+
+
 class Output(NamedTuple):
     """What a parser has made."""
 
@@ -80,6 +87,7 @@ def run(
 
     Raises:
         Failed: the source cannot be read, it threw an error, or it used up a limit.
+        Missing: there is no engine.
 
     Cost: about 1 ms of processor time. The first run of a process loads the engine.
     """

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import hashlib
+import re
 import sys
 import threading
 import time
@@ -15,7 +16,17 @@ from pydantic import BaseModel
 
 from chalicelib.codec import jsontext
 from chalicelib.host import clock
-from chalicelib.sandbox import MAX_LINE_CHARS, MAX_LINES, MAX_OUTPUT_BYTES, Budget, Failed, Output, path_of, target
+from chalicelib.sandbox import (
+    MAX_LINE_CHARS,
+    MAX_LINES,
+    MAX_OUTPUT_BYTES,
+    Budget,
+    Failed,
+    Missing,
+    Output,
+    path_of,
+    target,
+)
 
 CACHE_BYTES = 32_000_000
 """How much of the memory of compiled parsers is kept."""
@@ -30,6 +41,7 @@ _IDLE_S = 1.0
 _STACK_BYTES = 2_000_000
 """The machine's stack for a run. The engine has no limit of its own in WebAssembly."""
 _MAX_ANSWER_BYTES = 2 * MAX_OUTPUT_BYTES + 2 * MAX_LINES * MAX_LINE_CHARS
+_UNREAD = re.compile(r"TypeError: cannot (?:read|set) property '(.+)' of ")
 _OUT_OF_TIME = "The parser takes too long: it may use 1 s of processor time, and 1.8 s in all"
 _BROKEN = "The parser used up its memory of 32 MB, or broke the engine"
 _TOO_MUCH = f"The parser's output has over {MAX_OUTPUT_BYTES:,} bytes"
@@ -134,16 +146,22 @@ class Machine:
 
     def __init__(self) -> None:
         self.engine = wasmtime.Engine(config())
-        path = path_of(target())
-        with path.open("rb") as file:
-            is_compiled = file.read(4) != b"\0asm"  # it was built on a machine with another processor
-        load = wasmtime.Module.deserialize_file if is_compiled else wasmtime.Module.from_file
-        self.module = load(self.engine, str(path))
+        self.module = self._load()
         self._lock = threading.Lock()
         self._end: _End | None = None
         """When the current run must end. None: nothing runs."""
         self._is_needed = threading.Event()
         threading.Thread(target=self._watch, name="parser watch", daemon=True).start()
+
+    def _load(self) -> wasmtime.Module:
+        path = path_of(target())
+        try:
+            with path.open("rb") as file:
+                is_compiled = file.read(4) != b"\0asm"  # else it was built on a machine with another processor
+            load = wasmtime.Module.deserialize_file if is_compiled else wasmtime.Module.from_file
+            return load(self.engine, str(path))
+        except (OSError, wasmtime.WasmtimeError) as error:
+            raise Missing from error
 
     @contextlib.contextmanager
     def limited(self, budget: Budget) -> Iterator[None]:
@@ -217,6 +235,8 @@ class Runner:
                 with contextlib.closing(Guest(machine, now_ms)) as guest:
                     guest.load(program)
                     return _read(guest.enter(message))
+            except Failed as failed:
+                raise Failed(failed.text, _line_of(failed, source), failed.log) from None
             except wasmtime.Trap as trap:
                 raise Failed(_TRAPS.get(trap.trap_code, _BROKEN)) from None
             except (ValueError, RecursionError, wasmtime.WasmtimeError):
@@ -251,6 +271,16 @@ class Runner:
             while self.kept_bytes > CACHE_BYTES:
                 self.kept_bytes -= self._programs.popitem(last=False)[1].bytes
         return program
+
+
+def _line_of(failed: Failed, source: str) -> int | None:
+    """Return the line of an error. The engine knows the line of the last call; a property is read there or below."""
+    found = _UNREAD.match(failed.text)
+    if failed.line is None or found is None:
+        return failed.line
+    name = re.compile(rf"(?<![\w$]){re.escape(found[1])}(?![\w$])")
+    below = enumerate(source.split("\n")[failed.line - 1 :], failed.line)
+    return next((number for number, text in below if name.search(text)), failed.line)
 
 
 def _difference(frozen: bytes, memory: bytes) -> Program:

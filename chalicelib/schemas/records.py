@@ -112,6 +112,8 @@ def _mend(record: Any, now_ms: int, window: tuple[int, int] | None) -> tuple[Poi
         item["time"] = times.to_iso(time_ms)
     for name, read_field in _OPTIONAL.items():
         sent = record.get(name)
+        if sent is None and name == "value" and name in record:
+            problems.append("value is null, or was NaN or infinite; the point has none")
         if sent is not None:
             try:
                 item[name] = read_field(sent)

@@ -247,7 +247,20 @@ def test_records_are_mended_and_none_makes_the_request_fail(world, inspector):
     assert stored["8"]["location"]["coordinates"] == [2, 1] and stored["8"]["metadata"] == {"a": [1]}
     assert sum("the record is dropped" in line for line in inspector.lines) == 5
     assert sum("it is left out" in line for line in inspector.lines) == 6
+    assert "record 9: value is null, or was NaN or infinite; the point has none" in inspector.lines
     assert "stored as a_b_c_d" in inspector.lines[0]
+
+
+def test_without_the_engine_the_client_is_told_to_try_again(world, monkeypatch):
+    """It is the server that is not complete, so nothing that was sent is to blame."""
+    give(world, "payload = []")
+
+    def run(*_, **__):
+        raise sandbox.Missing
+
+    monkeypatch.setattr(sandbox, "run", run)
+    answer = world.api.post("/data", {})
+    assert answer.status == 503 and "Payload parsers do not run" in answer.message
 
 
 def test_records_outside_the_window_of_an_immutable_device_are_dropped(immutable_world, inspector):

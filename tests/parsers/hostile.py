@@ -129,7 +129,6 @@ OUTPUT = {
     "text of 1 MB": "payload = 'x'.repeat(1e6)",
     "escapes of 100 kB": "payload = [{ variable: 'x', value: '\\u0001'.repeat(1e5) }]",
     "list that holds itself": "payload = []; payload.push(payload)",
-    "BigInt": "payload = [{ variable: 'x', value: 1n }]",
     "revoked proxy": "const { proxy, revoke } = Proxy.revocable([], {}); revoke(); payload = proxy",
     "log without end": "for (;;) console.log('x'.repeat(1e4))",
     "log of what loops": "console.log({ toString() { for (;;); } }); for (;;);",

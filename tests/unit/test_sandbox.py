@@ -52,6 +52,7 @@ def refusal(source, payload=(), **more):
         ("payload = new Buffer([1, 2]).toString('base64')", "AQI="),
         ("payload = Buffer.alloc(8).readBigUInt64LE(0).toString()", "0"),
         ("payload = BigInt.asUintN(64, -1n).toString()", "18446744073709551615"),
+        ("payload = [5n, {a: -1n}]", [5, {"a": -1}]),
         ("payload = dayjs(1700000000000).toISOString()", "2023-11-14T22:13:20.000Z"),
         ("payload = timeUtils.utc('05/12/1999', 'DD/MM/YYYY').format('Do MMM YYYY')", "5th Dec 1999"),
         ("payload = dayjs.tz('2024-07-01 10:00', 'Europe/Paris').toISOString()", "2024-07-01T08:00:00.000Z"),
@@ -97,7 +98,8 @@ def test_the_device_and_the_serial():
         ("throw new TypeError('two\\nlines')", "TypeError: two lines", 1),
         ("class Mine extends Error {}; throw new Mine('x')", "Error: x", 1),
         ("function f() { f() } f()", "RangeError: Maximum call stack size exceeded", None),
-        ("payload = 1n", "TypeError: ", None),
+        ("const x = {};\nlet y = [1].map(() => 2);\n\nx.calibration.offset", "TypeError: cannot read property 'offset' of", 4),
+        ("const x = {};\nx.calibration.offset = 1;", "TypeError: cannot set property 'offset' of", 2),
         ("payload = {}; payload.a = payload", "TypeError: circular reference", None),
         ("var a = []; for (;;) a.push(new Uint8Array(1e6))", "InternalError: out of memory", 1),
         ("payload = 'x'.repeat(200001)", "The parser's output has over 200,000 bytes", None),
@@ -114,6 +116,17 @@ def test_why_a_parser_fails(source, text, line):
     assert failed.text.startswith(text)
     assert failed.line == line
     assert "\n" not in failed.text and len(failed.text) < 1100
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0asm", b"\x7fELF"])
+def test_an_engine_that_is_not_there_or_of_another_version(monkeypatch, tmp_path, content):
+    path = tmp_path / "guest"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(engine, "path_of", lambda _: path)
+    monkeypatch.setattr(engine._runner, "_machines", [])
+    with pytest.raises(sandbox.Missing, match=r"run python -m guest\.build"):
+        run("payload = 1")
 
 
 def test_the_console():

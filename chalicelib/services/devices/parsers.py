@@ -201,6 +201,8 @@ class _Run:
                 _source(stage.decoder), payload=self.payload, raw_payload=self._raw, device=self._device,
                 budget=self.budget, has_serial=stage.kind == "network", now_ms=self._now_ms,
             )  # fmt: skip
+        except sandbox.Missing as error:
+            raise errors.Unavailable("Payload parsers do not run on this server at the moment") from error
         except sandbox.Failed as error:
             self._note(stage.kind, error.log)
             raise self.failed(error.text, stage.kind, error.line) from None
