@@ -106,7 +106,7 @@
       if (isError(thrown)) {
         result.error = described(thrown);
         const frame = call(exec, FRAME, `${thrown.stack}`);
-        if (frame) result.line = +frame[1];
+        if (frame && +frame[1] && frame[1].length < 6) result.line = +frame[1];
       } else if (thrown !== undefined) {
         result.error += `: ${shown(thrown)}`;
       }

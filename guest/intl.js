@@ -7,9 +7,10 @@ module.exports = function (global, hidden, zones) {
   const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December"];
   const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-  const byLowerCase = {};
+  const byLowerCase = { __proto__: null };
   for (const name of Object.keys(zones)) byLowerCase[name.toLowerCase()] = name;
-  const read = {};
+  const FIELDS = ["weekday", "year", "month", "day", "hour", "minute", "second"];
+  const read = { __proto__: null };
 
   // Returns {starts, states}: from starts[i], in minutes since 1970, the zone has the offset and name of states[i].
   function zoneOf(name) {
@@ -59,8 +60,7 @@ module.exports = function (global, hidden, zones) {
       const zone = byLowerCase[wanted.toLowerCase()];
       if (zone === undefined) throw new RangeError(`Invalid time zone specified: ${wanted}`);
       const own = { ...options };
-      const styles = ["weekday", "year", "month", "day", "hour", "minute", "second", "dateStyle", "timeStyle"];
-      if (!styles.some((name) => own[name] !== undefined)) own.year = own.month = own.day = "numeric";
+      if (!FIELDS.some((name) => own[name] !== undefined)) own.year = own.month = own.day = "numeric";
       hidden(this, "_zone", zone);
       hidden(this, "_options", own);
     }

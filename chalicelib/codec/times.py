@@ -101,7 +101,7 @@ def parse_time(value: str | int | float, zone: tzinfo = UTC) -> int:
         text = value.strip()
         if _NUMBER.fullmatch(text):
             return _from_number(float(text) if "." in text else int(text))
-        return _in_range(_from_text(text, zone))
+        return in_range(_from_text(text, zone))
     return _from_number(value)
 
 
@@ -109,8 +109,8 @@ def _from_number(value: int | float) -> int:
     if not -1e17 < value < 1e17:
         raise ValueError("is out of range")
     if -SECONDS_BELOW < value < SECONDS_BELOW:
-        return _in_range(value * 1000 if isinstance(value, int) else round(value * 1000))
-    return _in_range(int(value // 1))
+        return in_range(value * 1000 if isinstance(value, int) else round(value * 1000))
+    return in_range(int(value // 1))
 
 
 def _from_text(text: str, zone: tzinfo) -> int:
@@ -128,7 +128,8 @@ def _from_text(text: str, zone: tzinfo) -> int:
     return time_ms
 
 
-def _in_range(time_ms: int) -> int:
+def in_range(time_ms: int) -> int:
+    """Return a time in milliseconds since 1970 if it can be stored. Raises ValueError: it cannot."""
     if not EARLIEST_MS <= time_ms <= LATEST_MS:
         raise ValueError("must be between the years 1100 and 9999")
     return time_ms
@@ -159,7 +160,7 @@ def parse_span(text: str, now_ms: int, direction: int = -1) -> int:
     count, unit = int(match[1]), match[2]
     singular = unit[:-1] if len(unit) > 3 and unit.endswith("s") else unit
     if singular in _FIXED_MS:
-        return _in_range(now_ms + direction * count * _FIXED_MS[singular])
+        return in_range(now_ms + direction * count * _FIXED_MS[singular])
     if singular in _CALENDAR_MONTHS:
         return add_months(now_ms, direction * count * _CALENDAR_MONTHS[singular])
     raise ValueError("is not a date")

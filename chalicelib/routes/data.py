@@ -1,5 +1,6 @@
 """/data for device tokens and /device/{id}/data for other callers: store, read, change and remove points."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,7 @@ def store(call: Call) -> Any:
         raise errors.Denied
     chain = parsers.chain_of(device)
     if chain is not None:
-        return _store_parsed(call, chain, *_sent(call))
+        return _store_parsed(call, chain, *_sent(call), clock.now_ms())
     raw, is_form = requests.body(call.request), requests.is_form(call.request)
     now = send.Now(clock.now_ms(), clock.arrival_us())
     key = _key(call)
@@ -44,19 +45,16 @@ def store_of_network(call: Call) -> Any:
     """Store points of the device whose serial number the parser of the network finds in a payload."""
     network, authorization = call.subject, one(call.query, "authorization_token") or None
     scope = network_devices.scope(caller=call.caller, network=network, authorization=authorization, need="write")
-    (raw, payload), now_ms = _sent(call), clock.now_ms()
-
-    def find(at_ms: int) -> Serial:
-        work = partial(parsers.find_serial, network=network, payload=payload, now_ms=at_ms)
-        return call.compute(work, parsers.SECONDS, "script")
-
-    found = find(now_ms)
-    call.device = device = network_devices.device_or_raise(scope=scope, serial=found.serial)
+    raw, payload = _sent(call)
+    find = partial(parsers.find_serial, network=network, payload=payload)
+    serial = call.compute(lambda: find(now_ms=clock.now_ms()), parsers.SECONDS, "script")
+    call.device = device = network_devices.device_or_raise(scope=scope, serial=serial.serial)
     call.note(device=device["id"])
-    first_ms = send.first_seen_ms(device=device, raw=raw, idempotency_key=_key(call))
-    if first_ms not in (None, now_ms):  # a retry: the parser's clock stands where it stood then
-        found = find(first_ms)
-    return _store_parsed(call, parsers.chain_after_network(device), raw, payload, found)
+
+    def serial_at(now_ms: int) -> Serial:
+        return serial if now_ms == serial.now_ms else find(now_ms=now_ms)
+
+    return _store_parsed(call, parsers.chain_after_network(device), raw, payload, serial.now_ms, serial_at)
 
 
 def _sent(call: Call) -> tuple[bytes, str]:
@@ -65,15 +63,27 @@ def _sent(call: Call) -> tuple[bytes, str]:
     return raw, requests.payload(call.request, raw)
 
 
-def _store_parsed(call: Call, chain: Chain, raw: bytes, payload: str, found: Serial | None = None) -> str:
-    """Store the points that the payload parsers of the device make of a body, or of what the network's has made."""
+def _store_parsed(
+    call: Call, chain: Chain, raw: bytes, payload: str, now_ms: int, serial_at: Callable[[int], Serial] | None = None
+) -> str:
+    """Store the points that the payload parsers of the device make of a body, or of what the network's has made.
+
+    Args:
+        call: the request.
+        chain: the parsers of the device.
+        raw: the body.
+        payload: the body as JSON.
+        now_ms: the time of arrival, which a retry replaces by that of the first try.
+        serial_at: returns what the parser of the network makes at a time. None: it is in the chain, or there is none.
+    """
     device, key = chain.device, _key(call)
     quotas.check(profile=device["profile"], services=send.SERVICES)  # before the parsers take time
     first_ms = send.first_seen_ms(device=device, raw=raw, idempotency_key=key)
-    now = send.Now(first_ms or clock.now_ms(), clock.arrival_us())
+    now = send.Now(first_ms or now_ms, clock.arrival_us())
 
     def prepare() -> _Stored:
-        parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=now.time_ms, found=found)
+        serial = serial_at(now.time_ms) if serial_at else None
+        parsed = parsers.parse(chain, payload=payload, raw=raw, now_ms=now.time_ms, serial=serial)
         prepared = send.prepare(device=device, sent=parsed.sent, now=now, idempotency_key=key)
         return prepared._replace(is_of_clock=True), parsed
 

@@ -5,12 +5,16 @@ own memory, which cannot grow over a limit. An interrupt ends it wherever it is,
 starts from the same frozen memory, so nothing is left of the run before.
 """
 
+import hashlib
 import os
 import secrets
+import struct
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+RUNS = 2
+"""How many parsers run at once."""
 MAX_SOURCE_BYTES = 65_536
 MEMORY_BYTES = 32 * 1024 * 1024
 """The memory of a run, with the engine and its libraries."""
@@ -63,6 +67,11 @@ class Budget:
     def __init__(self, cpu_s: float = CPU_S, wall_s: float = WALL_S) -> None:
         self.cpu_s, self.wall_s = cpu_s, wall_s
 
+    @property
+    def is_starved(self) -> bool:
+        """Whether the time is over, but the machine had no processor for half of it. Parsers cannot sleep."""
+        return self.wall_s <= 0 and self.cpu_s > CPU_S / 2
+
 
 def run(
     source: str,
@@ -83,7 +92,8 @@ def run(
         device: JSON, the device.
         budget: is reduced by what the run takes.
         has_serial: whether it is the parser of a network.
-        now_ms: where its clock stands still, in milliseconds since 1970. None: at the present time.
+        now_ms: where its clock stands still, in milliseconds since 1970, and by which random numbers follow from the
+            payload. None: at the present time, with others in each run.
 
     Raises:
         Failed: the source cannot be read, it threw an error, or it used up a limit.
@@ -93,8 +103,12 @@ def run(
     """
     from chalicelib.sandbox import engine  # it loads a library of 30 MB
 
-    seed = ",".join(str(secrets.randbits(32)) for _ in range(3))
-    message = f'R{{"seed":[{seed}],"payload":{payload},"raw_payload":{raw_payload},"device":{device}}}'
+    rest = f'"payload":{payload},"raw_payload":{raw_payload},"device":{device}}}'
+    if now_ms is None:
+        seed = secrets.token_bytes(12)
+    else:  # what is sent again gets the same random numbers
+        seed = hashlib.sha256(f"{now_ms} {rest}".encode("utf-8", "surrogatepass")).digest()
+    message = f'R{{"seed":{[*struct.unpack_from("<3I", seed)]},{rest}'
     return engine.run(source, message, budget, has_serial=has_serial, now_ms=now_ms)
 
 

@@ -20,6 +20,7 @@ from chalicelib.sandbox import (
     MAX_LINE_CHARS,
     MAX_LINES,
     MAX_OUTPUT_BYTES,
+    RUNS,
     Budget,
     Failed,
     Missing,
@@ -30,8 +31,8 @@ from chalicelib.sandbox import (
 
 CACHE_BYTES = 32_000_000
 """How much of the memory of compiled parsers is kept."""
-RUNS = 2
-"""How many parsers run at once."""
+MAX_GROWTH_BYTES = 6_000_000
+"""How much more memory a source may use when it is compiled, before it runs. 64 kB of functions use less than 2 MB."""
 _PAGE = 4096
 _WASM_PAGE = 65_536
 _ROOM_BYTES = 8
@@ -44,6 +45,7 @@ _MAX_ANSWER_BYTES = 2 * MAX_OUTPUT_BYTES + 2 * MAX_LINES * MAX_LINE_CHARS
 _UNREAD = re.compile(r"TypeError: cannot (?:read|set) property '(.+)' of ")
 _OUT_OF_TIME = "The parser takes too long: it may use 1 s of processor time, and 1.8 s in all"
 _BROKEN = "The parser used up its memory of 32 MB, or broke the engine"
+_GROWN = "The parser uses too much memory before it runs"
 _TOO_MUCH = f"The parser's output has over {MAX_OUTPUT_BYTES:,} bytes"
 _TRAPS: dict[wasmtime.TrapCode | None, str] = {
     wasmtime.TrapCode.INTERRUPT: _OUT_OF_TIME,
@@ -81,14 +83,14 @@ def config(name: str | None = None) -> wasmtime.Config:
     Args:
         name: the target to compile for. None: this machine.
     """
-    found = wasmtime.Config()
-    found.epoch_interruption = True
-    found.memory_init_cow = True
-    found.cranelift_opt_level = "speed"
-    found.max_wasm_stack = _STACK_BYTES
+    settings = wasmtime.Config()
+    settings.epoch_interruption = True
+    settings.memory_init_cow = True
+    settings.cranelift_opt_level = "speed"
+    settings.max_wasm_stack = _STACK_BYTES
     if name is not None:
-        found.target = name
-    return found
+        settings.target = name
+    return settings
 
 
 class Guest:
@@ -117,8 +119,7 @@ class Guest:
         raw = text.encode("utf-8", "surrogatepass")
         start = self._alloc(store, len(raw) + _ROOM_BYTES) + _ROOM_BYTES
         memory.write(store, raw, start)
-        found = self._enter(store, start, len(raw)) & 0xFFFF_FFFF_FFFF_FFFF
-        at, size = divmod(found, 2**32)
+        at, size = divmod(self._enter(store, start, len(raw)) & 0xFFFF_FFFF_FFFF_FFFF, 2**32)
         if size > _MAX_ANSWER_BYTES:
             raise Failed(_TOO_MUCH)
         return bytes(memory.read(store, at, at + size))
@@ -126,6 +127,11 @@ class Guest:
     def memory(self) -> bytes:
         """Return a copy of the memory."""
         return bytes(self._memory.read(self._store, 0, self._memory.data_len(self._store)))
+
+    @property
+    def size(self) -> int:
+        """How many bytes its memory has."""
+        return self._memory.data_len(self._store)
 
     def load(self, program: Program) -> None:
         """Give the memory the content that it has when a parser was compiled."""
@@ -264,6 +270,8 @@ class Runner:
         with contextlib.closing(Guest(machine)) as guest:
             frozen = guest.memory()
             _read(guest.enter(letter + source))
+            if guest.size > len(frozen) + MAX_GROWTH_BYTES:
+                raise Failed(_GROWN)
             program = _difference(frozen, guest.memory())
         with self._lock:
             self._programs[key] = program
@@ -275,12 +283,14 @@ class Runner:
 
 def _line_of(failed: Failed, source: str) -> int | None:
     """Return the line of an error. The engine knows the line of the last call; a property is read there or below."""
-    found = _UNREAD.match(failed.text)
-    if failed.line is None or found is None:
-        return failed.line
-    name = re.compile(rf"(?<![\w$]){re.escape(found[1])}(?![\w$])")
-    below = enumerate(source.split("\n")[failed.line - 1 :], failed.line)
-    return next((number for number, text in below if name.search(text)), failed.line)
+    lines, unread = source.split("\n"), _UNREAD.match(failed.text)
+    if failed.line is None:
+        return None
+    line = min(failed.line, len(lines))  # else it is in what stands around the source
+    if unread is None:
+        return line
+    name = re.compile(rf"(?<![\w$]){re.escape(unread[1])}(?![\w$])")
+    return next((number for number, text in enumerate(lines[line - 1 :], line) if name.search(text)), line)
 
 
 def _difference(frozen: bytes, memory: bytes) -> Program:

@@ -71,15 +71,21 @@ class Sent(NamedTuple):
     """The body as received. Services use only its digest."""
     ignored: tuple[str, ...] = ()
     """Names in the first point that nothing reads; see ``ignored.fields``."""
+    made: bytes = b""
+    """What payload parsers have made of the body, as JSON. It can differ for equal bodies."""
 
     def digest(self, *, device: str, origin: str) -> bytes:
         """Return 32 bytes that are equal for equal requests and differ for all others.
 
         Args:
             device: the id of the device that the points belong to.
-            origin: a text that distinguishes requests with equal bodies.
+            origin: a text that distinguishes requests with equal bodies. If it is empty, equal bodies of which payload
+                parsers have made different points are different requests.
         """
-        return hashlib.sha256(b"\0".join((device.encode(), origin.encode(), self.raw))).digest()
+        parts = [device.encode(), origin.encode(), self.raw]
+        if self.made and not origin:
+            parts.append(self.made)
+        return hashlib.sha256(b"\0".join(parts)).digest()
 
 
 def read_points(raw: bytes, *, is_form: bool = False) -> Sent:

@@ -156,7 +156,10 @@ def _time_ms(sent: Any) -> int | None:
     try:
         return times.parse_time(sent)
     except ValueError as error:
-        time_ms = _date_ms(sent) if isinstance(sent, str) else None
+        try:
+            time_ms = _date_ms(sent) if isinstance(sent, str) else None
+        except ValueError as why:
+            raise ValueError(f"time {why}") from None
         if time_ms is None:
             raise ValueError(f"time {error}: {times.TIME_FORMS}") from None
         return time_ms
@@ -169,7 +172,7 @@ def _date_ms(text: str) -> int | None:
             moment = datetime.strptime(bare, form)
         except ValueError:
             continue
-        return times.from_datetime(moment)
+        return times.in_range(times.from_datetime(moment))
     return None
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chalicelib.host import events, log
+from chalicelib.services.devices import network_devices
 from chalicelib.services.usage import limits, plans
 from tests.kit.api import Api
 from tests.kit.networks import Network, authorization
@@ -206,8 +207,15 @@ def test_a_retry_with_an_idempotency_key_is_stored_once(world, network):
     assert read(token) == [1]
 
 
-def test_a_retry_with_a_key_has_the_clock_of_the_first_try(world, clock):
-    """Else the parser of the network would make another point of it."""
+def test_a_retry_with_a_key_has_the_clock_of_the_first_try(world, clock, monkeypatch):
+    """Else the parser of the network would make another point of it. The clock goes on between the two parsers."""
+    find = network_devices.device_or_raise
+
+    def slow(**more):
+        clock.advance(0.004)
+        return find(**more)
+
+    monkeypatch.setattr(network_devices, "device_or_raise", slow)
     network = Network(
         world, parser="serial = 'S1'; payload = [{variable: 'a', value: 1, time: new Date().toISOString()}]"
     )

@@ -302,6 +302,59 @@ def test_equal_bodies_are_two_points_if_the_times_come_from_the_clock(world, clo
     assert one["time"] == other["time"] and one["group"] != other["group"]
 
 
+def test_the_same_body_after_a_decoder_was_corrected_is_stored_again(world):
+    """Who replays data after a mend wants the new points. Only a body that gives the same points is a retry."""
+    fixed = "time: '2026-07-14T00:00:00Z'"
+    for number in (1, 2, 2):
+        give(world, f"payload = {{variable: 'a', value: {number}, {fixed}}}")
+        assert post(world, "x", "text/plain").result == "1 Data Added"
+    assert sorted(values(world.read())) == [1, 2]
+    for count in (3, 4, 5, 1):
+        give(world, f"payload = Array.from(Array({count}), (_, i) => ({{variable: 'b', value: i, {fixed}}}))")
+        assert post(world, "x", "text/plain").result == f"{count} Data Added"
+
+
+def test_a_retry_with_a_key_never_runs_into_itself(world, clock):
+    """A decoder may give another number of points each time. What the first tries have stored is there."""
+    for count in (1, 2, 3, 4, 2, 5):
+        give(world, f"payload = Array.from(Array({count}), (_, i) => ({{variable: 'b', value: i, time: 1.75e12}}))")
+        assert post(world, "x", "text/plain", headers={"Idempotency-Key": "k"}).result == f"{count} Data Added"
+        clock.advance(1)
+    assert {*values(world.read(qty=50))} == {0, 1, 2, 3, 4}
+
+
+def test_a_busy_machine_is_no_fault_of_the_parser(world, monkeypatch):
+    """It asks the client to come again, and does not refuse for good."""
+    give(world, "for (;;);")
+
+    def run(*_, budget, **__):
+        budget.wall_s, budget.cpu_s = -0.01, 0.9
+        raise sandbox.Failed("The parser takes too long")
+
+    monkeypatch.setattr(sandbox, "run", run)
+    assert world.api.post("/data", {}).status == 503
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "'Mon Jan 01 0001 00:00:00 GMT+2359'",
+        "String(new Date('0001-01-01T00:00:00Z'))",
+        "new Date(-6e13).toUTCString()",
+    ],
+)
+def test_a_date_that_nobody_can_store_drops_its_record_only(world, inspector, time):
+    give(world, f"payload = [{{variable: 'good', value: 1}}, {{variable: 'bad', value: 2, time: {time}}}]")
+    assert world.api.post("/data", {}).result == "1 Data Added"
+    assert any("years 1100 and 9999; the record is dropped" in line for line in inspector.lines)
+
+
+def test_what_a_terminal_would_obey_is_not_shown(world, inspector):
+    give(world, "console.log('a\u001b[31mb'); throw '\u0000\u001b[31m\u202e'")
+    assert world.api.post("/data", {}).message.isprintable()
+    assert all(line.isprintable() for line in inspector.lines) and inspector.lines
+
+
 def test_retry_with_a_key_is_one_point_whatever_the_parser_makes_of_the_clock(world, clock):
     give(world, "payload = [1, 2].map(i => ({variable: 'a', value: Date.now(), time: Date.now() - i * 60000}))")
     key = {"Idempotency-Key": "k"}

@@ -65,3 +65,11 @@ def test_nothing_from_a_parser_stores_nothing(connected):
     give(connected, "payload = []")
     assert publish([{"temp": 1}]) == {"added": 0}
     assert connected.admin.get(f"/device/{connected.device}").result["last_input"] is not None
+
+
+def test_equal_messages_of_two_topics_of_which_the_parser_makes_different_points_are_two(connected):
+    give(connected, "payload = payload.map(({time, metadata}) => ({variable: 'x', value: metadata.topic, time}))")
+    sent = [{"variable": "v", "value": 5, "time": "2026-07-14T00:00:00Z"}]
+    for topic in ("tago/data/post", "tagoio/data/post", "tago/data/post"):
+        assert publish(sent, topic) == {"added": 1}
+    assert sorted(values(connected.read())) == ["tago/data/post", "tagoio/data/post"]

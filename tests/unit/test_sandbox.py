@@ -68,6 +68,7 @@ def refusal(source, payload=(), **more):
         ("payload = new Date(0).toLocaleString('en-US', {second: '2-digit'})", "00"),
         ("payload = new Date(NaN).toLocaleString()", "Invalid Date"),
         ("payload = new Intl.DateTimeFormat().format(0)", "1/1/1970"),
+        ("payload = new Intl.DateTimeFormat('en', {dateStyle: 'short'}).format(0)", "1/1/1970"),
         ("payload = Intl.DateTimeFormat.supportedLocalesOf('fr')", ["en-US"]),
         ("payload = String(new Date(0))", "Thu Jan 01 1970 00:00:00 GMT+0000"),
         ("payload = [typeof require, typeof process, typeof setTimeout, typeof fetch, typeof std, typeof os]", ["undefined"] * 6),
@@ -90,6 +91,13 @@ def test_the_device_and_the_serial():
     ("source", "text", "line"),
     [
         ("\n\nfoo.bar()", "ReferenceError: foo is not defined", 3),
+        ("payload = 1 }", "SyntaxError", 1),
+        ("if (payload) {\n payload = [];", "SyntaxError", 2),
+        ("payload = 1;\n/* never closed", "SyntaxError", 2),
+        ("const e = new Error('x'); e.stack = '<input>:' + '9'.repeat(40); throw e", "Error: x", None),
+        ("const e = new Error('x'); e.stack = '<input>:0'; throw e", "Error: x", None),
+        ("new Intl.DateTimeFormat('en', {timeZone: 'constructor'})", "RangeError: Invalid time zone", 1),
+        ("}); globalThis.big = new Uint8Array(2e7).fill(1); (function (payload, keep) { keep(arguments);", "The parser uses too much memory before it runs", None),
         ("var a = 1;\n  foo bar", "SyntaxError: expecting ';'", 2),
         ("\nfunction f() { Buffer.from('00', 'hex').readUInt32BE(3) }\nf()", "RangeError: ", 2),
         ("throw 'a text'", "Payload Parser Terminated Unexpectedly: a text", None),
@@ -199,6 +207,23 @@ def test_random_numbers_differ_between_runs_and_the_clock_stands_still():
     assert all(0 <= number < 1 for number in first + second)
     moment, passed = value("const a = Date.now(); for (let i = 0; i < 1e5; i++); payload = [a, Date.now() - a]")
     assert passed == 0 and abs(moment / 1000 - time.time()) < 60
+
+
+def test_random_numbers_of_what_is_sent_again_are_the_same():
+    source = "payload = [Math.random(), Math.random()]"
+
+    def drawn(payload, now_ms):
+        return sandbox.run(
+            source, payload=payload, raw_payload="1", device="null", budget=Budget(), now_ms=now_ms
+        ).payload
+
+    assert drawn("1", 1000) == drawn("1", 1000)
+    assert len({drawn("1", 1000), drawn("2", 1000), drawn("1", 1001)}) == 3
+
+
+def test_a_budget_is_starved_if_only_the_wall_clock_ran_out():
+    assert Budget(cpu_s=0.9, wall_s=0).is_starved and not Budget(cpu_s=0.1, wall_s=0).is_starved
+    assert not Budget(cpu_s=0.9, wall_s=0.1).is_starved
 
 
 def test_changed_builtins_do_not_mislead_the_host():

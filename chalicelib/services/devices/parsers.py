@@ -69,6 +69,8 @@ class Serial(NamedTuple):
     notes: tuple[str, ...]
     left: Budget
     """How long the parsers of the device may run."""
+    now_ms: int
+    """Where the parser's clock stood."""
 
 
 class Failed(errors.BadRequest):
@@ -110,15 +112,15 @@ def chain_after_network(device: Doc) -> Chain:
     return chain_of(device, has_network=False) or Chain((), device, [])
 
 
-def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, found: Serial | None = None) -> Parsed:
+def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, serial: Serial | None = None) -> Parsed:
     """Run the parsers of a device, and mend what they give. Uses no store; must not run in the event loop.
 
     Args:
-        chain: from ``chain_of``; with ``found``, from ``chain_after_network``.
+        chain: from ``chain_of``; with ``serial``, from ``chain_after_network``.
         payload: JSON, from ``schemas.payloads``.
         raw: the body as received, by which a retry is recognised.
         now_ms: the time of arrival. It stands still while they run, so that they make the same of a retry.
-        found: what the parser of the network has made of the payload, by which it found the device.
+        serial: what the parser of the network has made of the payload, by which it found the device.
 
     Raises:
         Failed: a parser failed, or gave something else than records.
@@ -126,7 +128,7 @@ def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, found: Serial 
 
     Cost: about 1 ms a parser, at most 1.8 s; and 30 microseconds a record.
     """
-    run = _Run(_shown(chain), payload, now_ms, found)
+    run = _Run(_shown(chain), payload, now_ms, serial)
     for stage in chain.stages:
         run.through(stage)
     last = chain.stages[-1].kind if chain.stages else "network"
@@ -136,7 +138,8 @@ def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, found: Serial 
         raise run.failed(str(error), last) from None
     mended = records.mend(made, now_ms=now_ms, window=expiry.accepted_ms(chain.device, now_ms))
     unread = ignored.fields(run.payload.encode(), mended.items, points.FIELDS)
-    return Parsed(Sent(mended.items, raw, unread), (*run.notes, *mended.notes), mended.dropped)
+    made_of_it = jsontext.dumps(mended.items).encode()
+    return Parsed(Sent(mended.items, raw, unread, made_of_it), (*run.notes, *mended.notes), mended.dropped)
 
 
 def find_serial(*, network: Doc, payload: str, now_ms: int) -> Serial:
@@ -157,7 +160,7 @@ def find_serial(*, network: Doc, payload: str, now_ms: int) -> Serial:
         serial = run.through(Stage("network", network["payload_decoder"])).serial
     if not serial or not serial.strip():
         raise run.failed(NO_SERIAL, "network")
-    return Serial(_printable(serial.strip()), run.payload, tuple(run.notes), run.budget)
+    return Serial(_printable(serial.strip()), run.payload, tuple(run.notes), run.budget, now_ms)
 
 
 @contextlib.contextmanager
@@ -183,13 +186,13 @@ class _Run:
         device: JSON, what they may know of the device.
         payload: JSON, what the first one gets.
         now_ms: the time of arrival.
-        found: what the parser of the network has made of the payload. None: it has not run yet.
+        serial: what the parser of the network has made of the payload. None: it has not run yet.
     """
 
-    def __init__(self, device: str, payload: str, now_ms: int, found: Serial | None = None) -> None:
-        self.payload = found.payload if found else payload
-        self.notes = [*found.notes] if found else []
-        self.budget = Budget(found.left.cpu_s, found.left.wall_s) if found else Budget()
+    def __init__(self, device: str, payload: str, now_ms: int, serial: Serial | None = None) -> None:
+        self.payload = serial.payload if serial else payload
+        self.notes = [*serial.notes] if serial else []
+        self.budget = Budget(serial.left.cpu_s, serial.left.wall_s) if serial else Budget()
         self._raw, self._device, self._now_ms = payload, device, now_ms
 
     def through(self, stage: Stage) -> Output:
@@ -205,6 +208,8 @@ class _Run:
             raise errors.Unavailable("Payload parsers do not run on this server at the moment") from error
         except sandbox.Failed as error:
             self._note(stage.kind, error.log)
+            if self.budget.is_starved:
+                raise errors.Unavailable(_TURN) from None
             raise self.failed(error.text, stage.kind, error.line) from None
         self._note(stage.kind, output.log)
         self.payload = _listed(output.payload)
@@ -230,8 +235,8 @@ def _source(decoder: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text that UTF-8 can hold. JavaScript's texts may hold halves of surrogate pairs."""
-    return text.encode(errors="replace").decode()
+    """Return a text of a parser without what terminals obey, and without halves of surrogate pairs."""
+    return "".join([char if char.isprintable() else "?" for char in text])
 
 
 def _shown(chain: Chain) -> str:

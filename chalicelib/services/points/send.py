@@ -282,7 +282,8 @@ def _meet(request: _Request, part: _Part, existing: Item) -> tuple[Item | None, 
     segment = segments.decode(existing)
     if not retries.is_alike(segment, points):
         left = [points[index] for index in indices]
-        return None, (hour, left, _step(_item(request, left, hour)))
+        rest = _item(request, left, hour)
+        return None, (hour, left, _step(rest._replace(key=item.key) if rest.key[:12] == item.key[:12] else rest))
     restored = retries.restore(device=request.device, segment=segment, points=points, indices=indices)
     return restored, None if restored else part
 
