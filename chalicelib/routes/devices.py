@@ -89,7 +89,11 @@ ROUTES = (
         "`serie_number` gets the form of the network's mask; 400 if the network requires one, or if another device of "
         "the network has it",
     ),
-    Route("GET", "/device/find/{serial}", find, rate="GET /device", note="As `GET /device?serial=`"),
+    Route(
+        "GET", "/device/find/{serial}", find, rate="GET /device",
+        note="As `GET /device?serial=`: the serial number as it is stored, or in any form that the mask of the "
+        "device's network takes",
+    ),
     Route(
         "GET", "/device/{device_id}", info, who=(*_WHO, RUN_USER), grant="device/access", rate="GET /device/:id",
         note="partly: SDK. On AWS `last_input` is up to a minute late, `last_output` up to ten; `inspected_at` is "

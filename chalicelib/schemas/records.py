@@ -57,7 +57,7 @@ def read(text: str) -> list[Any]:
             continue
         records.append(record)
         if len(records) > MAX_RECORDS:
-            raise ValueError(f"payload has over {MAX_RECORDS:,} records at the end")
+            raise ValueError(f"The parser gave over {MAX_RECORDS:,} records; at most {MAX_RECORDS:,} are allowed")
     return records
 
 

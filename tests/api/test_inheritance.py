@@ -181,6 +181,24 @@ def test_serials_get_the_form_of_the_networks_rule(sqlite, rule, sent, stored):
     assert serials.normalised(integrations.network(world.profile, radio), sent) == stored
 
 
+def test_a_search_takes_each_form_that_the_networks_rule_takes(world):
+    radio = network(world, serial_number={"mask": "FF-FF", "case": "upper"})
+    masked = device(world, connector=connector(world, radio), serie_number="ab-12").result["device_id"]
+    plain = device(world, serie_number="ab12").result["device_id"]
+
+    def found(serial):
+        by_list, by_path = (
+            {row["id"] for row in world.admin.get(path, query=query).result}
+            for path, query in (("/device", {"serial": serial}), (f"/device/find/{serial}", None))
+        )
+        assert by_list == by_path == {row["id"] for row in world.admin.get(f"/device?filter[serial]={serial}").result}
+        return by_list
+
+    assert found("AB-12") == found("ab-12") == found("AB12") == {masked}
+    assert found("ab12") == {masked, plain}, "without a mask only as sent"
+    assert found("ab-1") == found("x") == found("ab%23") == set()
+
+
 def test_a_network_can_require_a_serial_number(world):
     radio = network(world, serial_number={"required": True, "label": "EUI"})
     sensor = connector(world, radio)

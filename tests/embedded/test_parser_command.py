@@ -46,15 +46,18 @@ def test_example_prints_what_the_page_says():
     assert re.sub(times, "N ms", done.stdout + done.stderr) == re.sub(times, "N ms", output)
 
 
-def test_code_of_the_page_runs(script, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_code_of_the_page_runs_in_any_folder(script, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     (source,) = re.findall(r"```javascript\n(.*?)```", PAGE, re.DOTALL)
-    ((code),) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert '"/opt/decant"' in code and 'os.path.join(DECANT, ".venv/bin/python")' in code
+    code = code.replace('"/opt/decant"', repr(str(ROOT)))
     scope = {}
-    exec(code.replace('"decoder.js"', repr(str(script(source)))), scope)
+    exec(code.replace('os.path.join(DECANT, ".venv/bin/python")', repr(sys.executable)), scope)
+    script(source)
     scope["test_temperature"]()
+    script("payload = [{ variable: 'a', value: 1 }]")
     with pytest.raises(AssertionError):
-        exec(code.replace('"decoder.js"', repr(str(script("payload = [{ variable: 'a', value: 1 }]")))), scope)
         scope["test_temperature"]()
 
 

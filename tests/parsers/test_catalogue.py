@@ -29,10 +29,10 @@ def values(points):
     return {point["variable"]: point.get("value") for point in points}
 
 
-def refusal(key, payload):
+def refusal(key, payload, **kwargs):
     """Return the text of the error that a parser throws."""
     with pytest.raises(sandbox.Failed) as failed:
-        decode(key, payload)
+        decode(key, payload, **kwargs)
     return failed.value.text
 
 
@@ -153,7 +153,9 @@ def test_csv_what_cannot_be_read_says_why():
     assert "name the columns" in refusal(catalogue.CSV_CONNECTOR, "1,2\n3,4")
     assert refusal(catalogue.CSV_CONNECTOR, "a,b\n1,2,3") == "Error: A line has 3 cells, but there are 2 columns"
     assert refusal(catalogue.CSV_CONNECTOR, 'a\n"b') == "Error: The CSV text ends inside double quotes"
-    assert not decode(catalogue.CSV_CONNECTOR, "") and not decode(catalogue.CSV_CONNECTOR, "a,b")
+    for text in ("", "a,b", "a,b1,2"):
+        assert refusal(catalogue.CSV_CONNECTOR, text) == "Error: There is no line after the names of the columns"
+    assert refusal(catalogue.CSV_CONNECTOR, "\n", params={"columns": "a"}) == "Error: There is no line"
 
 
 def test_hex_bytes_are_read():
@@ -264,6 +266,7 @@ def test_ttn_empty_fields_are_missing_as_the_things_stack_leaves_them_out():
     ran = run(source(catalogue.TTN_NETWORK), uplink, has_serial=True)
     assert values(ran.payload) == {"payload": "00", "fport": 0, "fcnt": 0} and ran.serial is None
     assert values(decode(catalogue.TTN_NETWORK, uplink | {"uplink_message": {}})) == {"fcnt": 0}
+    assert values(decode(catalogue.TTN_NETWORK, uplink | {"uplink_message": {"f_port": 7}})) == {"fport": 7, "fcnt": 0}
 
 
 def test_ttn_position():
@@ -333,6 +336,19 @@ def test_chirpstack_uplink_of_version_3(eui):
     }  # fmt: skip
 
 
+def test_chirpstack_protobuf_json_of_version_3_has_ids_in_base64_and_the_time_of_publication():
+    event = {
+        "devEUI": "AgICAgICAgI=", "fPort": 1, "fCnt": 10, "data": "AA==", "publishedAt": "2026-11-08T13:59:25.5Z",
+        "rxInfo": [{"gatewayID": "AwMDAwMDAwM=", "time": None, "rssi": -48, "loRaSNR": 9}],
+    }  # fmt: skip
+    points = decode(catalogue.CHIRPSTACK_NETWORK, event)
+    assert {point["time"] for point in points} == {event["publishedAt"]}
+    assert points[0]["metadata"] == {"dev_eui": "0202020202020202"}
+    assert points[3]["metadata"] == {"gateway_id": "0303030303030303", "gateways": 1}
+    event["rxInfo"][0]["time"] = "2026-11-08T13:59:25Z"
+    assert decode(catalogue.CHIRPSTACK_NETWORK, event)[0]["time"] == "2026-11-08T13:59:25Z"
+
+
 def test_chirpstack_status_and_location():
     assert values(decode(catalogue.CHIRPSTACK_NETWORK, BASE | {"margin": 7, "batteryLevel": 75.5})) == {
         "margin": 7,
@@ -357,8 +373,10 @@ def test_chirpstack_status_and_location():
         {"devAddr": "00189440"}, {"acknowledged": True, "fCntDown": 4}, {"gatewayId": "g", "fCntDown": 4},
         {"level": "ERROR", "code": "UPLINK_CODEC", "description": "x"}, {"devAddr": "x", "rxInfo": [{"rssi": 1}]},
         {"type": "OTAA", "error": "x", "fCnt": 12},
+        {"rxInfo": [{"rssi": -48, "loRaSNR": 9, "time": "2026-11-08T13:59:25Z"}], "acknowledged": True, "fCnt": 15},
+        {"integrationName": "lorawan-cloud", "eventType": "result", "object": {"temperature": 1}},
     ],
-    ids=["join", "ack", "txack", "log", "join of version 3", "error of version 3"],
+    ids=["join", "ack", "txack", "log", "join of version 3", "error of version 3", "ack of version 3", "integration"],
 )  # fmt: skip
 def test_chirpstack_other_events_give_nothing(event):
     assert decode(catalogue.CHIRPSTACK_NETWORK, BASE | event) == []
@@ -403,11 +421,27 @@ def test_telegraf_units_of_the_timestamp(digits):
     assert points[0]["time"] == 1_458_229_140_000
 
 
+def fnv1a(text):
+    """Return the hash FNV-1a of a text, in 8 hex digits."""
+    hashed = 0x811C9DC5
+    for byte in text.encode():
+        hashed = ((hashed ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return f"{hashed:08x}"
+
+
 def test_telegraf_timestamp_as_text_and_long_tags():
     points = decode(
         catalogue.TELEGRAF_CONNECTOR, METRIC | {"timestamp": "2016-03-17T15:39:00Z", "tags": {"a": "x" * 200}}
     )
-    assert points[0]["time"] == "2016-03-17T15:39:00Z" and len(points[0]["group"]) == 100
+    assert points[0]["time"] == "2016-03-17T15:39:00Z"
+    assert points[0]["group"] == "cpu " + "x" * 87 + " " + fnv1a("cpu " + "x" * 200)
+    tags = {"container_image": "x" * 82, "cpu": "0"}
+    at_most, longer, other = (
+        decode(catalogue.TELEGRAF_CONNECTOR, METRIC | {"tags": tags | more})[0]["group"]
+        for more in ({"host": "a" * 11}, {"host": "a" * 12}, {"host": "a" * 11 + "b"})
+    )
+    assert at_most.endswith(" 0 " + "a" * 11) and len(at_most) == len(longer) == len(other) == 100
+    assert longer[:91] == other[:91] == at_most[:91] and len({at_most, longer, other}) == 3
 
 
 def test_telegraf_points_pass_and_text_is_refused():

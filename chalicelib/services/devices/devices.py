@@ -137,16 +137,17 @@ def list_page(
         profile: the owner.
         query: page, fields, order and filters.
         resolve: which names to add: ``bucket_name``, ``connector_name``, ``network_name``.
-        serial: if given, only devices with a token of this serial number.
+        serial: if given, only devices with a token of this serial number, as sent or by the rule of their network.
         may_see: which of them the caller may see. None: all.
 
-    Cost: it reads every device of the profile. If the page shows ``last_input`` or ``last_output``, it reads the
-    counters of the page's devices; if one of them filters or sorts, those of all devices.
+    Cost: it reads every device of the profile. With a serial number also each network of theirs that was not read
+        within a minute, and one query for each spelling of the number. If the page shows ``last_input`` or
+        ``last_output``, it reads the counters of the page's devices; if one of them filters or sorts, those of all
+        devices.
     """
     docs = entities.list_all(DEVICE, owner=names.profile(profile), may_see=may_see)
     if serial is not None:
-        ids = tokens.devices_with_serial(profile=profile, serial=serial)
-        docs = [doc for doc in docs if doc["id"] in ids]
+        docs = _with_serial(profile, docs, serial)
     rows = [_shape(doc) for doc in docs]
     needs_last_use = not _LAST_USE.isdisjoint(query.fields)
     if not _LAST_USE.isdisjoint({query.order, *query.filters}):
@@ -161,6 +162,19 @@ def list_page(
         return row
 
     return entities.page(rows, replace(query, fields=[*query.fields, *names_wanted]), complete)
+
+
+def _with_serial(profile: str, docs: list[Doc], serial: str) -> list[Doc]:
+    """Return those of some devices that have a serial number."""
+    texts = {
+        network: serials.spellings(integrations.network(profile, network), serial)
+        for network in {doc["network"] for doc in docs}
+    }
+    ids = {
+        text: tokens.devices_with_serial(profile=profile, serial=text)
+        for text in {text for spellings in texts.values() for text in spellings}
+    }
+    return [doc for doc in docs if any(doc["id"] in ids[text] for text in texts[doc["network"]])]
 
 
 def _name_of(profile: str, row: Row, kind: str) -> str | None:

@@ -20,7 +20,6 @@ from chalicelib.services.devices.network_tokens import CREATE_DEVICE
 from chalicelib.services.entities import Row
 from chalicelib.store import Doc, Entity, names
 
-MAX_SERIAL_CHARS = 100
 _NO_NAMES = Resolve(bucket=False, connector=False, network=False)
 
 
@@ -108,20 +107,10 @@ def _with_serial(scope: Scope, serial: str) -> list[tuple[Doc, Entity]]:
     Raises:
         errors.NotFound: there is none.
     """
-    found = [pair for text in _spellings(scope.network, serial) for pair in _pairs(scope, text)]
+    found = [pair for text in serials.spellings(scope.network, serial) for pair in _pairs(scope, text)]
     if not found:
         raise errors.NotFound("Serial number not found")
     return sorted(found, key=lambda pair: (pair[0]["created_ms"], pair[1].doc["created_ms"]), reverse=True)
-
-
-def _spellings(network: Doc, serial: str) -> list[str]:
-    """Return the forms in which a serial number may be stored: by the network's present rule, and as sent."""
-    if not 0 < len(serial) <= MAX_SERIAL_CHARS or "#" in serial:
-        return []
-    try:
-        return [*dict.fromkeys((serials.normalised(network, serial), serial))]
-    except errors.BadRequest:
-        return [serial]
 
 
 def _pairs(scope: Scope, serial: str) -> Iterator[tuple[Doc, Entity]]:

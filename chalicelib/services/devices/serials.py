@@ -10,6 +10,7 @@ from chalicelib.services.access import reach, tokens
 from chalicelib.services.devices import integrations
 from chalicelib.store import Doc
 
+MAX_SERIAL_CHARS = 100
 _CHARACTERS = {"F": "[0-9A-Fa-f]", "A": "[A-Za-z]", "0": "[0-9]", "P": "[0-9A-Za-z]", "-": ""}
 """What a symbol of a mask matches. A hyphen is only for the eye: it is not stored."""
 _MEANING = "F is a hex digit, A a letter, 0 a digit, P a letter or digit"
@@ -38,6 +39,19 @@ def normalised(network: Doc | None, serial: str) -> str:
     if case == "upper":
         return serial.upper()
     return serial.lower() if case == "lower" else serial
+
+
+def spellings(network: Doc | None, serial: str) -> list[str]:
+    """Return the forms in which a serial number may be stored: by the network's present rule, and as sent.
+
+    A text that no serial number can be has none.
+    """
+    if not 0 < len(serial) <= MAX_SERIAL_CHARS or "#" in serial:
+        return []
+    try:
+        return [*dict.fromkeys((normalised(network, serial), serial))]
+    except errors.BadRequest:
+        return [serial]
 
 
 def _rule(network: Doc | None) -> SerialRule:

@@ -1,20 +1,25 @@
 /* Reads the events of ChirpStack's HTTP integration in JSON: those of version 4, and both JSON formats of version 3.
  *
  * An uplink gives payload (the bytes in hex), fport, fcnt, rssi and snr of the gateway that heard it best, and a point
- * for each field that the codec of the device profile has decoded. The event status gives battery and margin, and the
- * event location gives location. All other events give no points. In a network of your own, serial selects the
- * device: the DevEUI in upper case.
+ * for each field that the codec of the device profile has decoded. The event status gives margin, and battery or
+ * external_power; the event location gives location. All other events give no points. In a network of your own, serial
+ * selects the device: the DevEUI in upper case.
  */
-const HEX = /^[0-9a-f]{16}$/i;
+const BASE64_EUI = /^[0-9a-z+/]{11}=$/i;
 
 function hexOf(base64) {
   return Buffer.from(base64, "base64").toString("hex");
 }
 
-/** Return the DevEUI in hex, or undefined. Version 3 can send it in base64. */
+/** Return the id of a device or gateway in hex. Version 3 can send it in base64. */
+function euiOf(text) {
+  return BASE64_EUI.test(text) ? hexOf(text) : text;
+}
+
+/** Return the DevEUI in upper case, or undefined. */
 function devEui(event) {
   const text = (event.deviceInfo || {}).devEui || event.devEUI;
-  return text && (HEX.test(text) ? text : hexOf(text)).toUpperCase();
+  return text && euiOf(text).toUpperCase();
 }
 
 function locationOf({ latitude: lat, longitude: lng }) {
@@ -38,7 +43,7 @@ function decodedBy(event) {
 function signal(gateways) {
   if (!gateways || !gateways.length) return [];
   const gateway = gateways.reduce((one, other) => ((other.rssi || -999) > (one.rssi || -999) ? other : one));
-  const metadata = { gateway_id: gateway.gatewayId || gateway.gatewayID, gateways: gateways.length };
+  const metadata = { gateway_id: euiOf(gateway.gatewayId || gateway.gatewayID), gateways: gateways.length };
   const snr = gateway.snr !== undefined ? gateway.snr : gateway.loRaSNR;
   const points = [{ variable: "rssi", value: gateway.rssi || 0, unit: "dBm", metadata }];
   if (snr !== undefined) points.push({ variable: "snr", value: snr, unit: "dB", metadata });
@@ -70,6 +75,7 @@ function statusPoints(event) {
 /** Return the points of an event. The body does not name its kind, so the fields that only one kind has decide. */
 function pointsOf(event) {
   const has = (...names) => names.some((name) => event[name] !== undefined && event[name] !== null);
+  if (has("acknowledged", "integrationName")) return [];
   const isUplink = has("data", "object", "objectJSON") || (has("rxInfo") && has("fPort", "fCnt"));
   if (isUplink) return uplinkPoints(event);
   if (has("margin", "batteryLevel", "batteryLevelUnavailable", "externalPowerSource")) return statusPoints(event);
@@ -81,7 +87,8 @@ function read(event) {
   const eui = devEui(event);
   if (!eui) return [event];
   serial = eui;
-  const time = event.time || (event.rxInfo && event.rxInfo.map((gateway) => gateway.time).find(Boolean));
+  const gatewayTime = (event.rxInfo || []).map((gateway) => gateway.time).find(Boolean);
+  const time = event.time || gatewayTime || event.publishedAt;
   return pointsOf(event).map((point) => (time ? { ...point, time } : point));
 }
 

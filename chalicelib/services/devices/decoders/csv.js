@@ -97,6 +97,7 @@ function decode(text) {
   if (!names && columns.length && columns.every(({ name }) => NUMBER.test(name))) {
     throw new Error('The first line has only numbers: name the columns there, or in the parameter "columns" of the device');
   }
+  if (!lines.length) throw new Error(names ? "There is no line" : "There is no line after the names of the columns");
   return lines.flatMap((cells) => pointsOf(cells, columns));
 }
 

@@ -1,8 +1,9 @@
 /* Reads what Telegraf's outputs.http sends with data_format = "json": one metric, or {"metrics": [...]}.
  *
  * Each field gives a point: usage_idle of the metric cpu becomes cpu_usage_idle. The tags are its metadata, and their
- * values with the metric's name are its group, so a group holds one series: "cpu cpu0 web01". The timestamp may count
- * seconds, milliseconds, microseconds or nanoseconds, or be a text.
+ * values with the metric's name are its group, so a group holds one series: "cpu cpu0 web01". A group that would be too
+ * long ends in a hash of the whole. The timestamp may count seconds, milliseconds, microseconds or nanoseconds, or be a
+ * text.
  */
 const MAX_GROUP = 100;
 
@@ -14,11 +15,22 @@ function toTime(timestamp) {
   return Math.floor(milliseconds);
 }
 
+/** Return the hash FNV-1a of a text in 8 hex digits. */
+function hashOf(text) {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
+
+function groupOf(text) {
+  return text.length > MAX_GROUP ? text.slice(0, MAX_GROUP - 9) + " " + hashOf(text) : text;
+}
+
 function read(metric) {
   const { name, fields, tags, timestamp } = metric;
   if (!fields) return [metric];
   const keys = Object.keys(tags || {}).sort();
-  const common = { group: [name, ...keys.map((key) => tags[key])].join(" ").slice(0, MAX_GROUP) };
+  const common = { group: groupOf([name, ...keys.map((key) => tags[key])].join(" ")) };
   if (keys.length) common.metadata = tags;
   if (timestamp !== undefined) common.time = toTime(timestamp);
   return Object.keys(fields)

@@ -32,8 +32,10 @@ function signal(uplink) {
   return points;
 }
 
+/** Return payload and fport. An uplink without bytes may have a port; port 0 is left out of the message. */
 function frame(uplink, ids) {
-  if (!uplink.frm_payload) return [];
+  const port = { variable: "fport", value: uplink.f_port || 0 };
+  if (!uplink.frm_payload) return uplink.f_port ? [port] : [];
   const lora = ((uplink.settings || {}).data_rate || {}).lora || {};
   const metadata = {
     device_id: ids.device_id,
@@ -44,7 +46,7 @@ function frame(uplink, ids) {
   };
   return [
     { variable: "payload", value: Buffer.from(uplink.frm_payload, "base64").toString("hex"), metadata },
-    { variable: "fport", value: uplink.f_port || 0 },
+    port,
   ];
 }
 
