@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a parser. Points go to the output, one a line; log and time to the error output. Return the exit status.
 
     Raises:
-        ValueError: a file cannot be read.
+        ValueError: a file cannot be read, or the engine is missing.
     """
     source, body = _read(arguments.file), _body(arguments.payload)
     if len(source) > sandbox.MAX_SOURCE_BYTES:
@@ -88,7 +88,10 @@ def _of_network(_: argparse.Namespace, source: bytes, payload: str, __: bytes) -
 def _load() -> float:
     """Load the engine, which takes much longer than a run; return how long that took, in seconds."""
     started_s = time.perf_counter()
-    sandbox.run("", payload="[]", raw_payload="[]", device="{}", budget=sandbox.Budget())
+    try:
+        sandbox.run("", payload="[]", raw_payload="[]", device="{}", budget=sandbox.Budget())
+    except sandbox.Missing as error:
+        raise ValueError(str(error)) from None
     return time.perf_counter() - started_s
 
 

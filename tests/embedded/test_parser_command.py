@@ -1,6 +1,7 @@
 """``python -m embedded parser`` and its examples in docs/parsers.md."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -111,3 +112,15 @@ def test_wrong_options_are_refused(script):
     for arguments in ((), ("--payload", "{}", "--param", "x"), ("--payload", "{}", "--tag", "=x")):
         done = run(script(""), *arguments)
         assert done.returncode == 2 and "usage" in done.stderr
+
+
+def test_a_missing_engine_is_one_line(script, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from chalicelib import sandbox\nsandbox.path_of = lambda _: __import__('pathlib').Path('/none')\n"
+    )
+    command = [sys.executable, "-m", "embedded", "parser", str(script("")), "--payload", "{}"]
+    environment = fresh_environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode != 0 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("Cannot run the parser: The engine of payload parsers is missing")
+    assert "Traceback" not in done.stderr
