@@ -24,6 +24,7 @@ from guest import build
 from tests.cloud.deployment import is_named
 from tests.kit.clock import NOW_MS, Clock
 from tests.kit.faults import client, count_hooks
+from tests.kit.parsers import Inspector
 from tests.kit.policies import record, take_violations
 from tests.kit.quick_moto import quicken
 from tests.kit.strict_dynamodb import be_strict
@@ -121,6 +122,14 @@ def world(each_store):
 def immutable_world(each_store):
     """An immutable device that keeps two days besides the current one."""
     return World(type="immutable", chunk_period="day", chunk_retention=2)
+
+
+@pytest.fixture
+def inspector():
+    """What the inspector shows."""
+    found = Inspector()
+    events.use(found)
+    return found
 
 
 @pytest.fixture

@@ -18,6 +18,11 @@ LIMIT_S = 5.0
 """How long one document may take."""
 FAILURES = (OSError, http.client.HTTPException, ValueError)
 """What ``send`` raises if a URL does not answer as HTTP."""
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
+"""The only addresses of IPv6 that the public internet has."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
+"""Addresses of protocols. Some clouds have services of the machine there; Python calls them public."""
 
 
 class Refused(Exception):
@@ -121,10 +126,9 @@ def _connect(parts: SplitResult, *, may_be_local: bool) -> http.client.HTTPConne
 def _is_public(address: str) -> bool:
     """Return whether an address is of the public internet, also if it is an IPv4 address in IPv6."""
     known = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(known, ipaddress.IPv6Address):
-        inner = known.ipv4_mapped or known.sixtofour or (known.teredo[1] if known.teredo else None)
-        if inner is not None:
-            return _is_public(str(inner))
-        if known in ipaddress.ip_network("64:ff9b::/96"):
-            return _is_public(str(ipaddress.IPv4Address(int(known) & 0xFFFFFFFF)))
-    return known.is_global and not known.is_multicast
+    if isinstance(known, ipaddress.IPv4Address):
+        return known.is_global and not known.is_multicast and known not in _PROTOCOLS
+    inner = known.ipv4_mapped or known.sixtofour or (known.teredo[1] if known.teredo else None)
+    if inner is None and known in _NAT64:
+        inner = ipaddress.IPv4Address(int(known) & 0xFFFFFFFF)
+    return known.is_global and known in _GLOBAL_IPV6 if inner is None else _is_public(str(inner))

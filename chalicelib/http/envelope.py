@@ -1,4 +1,4 @@
-"""Gives every answer its envelope, whoever wrote it, and logs the request."""
+"""Gives every answer its envelope and logs the request."""
 
 import functools
 import logging

@@ -47,8 +47,10 @@ def list_in_network(call: Call) -> Any:
 
 def relay(call: Call) -> Any:
     """Publish a message to a device by the network's middleware."""
+    from chalicelib.host import outside  # noqa: PLC0415 - it imports ssl, which takes 20 ms
+
     url, document = relays.request(caller=call.caller, network=call.subject, sent=call.body)
-    call.compute(lambda: relays.post(url, document), relays.LIMIT_S, "post")
+    call.compute(lambda: relays.post(url, document), outside.LIMIT_S, "post")
     return "MQTT Publish Success"
 
 
@@ -58,13 +60,14 @@ ROUTES = (
     Route(
         "GET", "/integration/network/resolve/{serial}", resolve, who=_WHO, need="write", rate=_RESOLVE,
         note="SDK. Only devices of the network's own profile; `details` is ignored. Of several devices the "
-        "newest counts, and of its tokens one that has no more rights than the network's; 401 if there is none",
+        "newest counts, and of its tokens one that has no more rights than the network's; 401 if there is none. Needs "
+        "`write`, as with an authorization",
     ),
     Route(
         "GET", "/integration/network/resolve/{serial}/{authorization}", resolve_with_authorization, who=_WHO,
         need="write", rate=_RESOLVE,
         note="SDK. Devices of the authorization's profile that name the network. The token has no more rights than the "
-        "authorization either",
+        "authorization either, which needs only `read`. Needs `write`, as the device's token notes the authorization",
     ),
     Route(
         "POST", "/integration/network/device", create_in_network, who=_WHO, need="write",

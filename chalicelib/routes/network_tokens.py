@@ -40,7 +40,7 @@ ROUTES = (
         "POST", "/integration/network/token", create_network_token, need="write", body=schema.create_of_network,
         rate="POST /integration/network",
         note="SDK. Only of the profile's own networks. `permission` is by default that of the token that asks, and "
-        "never more. `privileges.createDevice` lets the network create devices with it",
+        "never more. `privileges.createDevice` lets the network create devices with it; `previlegies` is read, too",
     ),
     Route(
         "DELETE", "/integration/network/token/{network_id_or_token}", delete_network_token, need="full",

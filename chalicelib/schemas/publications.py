@@ -29,15 +29,20 @@ class Options(TypedDict, total=False):
     retain: StrictBool | None
 
 
-class PublishIn(TypedDict):
-    """POST /analysis/services/mqtt/publish."""
+class _MessageIn(TypedDict):
+    """What every client sends."""
 
     topic: Annotated[StrictStr, AfterValidator(_topic)]
+    qos: NotRequired[StrictInt | None]
+    retain: NotRequired[StrictBool | None]
+
+
+class PublishIn(_MessageIn):
+    """POST /analysis/services/mqtt/publish."""
+
     message: StrictStr
     device: NotRequired[Id | None]
     bucket: NotRequired[Id | None]
-    qos: NotRequired[StrictInt | None]
-    retain: NotRequired[StrictBool | None]
     options: NotRequired[Options | None]
 
 
@@ -84,14 +89,11 @@ def _check_length(device: str, topic: str) -> None:
         raise errors.BadRequest.field("topic", f"topic must have at most {max_bytes} bytes of UTF-8")
 
 
-class RelayIn(TypedDict):
+class RelayIn(_MessageIn):
     """POST /integration/network/publish."""
 
-    topic: Annotated[StrictStr, AfterValidator(_topic)]
     device: Id
     message: NotRequired[StrictStr | None]
-    qos: NotRequired[StrictInt | None]
-    retain: NotRequired[StrictBool | None]
 
 
 class Relayed(Publication):

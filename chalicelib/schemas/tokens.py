@@ -92,6 +92,8 @@ class NetworkTokenIn(TypedDict):
     permission: NotRequired[Permission]
     expire_time: NotRequired[StrictStr | None]
     privileges: NotRequired[_PrivilegesIn | None]
+    previlegies: NotRequired[_PrivilegesIn | None]
+    """``privileges`` as some clients spell it. The right spelling wins."""
 
 
 def _check_parameters(sent: ServiceIn) -> ServiceIn:

@@ -154,11 +154,6 @@ def run_user(user_id: str) -> str:
     return RUN_USERS + user_id
 
 
-def connector(connector_id: str) -> str:
-    """Return the name of a connector below its profile."""
-    return CONNECTORS + connector_id
-
-
 def network(network_id: str) -> str:
     """Return the key of a network. It is the owner of its tokens and the network's name below its profile."""
     return NETWORKS + network_id

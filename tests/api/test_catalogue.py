@@ -49,6 +49,20 @@ def test_parameter_of_the_connector_is_one_of_the_device(world):
     assert stored(api) == [("a", "1", ""), ("b", "2", "m")]
 
 
+def test_a_device_of_custom_mqtt_says_how_other_messages_are_stored(world):
+    mqtt = {"connector": catalogue.MQTT_CONNECTOR, "network": catalogue.MQTT_NETWORK}
+    for sent, value in (([], "auto"), ([{"key": "payload_type", "value": "hex"}], "hex")):
+        device, _ = device_of(world, **mqtt, configuration_params=sent)
+        (param,) = world.admin.get(f"/device/{device}/params").result
+        assert (param["key"], param["value"], param["sent"]) == ("payload_type", value, False)
+    fields = {"fields": "device_parameters"}
+    shown = world.admin.get(f"/integration/network/{catalogue.MQTT_NETWORK}", query=fields).result
+    (defined,) = shown["device_parameters"]
+    assert (defined["type"], defined["default"], defined["options"]) == ("dropdown", "auto", ["auto", "hex"])
+    other, _ = device_of(world, catalogue.HTTPS_CONNECTOR, catalogue.HTTPS_NETWORK)
+    assert world.admin.get(f"/device/{other}/params").result == []
+
+
 def test_wrong_body_is_refused_with_the_reason(world):
     _, api = device_of(world, catalogue.HEX_CONNECTOR, catalogue.HTTPS_NETWORK)
     answer = api.post("/data", raw="02", headers={"content-type": "text/plain"})

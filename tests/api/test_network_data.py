@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from chalicelib.host import events, log
+from chalicelib.host import log
 from chalicelib.services.devices import network_devices
 from chalicelib.services.usage import limits, plans
 from tests.kit.api import Api
 from tests.kit.networks import Network, authorization
-from tests.kit.parsers import Inspector, encoded, ready
+from tests.kit.parsers import encoded, ready
 from tests.kit.world import World, values
 
 ready()
@@ -27,14 +27,6 @@ payload = [{variable: 'temp', value: temp, group: 7}, {variable: 'topic', value:
 @pytest.fixture
 def network(world):
     return Network(world, parser=FINDS)
-
-
-@pytest.fixture
-def inspector():
-    found = Inspector()
-    events.use(found)
-    yield found
-    events.use(None)
 
 
 def sent(network, text=None, *, api=None, **point):
@@ -73,6 +65,13 @@ def test_serial_number_is_read_by_the_rule_of_the_network(world):
     assert sent(network, serial="aa01")[0] == sent(network, serial="aa-01")[0] == 200
     assert sent(network, serial="AA02") == (404, "Serial number not found") == sent(network, serial="x")
     assert len(read(token)) == 2
+
+
+def test_serial_number_with_blanks_around_it_is_another_one(network):
+    tokens = [network.device(serial)[1] for serial in ("S1", " S1 ")]
+    assert sent(network, serial=" S1 ", value=2)[0] == sent(network, serial="S1")[0] == 200
+    assert [read(token) for token in tokens] == [[1], [2]]
+    assert sent(network, serial="S1 ") == (404, "Serial number not found")
 
 
 def test_raw_text_of_any_content_type_reaches_the_parser(world):

@@ -31,6 +31,20 @@ def test_new_token_says_what_it_is_and_may(world, network):
     assert (answer["permission"], answer["privileges"]) == ("full", {"createDevice": False})
 
 
+def test_the_misspelt_privileges_of_clients_count_too(world, network):
+    asked, yes, no = {"network": network.id, "name": "n"}, {"createDevice": True}, {"createDevice": False}
+    for sent, wanted in (
+        ({"previlegies": yes}, yes), ({"previlegies": yes, "privileges": no}, no), ({"previlegies": no, "privileges": yes}, yes),
+        ({"previlegies": yes, "privileges": None}, yes), ({"previlegies": None}, no),
+    ):  # fmt: skip
+        answer = world.admin.post("/integration/network/token", asked | sent).result
+        assert answer["privileges"] == wanted, sent
+    made = Api(answer["token"]).post("/integration/network/device", {"name": "Made", "connector": network.connector})
+    assert made.status == 401
+    refused = world.admin.post("/integration/network/token", asked | {"previlegies": "all"})
+    assert refused.status == 400 and [*refused.body["field_errors"]] == ["previlegies"]
+
+
 def test_list_is_newest_first_with_three_fields(clock, world, network):
     for name in ("Second", "Third"):
         clock.advance(1)

@@ -7,24 +7,16 @@ import json
 import pytest
 
 from chalicelib import errors, sandbox
-from chalicelib.host import cache, events, log
+from chalicelib.host import cache, log
 from chalicelib.services.devices import parsers
 from chalicelib.services.usage import quotas
 from tests.kit.clock import NOW_MS
-from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, Inspector, give, integration, ready
+from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, encoded, give, integration, ready
 from tests.kit.world import World, point, values
 
 ready()
 ECHO = "payload = [{variable: 'got', metadata: {payload, raw_payload, device}}]"
 SEEN = "payload = [{variable: 'seen', value: typeof payload === 'string' ? payload : JSON.stringify(payload)}]"
-
-
-@pytest.fixture
-def inspector():
-    found = Inspector()
-    events.use(found)
-    yield found
-    events.use(None)
 
 
 def post(world, raw, kind="application/json", **more):
@@ -385,6 +377,21 @@ def test_request_that_loses_the_race_for_its_key_is_told_to_come_again(world, cl
     assert post(world, "x", "text/plain", headers={"Idempotency-Key": "k"}).status == 503
     assert post(world, "x", "text/plain", headers={"Idempotency-Key": "k"}).result == "1 Data Added"
     assert len(world.read()) == 1
+
+
+@pytest.mark.parametrize("kind", ["connector", "network"])
+def test_parser_of_what_was_deleted_is_skipped(world, kind):
+    def made(noun, **fields):
+        return world.admin.post(f"/integration/{noun}", {"name": "Throws", **fields}).result[noun]
+
+    throws = {"payload_decoder": encoded("throw new Error('no')")}
+    network = made("network", **(throws if kind == "network" else {}))
+    connector = made("connector", networks=[network], **(throws if kind == "connector" else {}))
+    device = world.admin.post("/device", {"name": "Device", "connector": connector, "network": network}).result
+    world.api.token = device["token"]
+    assert f"({kind} parser, line 1)" in world.api.post("/data", point()).message
+    world.admin.delete(f"/integration/{kind}/{connector if kind == 'connector' else network}")
+    assert world.api.post("/data", point()).result == "1 Data Added"
 
 
 def test_failed_parser_does_not_use_up_the_key(world):

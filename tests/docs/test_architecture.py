@@ -37,7 +37,7 @@ def test_keys_are_all_in_the_table():
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
         names.DEPLOYMENT, names.LOCK, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
         names.analysis("<analysis>"), names.run_user("<user>"), names.ACCOUNTS, names.ACCOUNT,
-        names.connector("<connector>"), names.network("<network>"), names.account("<account>"),
+        names.CONNECTORS + "<connector>", names.network("<network>"), names.account("<account>"),
         names.email("<SHA-256>"), names.member("<account>"), names.POLICIES + "<policy>", names.run_email("<SHA-256>"),
         names.membership("<account>", "<profile>"), names.invitation("<hash>"), names.INVITATION,
         names.attempts("<SHA-256>"), names.ATTEMPTS,

@@ -11,7 +11,7 @@ import pytest
 from app import app
 from chalicelib import sandbox
 from chalicelib.codec import times
-from chalicelib.host import deadline, events
+from chalicelib.host import deadline
 from chalicelib.sandbox import Budget, Output
 from chalicelib.services.devices import parsers
 from chalicelib.store import names
@@ -20,7 +20,7 @@ from embedded.commits import GroupCommit
 from embedded.gateway import Gateway
 from embedded.workers import PARSERS, Workers
 from tests.kit.asgi import asgi
-from tests.kit.parsers import Inspector, give, ready
+from tests.kit.parsers import give, ready
 from tests.kit.world import World, point, values
 
 PASS = "payload = payload"
@@ -104,7 +104,7 @@ def test_others_are_answered_while_a_parser_runs(serve, world, gate):
         gate.open.set()
         return (await waiting).result
 
-    assert serve(scenario) == "1 Data Added" and gate.threads[0].startswith("work")
+    assert serve(scenario) == "1 Data Added" and gate.threads[0].startswith("parser")
     assert values(world.read()) == [1]
 
 
@@ -302,11 +302,9 @@ def test_parser_that_never_ends_keeps_nobody_waiting(serve, world, monkeypatch):
     assert time.monotonic() - began_s < 10
 
 
-def test_inspector_shows_the_console_once(serve, world):
+def test_inspector_shows_the_console_once(serve, world, inspector):
     ready()
     give(world, "console.log('hello')")
-    inspector = Inspector()
-    events.use(inspector)
     assert serve(lambda gateway: post(gateway, world.token, point())).status == 200
     assert inspector.lines == ["device: hello"]
     assert [title for title, _ in inspector.entries] == ["[Parser] Log", "[HTTP] POST /data"]

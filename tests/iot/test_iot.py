@@ -260,7 +260,9 @@ def test_message_that_is_no_json_is_the_value_of_one_point(connected, payload, v
 
 
 def test_message_in_hex_when_the_device_says_so(connected):
-    connected.admin.post(f"/device/{connected.device}/params", {"key": "payload_type", "value": "hex", "sent": True})
+    for value in ("auto", "hex"):  # the newest counts
+        sent = {"key": "payload_type", "value": value, "sent": True}
+        connected.admin.post(f"/device/{connected.device}/params", sent)
     publish(b"\x01\xff")
     publish({"variable": "a", "value": 1}, timestamp=NOW_MS + 1)
     assert [one["value"] for one in connected.read()] == [1, "01ff"]

@@ -39,7 +39,7 @@ def refusal(key, payload, **kwargs):
 @pytest.mark.parametrize("key", ALL)
 def test_entry_is_whole(key):
     doc = ALL[key]
-    assert doc["id"] == key and re.fullmatch("[0-9a-f]{24}", key) and doc["public"] is True and doc["profile"] is None
+    assert doc["id"] == key and re.fullmatch("[0-9a-f]{24}", key) and doc["public"] is True
     assert 0 < len(doc["name"]) <= 255 and 0 < len(doc["description"]) <= 500
     assert set(doc.get("networks", [])) <= set(catalogue.NETWORKS)
     assert len(base64.b64decode(doc["payload_decoder"] or "")) <= 65_536

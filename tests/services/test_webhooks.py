@@ -66,7 +66,8 @@ def test_the_embedded_mode_sends_in_a_thread_and_logs_what_fails(server):
     [
         "127.0.0.1", "10.0.0.1", "172.16.5.5", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "::1", "fe80::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::a00:1",
-        "fd00:ec2::254",
+        "fd00:ec2::254", "192.0.0.192", "192.0.0.8", "fec0::1", "64:ff9b:1::7f00:1", "::127.0.0.1", "::", "::ffff:0:7f00:1",
+        "5f00::1", "ff0e::1", "2001:db8::1", "2001:0:7f00:1:0:0:80ff:fffe", "::ffff:192.0.0.192",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused_on_aws(monkeypatch, address):
@@ -79,9 +80,16 @@ def test_addresses_that_are_not_public_are_refused_on_aws(monkeypatch, address):
         outside.send("https://example.org/", {}, may_be_local=False)
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34", "192.0.1.1", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "::ffff:93.184.216.34", "2002:5db8:d822::1",
+    ],
+)  # fmt: skip
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch, address):
     connected = []
-    answers = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    answers = [[(family, socket.SOCK_STREAM, 6, "", (address, 443))]]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.pop())
 
     def connect(place, timeout):
@@ -91,7 +99,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", connect)
     with pytest.raises(ConnectionRefusedError):
         outside.send("https://example.org/", {}, may_be_local=False)
-    assert connected == [(("93.184.216.34", 443), 5.0)]
+    assert connected == [((address, 443), 5.0)]
 
 
 @pytest.mark.parametrize(

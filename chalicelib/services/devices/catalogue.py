@@ -37,34 +37,22 @@ def _source(file: str | None) -> str | None:
     return base64.b64encode((Path(__file__).parent / "decoders" / file).read_bytes()).decode()
 
 
-def _shared(*, key: str, name: str, description: str, file: str | None) -> dict[str, Any]:
+def _shared(
+    *, key: str, name: str, description: str, file: str | None = None, parameters: tuple[dict[str, Any], ...] = ()
+) -> dict[str, Any]:
     """Return the fields that connectors and networks have in common."""
     return {
-        "id": key, "profile": None, "name": name, "description": description, "logo_url": None,
-        "payload_decoder": _source(file), "payload_encoder": None, "public": True, "created_ms": _CREATED_MS,
-        "updated_ms": _CREATED_MS,
+        "id": key, "name": name, "description": description, "payload_decoder": _source(file),
+        "device_parameters": list(parameters), "public": True, "created_ms": _CREATED_MS, "updated_ms": _CREATED_MS,
     }  # fmt: skip
 
 
-def _network(
-    *, key: str, name: str, description: str, file: str | None = None, serial_number: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    return {
-        **_shared(key=key, name=name, description=description, file=file),
-        "icon_url": None, "banner_url": None, "middleware_endpoint": None, "documentation_url": None,
-        "device_parameters": [], "serial_number": serial_number, "require_devices_access": False,
-    }  # fmt: skip
+def _network(*, serial_number: dict[str, Any] | None = None, **shared: Any) -> dict[str, Any]:
+    return {**_shared(**shared), "serial_number": serial_number}
 
 
-def _connector(
-    *, key: str, name: str, description: str, networks: tuple[str, ...], install: str, file: str | None = None,
-    parameters: tuple[dict[str, Any], ...] = (),
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        **_shared(key=key, name=name, description=description, file=file),
-        "networks": list(networks), "install_text": install, "install_end_text": None, "device_annotation": None,
-        "device_parameters": list(parameters),
-    }  # fmt: skip
+def _connector(*, networks: tuple[str, ...], install: str, **shared: Any) -> dict[str, Any]:
+    return {**_shared(**shared), "networks": list(networks), "install_text": install}
 
 
 _SEND = "Send JSON to POST /data with the device token."
@@ -73,12 +61,19 @@ _COLUMNS = {
     "name": "columns", "label": "Columns, if the first line does not name them", "type": "text", "default": "",
     "group": "main",
 }  # fmt: skip
+_PAYLOAD_TYPE = {
+    "name": "payload_type", "label": "How a message that is not JSON is stored", "type": "dropdown", "default": "auto",
+    "group": "main", "options": ["auto", "hex"],
+}  # fmt: skip
 
 NETWORKS: dict[str, dict[str, Any]] = {
     doc["id"]: doc
     for doc in (
         _network(key=HTTPS_NETWORK, name="Custom HTTPS", description="Devices that send over HTTPS"),
-        _network(key=MQTT_NETWORK, name="Custom MQTT", description="Devices that publish over MQTT"),
+        _network(
+            key=MQTT_NETWORK, name="Custom MQTT", description="Devices that publish over MQTT",
+            parameters=(_PAYLOAD_TYPE,),
+        ),
         _network(
             key=TTN_NETWORK, name="LoRaWAN The Things Stack v3", file="ttn.js", serial_number=_DEV_EUI,
             description="The Things Network and The Things Industries, by their webhook",
@@ -89,7 +84,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         ),
     )
 }  # fmt: skip
-"""The networks by id, with the fields of a network that a profile makes; ``profile`` is None, ``public`` true."""
+"""The networks by id, as stored. Fields that are not set are missing."""
 
 CONNECTORS: dict[str, dict[str, Any]] = {
     doc["id"]: doc
@@ -140,4 +135,4 @@ CONNECTORS: dict[str, dict[str, Any]] = {
         ),
     )
 }  # fmt: skip
-"""The connectors by id, with the fields of a connector that a profile makes; ``profile`` is None, ``public`` true."""
+"""The connectors by id, as stored. Fields that are not set are missing."""

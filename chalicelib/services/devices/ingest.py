@@ -142,8 +142,11 @@ def _active_or_raise(profile: str, device_id: str) -> Doc:
 
 
 def _is_hex(known: list[Doc]) -> bool:
-    """Return whether the parameters of a device say that a payload which is no JSON becomes hex digits."""
-    return next((param["value"] for param in known if param["key"] == "payload_type"), None) == "hex"
+    """Return whether the parameters of a device say that a payload which is no JSON becomes hex digits.
+
+    Of several the newest counts: a client may add one to the one that the device has got from its network.
+    """
+    return {param["key"]: param["value"] for param in known}.get("payload_type") == "hex"
 
 
 def _tell_ignored(device: Doc, sent: Sent) -> None:

@@ -21,8 +21,6 @@ from chalicelib.store import Doc, names
 
 MAX_BYTES = 200_000
 """How large a document may be. A DynamoDB item holds 400 kB, and a process keeps some in memory."""
-_KEPT = 128
-"""How many documents of a kind a process keeps: at most 26 MB."""
 
 
 class Integration(NamedTuple):

@@ -107,10 +107,10 @@ def _with_serial(scope: Scope, serial: str) -> list[tuple[Doc, Entity]]:
     Raises:
         errors.NotFound: there is none.
     """
-    found = [pair for text in serials.spellings(scope.network, serial) for pair in _pairs(scope, text)]
-    if not found:
+    pairs = [pair for text in serials.spellings(scope.network, serial) for pair in _pairs(scope, text)]
+    if not pairs:
         raise errors.NotFound("Serial number not found")
-    return sorted(found, key=lambda pair: (pair[0]["created_ms"], pair[1].doc["created_ms"]), reverse=True)
+    return sorted(pairs, key=lambda pair: (pair[0]["created_ms"], pair[1].doc["created_ms"]), reverse=True)
 
 
 def _pairs(scope: Scope, serial: str) -> Iterator[tuple[Doc, Entity]]:
@@ -139,10 +139,10 @@ def own_device_or_raise(*, caller: Caller, device: str) -> Doc:
 
     Cost: one read within a minute.
     """
-    found = reach.device_or_raise(profile=caller.profile, device=device)
-    if found["network"] != caller.subject:
+    doc = reach.device_or_raise(profile=caller.profile, device=device)
+    if doc["network"] != caller.subject:
         raise errors.NotFound(f"{reach.DEVICE.noun} not found")
-    return found
+    return doc
 
 
 def create(*, caller: Caller, sent: NetworkDeviceIn) -> dict[str, Any]:

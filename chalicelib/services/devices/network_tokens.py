@@ -27,7 +27,8 @@ def create(*, sent: NetworkTokenIn, giver: Caller) -> dict[str, Any]:
     first: TokenIn = {"name": sent["name"], "permission": sent.get("permission", giver.permission)}
     if "expire_time" in sent:
         first["expire_time"] = sent["expire_time"]
-    may_create = (sent.get("privileges") or {}).get("createDevice", False)
+    privileges = sent.get("privileges") or sent.get("previlegies") or {}
+    may_create = privileges.get("createDevice", False)
     more = {CREATE_DEVICE: may_create}
     shown = tokens.create(kind="network", profile=giver.profile, subject=network, sent=first, giver=giver, more=more)
     return shown | {"name": sent["name"], "network": network, "privileges": {"createDevice": may_create}}

@@ -160,7 +160,7 @@ def find_serial(*, network: Doc, payload: str, now_ms: int) -> Serial:
         serial = run.through(Stage("network", network["payload_decoder"])).serial
     if not serial or not serial.strip():
         raise run.failed(NO_SERIAL, "network")
-    return Serial(_printable(serial.strip()), run.payload, tuple(run.notes), run.budget, now_ms)
+    return Serial(_printable(serial), run.payload, tuple(run.notes), run.budget, now_ms)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,6 @@ from chalicelib.services.access.callers import Caller
 from chalicelib.services.devices import network_devices
 from chalicelib.store import Doc
 
-LIMIT_S = 5.0
-"""How long a message may take."""
 PATH = "/publish"
 """Where a middleware takes messages, below its endpoint."""
 

@@ -169,7 +169,7 @@ def put(prepared: Prepared) -> int:
     if not is_full:
         _widen(device, parts)
     if key_name is not None and request.digest is not None:  # last, as a refused request does not use up its key
-        first_ms = _first_seen_ms(device["id"], key_name, request.digest.hex(), now_ms, may_claim=not is_full)
+        first_ms = _claimed_ms(device["id"], key_name, request.digest.hex(), now_ms, may_claim=not is_full)
         if first_ms != now_ms:
             if is_of_clock:
                 raise errors.Unavailable("The same request is being stored, try again")
@@ -216,7 +216,7 @@ def _name_of(key: str) -> str:
     return names.request(hashlib.sha256(key.encode()).hexdigest())
 
 
-def _first_seen_ms(device_id: str, name: str, digest: str, now_ms: int, *, may_claim: bool) -> int:
+def _claimed_ms(device_id: str, name: str, digest: str, now_ms: int, *, may_claim: bool) -> int:
     """Return when a request with this Idempotency-Key first arrived, in milliseconds since 1970.
 
     If none did, the key now belongs to this request, provided that it ``may_claim`` it.
