@@ -1,32 +1,34 @@
 """Threads for work that would keep the event loop busy.
 
 At most four reads run at once, and one for each profile, each on a snapshot of the store. Payload parsers run for two
-requests at once, calls of clients' servers for four, and each for one of a profile. One body is parsed at once, and one
-password is hashed. Further ones wait in order of arrival. The Chalice app never runs in a thread; services do,
-as they keep nothing between calls but caches, which a thread does not use.
+requests at once, as ``turns`` says, and calls of clients' servers for four, one of a profile. One body is parsed at
+once, and one password is hashed. Further ones wait in order of arrival. The Chalice app never runs in a thread;
+services do, as they keep nothing between calls but caches, which a thread does not use.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from chalicelib import errors, store
+from chalicelib import errors, sandbox, store
 from chalicelib.host import cache, deadline
 from chalicelib.host.deadline import Limits
 from chalicelib.http.answers import Lane, Postponed
 from chalicelib.store import Store
 from chalicelib.store.sqlite_reads import Snapshot
+from embedded.turns import Run, Turns
 
 T = TypeVar("T")
 READERS = 4
-PARSERS = 2
 POSTS = 4
 MAX_WAITING = 16
 """How many reads, and bodies, of one profile may wait or run; and how many passwords of all profiles together."""
@@ -51,11 +53,11 @@ def _step_back() -> None:
 
 
 class Work(NamedTuple):
-    """Work that no HTTP request waits for."""
+    """Payload parsers that no HTTP request waits for."""
 
-    lane: Lane
     limits: Limits
     work: Callable[[], object]
+    lane: Lane = "script"
 
 
 class Workers:
@@ -70,12 +72,13 @@ class Workers:
         self._here = threading.local()
         self._snapshots: list[Snapshot] = []
         self._executor = ThreadPoolExecutor(READERS + POSTS + 2, "work")
-        self._parsers = ThreadPoolExecutor(PARSERS, "parser", _step_back)
+        self._parsers = ThreadPoolExecutor(sandbox.RUNS, "parser", _step_back)
         self._reading = asyncio.Semaphore(READERS)
         self._free: dict[Lane, asyncio.Semaphore] = {
             "read": self._reading, "parse": asyncio.Semaphore(1), "hash": asyncio.Semaphore(1),
-            "script": asyncio.Semaphore(PARSERS), "post": asyncio.Semaphore(POSTS),
+            "post": asyncio.Semaphore(POSTS),
         }  # fmt: skip
+        self._scripts = Turns(sandbox.RUNS)
         self._turns: dict[tuple[str, Lane], asyncio.Lock] = {}
         """By profile and kind of work: who came first goes first."""
         self._counts: Counter[tuple[str, Lane]] = Counter()
@@ -117,32 +120,53 @@ class Workers:
         task.result()
         return True
 
-    async def parse(self, profile: str, work: Callable[[], T]) -> T:
+    async def parse(self, profile: str, work: Callable[[], T], begin: Callable[[], None]) -> T:
         """Return the result of ``work``, which runs payload parsers for an MQTT message, when it is the profile's turn.
 
-        However many wait, none is refused: a connection waits with one message, and its client waits for it.
+        However many wait, none is refused: a connection bounds what it sends before it is acknowledged.
+
+        Args:
+            profile: whose work it is.
+            work: runs the parsers.
+            begin: is called when the work has its turn. Until then, it may be cancelled.
 
         Raises:
             errors.Unavailable: the process ends.
         """
         done: list[T] = []
-        await self._enter((profile, "script"), Work("script", Limits(), lambda: done.append(work())))
+        await self._run_scripts(profile, Work(Limits(), lambda: done.append(work())), begin)
         return done[0]
 
-    def _enter(self, whose: tuple[str, Lane], work: Work | Postponed) -> asyncio.Task[None]:
+    def _enter(self, whose: tuple[str, Lane], work: Postponed) -> asyncio.Task[None]:
         self._counts[whose] += 1
-        task = asyncio.ensure_future(self._run(whose, work))
+        if work.lane == "script":
+            task = asyncio.ensure_future(self._run_scripts(whose[0], work))
+        else:
+            task = asyncio.ensure_future(self._run(whose, work))
         task.add_done_callback(lambda _: self._leave(whose))
         return task
 
-    async def _run(self, whose: tuple[str, Lane], work: Work | Postponed) -> None:
-        self._limits.add(work.limits)
-        try:
+    async def _run(self, whose: tuple[str, Lane], work: Postponed) -> None:
+        with self._known(work.limits):
             async with self._turns.setdefault(whose, asyncio.Lock()), self._free[work.lane]:
-                executor = self._parsers if work.lane == "script" else self._executor
-                await asyncio.get_running_loop().run_in_executor(executor, self._work, work)
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
+
+    async def _run_scripts(
+        self, profile: str, work: Work | Postponed, begin: Callable[[], None] = lambda: None
+    ) -> None:
+        with self._known(work.limits):
+            async with self._scripts.turn(profile, work.limits.end_s) as run:
+                begin()
+                await asyncio.get_running_loop().run_in_executor(self._parsers, self._timed, work, run)
+
+    @contextlib.contextmanager
+    def _known(self, limits: Limits) -> Iterator[None]:
+        """Let ``stop`` end what runs in this block."""
+        self._limits.add(limits)
+        try:
+            yield
         finally:
-            self._limits.discard(work.limits)
+            self._limits.discard(limits)
 
     def _leave(self, whose: tuple[str, Lane]) -> None:
         self._counts[whose] -= 1
@@ -154,6 +178,13 @@ class Workers:
         """Return the result of a long read that no request asked for."""
         async with self._reading:
             return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, work, Limits())
+
+    def _timed(self, todo: Work | Postponed, run: Run) -> None:
+        began_s = time.thread_time()
+        try:
+            self._work(todo)
+        finally:
+            run.took_s = time.thread_time() - began_s
 
     def _work(self, todo: Work | Postponed) -> None:
         assert todo.work is not None  # noqa: S101 - else nothing needs a thread

@@ -1,6 +1,6 @@
 """The broker: admits clients, stores their messages and delivers them.
 
-As on AWS, ``admission.admit`` decides which clients may connect, and ``ingest.store`` decides which messages are
+As on AWS, ``admission.admit`` decides which clients may connect, and ``ingest`` decides which messages are
 stored. Each device has a topic space of its own.
 """
 
@@ -50,7 +50,7 @@ class Broker:
     Args:
         commits: the group commit; acknowledgements wait for it.
         connections: all connections of this process.
-        workers: threads for payload parsers; None: the loop runs them.
+        workers: threads for payload parsers.
         is_quiet: returns whether no HTTP request is being answered.
     """
 
@@ -58,7 +58,7 @@ class Broker:
         self,
         commits: GroupCommit,
         connections: Connections,
-        workers: Workers | None = None,
+        workers: Workers,
         is_quiet: Callable[[], bool] = lambda: True,
     ) -> None:
         self.commits, self.connections = commits, connections
@@ -75,6 +75,8 @@ class Broker:
         self._connected: dict[Session, Client] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages that wait for payload parsers."""
+        self._queued: set[asyncio.Task[None]] = set()
+        """Those of them whose parsers have not begun."""
 
     @property
     def is_alone(self) -> bool:
@@ -144,6 +146,8 @@ class Broker:
         self._sessions.pop((session.device, session.client_id), None)
         session.subscriptions.clear()
         self.note_subscriptions(session)
+        for task in self._queued.intersection(session.parsing.values()):
+            task.cancel()  # nothing is acknowledged, and the client sends it again in a new session
 
     def note_subscriptions(self, session: Session) -> None:
         """Note which sessions of the device subscribe, after this one has changed its subscriptions."""
@@ -178,9 +182,8 @@ class Broker:
         unique, arrived_ms = f"{self._prefix}-{self._count}", clock.now_ms()
         sender = who.profile, who.device
         received = ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique)
-        begin = ingest.store if self._workers is None else ingest.begin
         try:
-            added = begin(received)
+            added = ingest.begin(received)
             if isinstance(added, Pending):
                 return self._start(self._parse(who, session, message, received, added))
             self._note(who, message, added)
@@ -194,11 +197,13 @@ class Broker:
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
+        self._queued.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._queued.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, errors.Unavailable):
             _logger.error("A message could not be stored", exc_info=error)
@@ -211,10 +216,10 @@ class Broker:
         Raises:
             errors.Unavailable: as ``accept``, or the commit failed.
         """
-        assert self._workers is not None  # noqa: S101 - else it was stored at once
+        work, task = functools.partial(ingest.parse, pending), asyncio.current_task()
         try:
             with parsers.showing(who.device):
-                ready = await self._workers.parse(who.profile, functools.partial(ingest.parse, pending))
+                ready = await self._workers.parse(who.profile, work, lambda: self._queued.difference_update((task,)))
             self._note(who, message, ingest.finish(ready))
         except errors.Unavailable:
             raise

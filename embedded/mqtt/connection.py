@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,21 @@ MAX_UNSENT_BYTES = 1_000_000
 """If more bytes than this wait for a slow client, its QoS 0 messages are dropped."""
 
 
+MAX_WAITING = 32
+"""How many messages of a connection may wait for payload parsers before it is read no further."""
+MAX_WAITING_BYTES = 65_536
+"""How many bytes the payloads of these may have together."""
+
+
+class _Waiting:
+    """A message that was not acknowledged yet, as it or one before it waits for payload parsers."""
+
+    __slots__ = ("is_done", "sent")
+
+    def __init__(self, sent: Publish, *, is_done: bool) -> None:
+        self.sent, self.is_done = sent, is_done
+
+
 class Connection(asyncio.Protocol):
     """The connection of one client.
 
@@ -37,8 +53,8 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._acks = bytearray()
         self._held: tuple[int, bytes] | None = None
-        self._is_parsing = False
-        """Whether a message waits for payload parsers."""
+        self._waiting: deque[_Waiting] = deque()
+        """In order of arrival, as acknowledgements have this order."""
         self._version = 4
         self._who: Admission | None = None
         self._session: Session | None = None
@@ -77,7 +93,7 @@ class Connection(asyncio.Protocol):
         try:
             if self._session is None and self._buffer and self._buffer[0] != packets.CONNECT << 4:
                 raise Malformed("the first packet is not CONNECT", packets.PROTOCOL_ERROR)
-            while self._held is None and not self._is_parsing and not self._is_over:
+            while self._held is None and not self._is_full and not self._is_over:
                 packet = packets.split(self._buffer, MAX_PACKET_BYTES)
                 if packet is None:
                     break
@@ -171,10 +187,14 @@ class Connection(asyncio.Protocol):
         else:
             is_known = message.qos == 1 and sent.is_again and session.was_taken(packet_id, message)
         task = None if is_known else self._accept(who, session, sent)
-        if task is None:
-            self._accepted(session, sent)
-        else:
+        if task is not None:
             self._wait(task, session, sent)
+        elif self._waiting:
+            session.note_accepted(packet_id, message)
+            self._waiting.append(_Waiting(sent, is_done=True))
+        else:
+            session.note_accepted(packet_id, message)
+            self._acknowledge(sent)
 
     def _accept(self, who: Admission, session: Session, sent: Publish) -> asyncio.Task[None] | None:
         """Hand a message to the broker. Return the task to wait for, if there is one; see ``Broker.accept``."""
@@ -184,32 +204,46 @@ class Connection(asyncio.Protocol):
             task = self._broker.accept(who, session, sent.message)
             if task is not None and sent.message.qos:
                 session.parsing[place] = task
-                task.add_done_callback(lambda _: session.parsing.pop(place))
+                task.add_done_callback(lambda _: session.parsing.pop(place, None))
         return task
 
-    def _accepted(self, session: Session, sent: Publish) -> None:
-        if sent.message.qos == 2:
-            session.received.add(sent.packet_id)
-            self._acks += answers.ack(packets.PUBREC, sent.packet_id, self._version)
-        elif sent.message.qos == 1:
-            session.note_taken(sent.packet_id, sent.message)
-            self._acks += answers.ack(packets.PUBACK, sent.packet_id, self._version)
+    def _acknowledge(self, sent: Publish) -> None:
+        if sent.message.qos:
+            kind = packets.PUBREC if sent.message.qos == 2 else packets.PUBACK
+            self._acks += answers.ack(kind, sent.packet_id, self._version)
 
     def _wait(self, task: asyncio.Task[None], session: Session, sent: Publish) -> None:
-        """Stop reading until payload parsers have dealt with a message, so that messages keep their order."""
-        self._is_parsing = True
-        self._transport.pause_reading()
-        task.add_done_callback(lambda _: self._parsed(task, session, sent))
+        """Acknowledge a message when payload parsers have dealt with it. They keep the order of messages."""
+        waiting = _Waiting(sent, is_done=False)
+        self._waiting.append(waiting)
+        task.add_done_callback(lambda _: self._parsed(task, session, waiting))
+        self._read_or_pause()
 
-    def _parsed(self, task: asyncio.Task[None], session: Session, sent: Publish) -> None:
-        self._is_parsing = False
+    def _parsed(self, task: asyncio.Task[None], session: Session, waiting: _Waiting) -> None:
         if task.cancelled() or task.exception() is not None:
             self.close(packets.UNAVAILABLE)  # nothing is acknowledged, so the client sends it again
             return
-        self._accepted(session, sent)
+        session.note_accepted(waiting.sent.packet_id, waiting.sent.message)
+        waiting.is_done = True
+        while self._waiting and self._waiting[0].is_done:
+            self._acknowledge(self._waiting.popleft().sent)
         if not self._is_over:
-            self._transport.resume_reading()
             self.data_received(b"")
+            self._read_or_pause()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether so many messages wait for payload parsers that no further packet is handled."""
+        waiting = self._waiting
+        return len(waiting) >= MAX_WAITING or (
+            bool(waiting) and sum(len(one.sent.message.payload) for one in waiting) >= MAX_WAITING_BYTES
+        )
+
+    def _read_or_pause(self) -> None:
+        if self._held is not None or self._is_full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _forbid(self, qos: int, packet_id: int) -> None:
         if self._version != packets.V5 or qos == 0:
@@ -220,18 +254,18 @@ class Connection(asyncio.Protocol):
     def _hold(self, first: int, body: bytes) -> None:
         """Stop reading until the next minute. The client waits for its acknowledgement, and nothing is lost."""
         self._held = first, body
-        self._transport.pause_reading()
+        self._read_or_pause()
         self._loop.call_later(next_minute_s(), self._resume)
 
     def _resume(self) -> None:
         held, self._held = self._held, None
         if held is not None and not self._is_over:
-            self._transport.resume_reading()
             try:
                 self._handle(*held)
             except (Malformed, errors.Unavailable):
                 self.close(packets.UNAVAILABLE)
             self.data_received(b"")
+            self._read_or_pause()
 
     def _acknowledged(self, body: bytes, session: Session) -> None:
         session.acknowledged(packets.read_ack(body))
@@ -266,6 +300,8 @@ class Connection(asyncio.Protocol):
         wanted_s = properties.get(packets.SESSION_EXPIRY)
         if isinstance(wanted_s, int) and session.expiry_s:
             session.expiry_s = min(wanted_s, MAX_PERSIST_S)
+        if not session.expiry_s:
+            session.parsing.clear()  # the client does not send these again, so they are stored
         self._end()
 
     def close(self, reason: int) -> None:
@@ -294,7 +330,7 @@ class Connection(asyncio.Protocol):
         expires_ms = self._who.expires_ms if self._who is not None else None
         if expires_ms is not None and expires_ms <= clock.now_ms():
             self.close(packets.ADMINISTRATIVE)
-        if now_s - self._heard_s > self._silence_s and self._held is None and not self._is_parsing:
+        if now_s - self._heard_s > self._silence_s and self._held is None and not self._waiting:
             self._broker.refuse("silent for too long")
             self.close(packets.KEEP_ALIVE_TIMEOUT)
 

@@ -86,6 +86,13 @@ class Session:
             del self._taken[next(iter(self._taken))]
         self._taken[packet_id] = hash((message.topic, message.payload))
 
+    def note_accepted(self, packet_id: int, message: Message) -> None:
+        """Remember an accepted message until the client cannot send it again."""
+        if message.qos == 2:
+            self.received.add(packet_id)
+        elif message.qos == 1:
+            self.note_taken(packet_id, message)
+
     def forget_taken(self) -> None:
         """Forget which messages were accepted: their transaction was undone, and the client sends them again."""
         self._taken.clear()

@@ -17,6 +17,7 @@ from embedded.events import Events
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import CONNECT_WITHIN_S, MAX_PACKET_BYTES, NO_KEEP_ALIVE_S, Connection
+from embedded.workers import Workers
 from tests.kit.world import World, point
 from tests.mqtt.test_broker import STORED, _connect, _text
 
@@ -57,7 +58,7 @@ class Bench:
         self.commits = GroupCommit(sqlite)
         self.loop = loop
         self.connections = Connections(1_000, loop.time())
-        self.broker = Broker(self.commits, self.connections)
+        self.broker = Broker(self.commits, self.connections, Workers(sqlite.path))
         services_broker.use(self.broker)
 
     def open(self):

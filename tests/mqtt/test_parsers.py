@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 
+import paho.mqtt.client as paho
 import pytest
 
 from chalicelib import errors, sandbox, store
@@ -13,6 +14,7 @@ from chalicelib.sandbox import Output
 from embedded import workers as lanes
 from embedded.commits import GroupCommit
 from embedded.connections import Connections
+from embedded.mqtt import connection
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import NO_KEEP_ALIVE_S, Connection
 from embedded.workers import Workers
@@ -36,11 +38,11 @@ class Bench:
         services_broker.use(self.broker)
 
     def connected(self, client_id="c", **options):
-        connection, transport = Connection(self.broker), Transport()
-        connection.connection_made(transport)
-        connection.data_received(_connect(self.world.token, client_id, **options))
+        link, transport = Connection(self.broker), Transport()
+        link.connection_made(transport)
+        link.data_received(_connect(self.world.token, client_id, **options))
         assert transport.take()[:1] == b"\x20"
-        return connection, transport
+        return link, transport
 
     async def settled(self):
         """Run the loop until no message waits for a parser, and what was stored is committed."""
@@ -98,8 +100,7 @@ def test_message_waits_for_its_parser_and_is_acknowledged_after_the_commit(run, 
         link, transport = bench.connected()
         link.data_received(publish(5) + publish(6))
         await gate.until(1)
-        assert transport.take() == b"" and not transport.is_reading and bench.world.read() == []
-        assert len(bench.broker._tasks) == 1, "one message of a connection waits, and no more is read"
+        assert transport.take() == b"" and bench.world.read() == []
         gate.open.set()
         await bench.settled()
         assert transport.take() == PUBACK * 2 and transport.is_reading
@@ -152,6 +153,112 @@ def test_other_clients_are_served_meanwhile_and_a_long_wait_is_no_silence(run, g
         gate.open.set()
         await bench.settled()
         assert transport.take() == PUBACK
+
+    run(scenario)
+
+
+def test_pings_are_answered_and_acknowledgements_have_the_order_of_messages(run, gate):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(publish(1, 1) + publish(2, 2) + publish(3, 3, "not/stored") + b"\xc0\x00")
+        await gate.until(1)
+        link.data_received(b"\xc0\x00")
+        assert transport.take() == b"\xd0\x00" * 2 and transport.is_reading
+        gate.open.set()
+        await bench.settled()
+        assert transport.take() == b"".join(b"\x40\x02\x00" + bytes((number,)) for number in (1, 2, 3))
+        assert values(bench.world.read()) == [2, 1]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("limit", [("MAX_WAITING", 2), ("MAX_WAITING_BYTES", 50)])
+def test_no_more_is_read_while_too_much_waits_and_nothing_is_lost(run, gate, monkeypatch, limit):
+    monkeypatch.setattr(connection, *limit)
+
+    async def scenario(bench):
+        link, transport = bench.connected()
+        link.data_received(b"".join(publish(number, number) for number in range(1, 6)) + b"\xc0\x00")
+        await gate.until(1)
+        assert len(bench.broker._tasks) == 2 and not transport.is_reading and transport.take() == b""
+        gate.open.set()
+        await bench.settled()
+        answered = transport.take()
+        assert answered.count(b"\x40\x02\x00") == 5 and answered.count(b"\xd0\x00") == 1
+        assert transport.is_reading and values(bench.world.read(ordination="ascending")) == [1, 2, 3, 4, 5]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("goodbye", "stored"), [(b"", [1]), (b"\xe0\x00", [1, 2])])
+def test_what_waits_when_a_clean_session_ends_is_stored_only_if_the_client_said_goodbye(run, gate, goodbye, stored):
+    async def scenario(bench):
+        link, _ = bench.connected()
+        link.data_received(publish(1, 1) + publish(2, 2) + goodbye)
+        await gate.until(1)
+        link.connection_lost(None)
+        gate.open.set()
+        await bench.settled()
+        assert sorted(values(bench.world.read())) == stored
+
+    run(scenario)
+
+
+def test_message_of_a_clean_session_is_stored_once_however_often_the_client_returns(run, gate):
+    async def scenario(bench):
+        other, at_other = bench.connected("d")
+        other.data_received(publish(7))
+        await gate.until(1)
+        for _ in range(5):
+            link, transport = bench.connected()
+            link.data_received(publish(1))
+            await asyncio.sleep(0)
+            link.connection_lost(None)
+        link, transport = bench.connected()
+        link.data_received(publish(1))
+        gate.open.set()
+        await bench.settled()
+        assert transport.take() == at_other.take() == PUBACK
+        assert sorted(values(bench.world.read())) == [1, 7]
+
+    run(scenario)
+
+
+def test_real_client_with_a_short_keep_alive_stays_connected_while_its_parser_runs(run, gate):
+    async def scenario(bench):
+        server = await bench.loop.create_server(lambda: Connection(bench.broker), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        pings, acks, ends = asyncio.Queue(), asyncio.Queue(), []
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+        client.username_pw_set("Token", bench.world.token)
+        client.on_disconnect = lambda *_: ends.append(gate.open.is_set())
+
+        def heard(_client, _data, _level, text):
+            if text == "Received PINGRESP":
+                bench.loop.call_soon_threadsafe(pings.put_nowait, text)
+
+        client.on_log = heard
+        client.on_publish = lambda *_: bench.loop.call_soon_threadsafe(acks.put_nowait, None)
+        try:
+            async with asyncio.timeout(20):
+                await asyncio.to_thread(client.connect, "127.0.0.1", port, 1)
+                client.loop_start()
+                for number in range(4):
+                    client.publish(STORED, json.dumps({"variable": "n", "value": number}), 1)
+                await pings.get()
+                await pings.get()
+                assert acks.empty() and not ends
+                gate.open.set()
+                for _ in range(4):
+                    await acks.get()
+                assert not ends
+        finally:
+            gate.open.set()
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
+            server.close()
+            await bench.settled()
+        assert values(bench.world.read(ordination="ascending")) == [0, 1, 2, 3]
 
     run(scenario)
 
@@ -221,7 +328,7 @@ def test_message_that_comes_again_while_it_is_parsed_is_stored_once(run, gate, q
         assert first.is_closed
         link.connection_lost(None)
         again.data_received(bytes((0x38 | qos << 1,)) + publish(1, 9, qos=qos)[1:])
-        assert not second.is_reading
+        assert second.take() == b""
         gate.open.set()
         await bench.settled()
         assert second.take()[2:] == b"\x00\x09" and bench.world.read(query="count") == 1
@@ -306,14 +413,14 @@ def test_device_that_is_deactivated_meanwhile_stores_nothing(run, gate):
 def test_will_passes_the_parser(run, gate):
     async def scenario(bench):
         gate.open.set()
-        connection, transport = Connection(bench.broker), Transport()
-        connection.connection_made(transport)
+        link, transport = Connection(bench.broker), Transport()
+        link.connection_made(transport)
         body = (
             _text("MQTT") + bytes((4, 0xC6, 0, 60)) + _text("w") + _text(STORED) + _text('{"variable":"n","value":7}')
             + _text("T") + _text(bench.world.token)
         )  # fmt: skip
-        connection.data_received(bytes((0x10, len(body))) + body)
-        connection.connection_lost(None)
+        link.data_received(bytes((0x10, len(body))) + body)
+        link.connection_lost(None)
         await bench.settled()
         assert values(bench.world.read()) == [7]
 
