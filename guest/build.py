@@ -51,13 +51,19 @@ def build(target: str) -> Path:
 
 def ensure(target: str) -> None:
     """Build the guest for a target, unless it is there and made of what it would be made of now."""
-    path, mark = sandbox.path_of(target), sandbox.path_of(target).with_suffix(".sources")
-    if not path.exists() or not mark.exists() or mark.read_text() != _digest():
+    path = sandbox.path_of(target)
+    mark = mark_of(path)
+    if not path.exists() or not mark.exists() or mark.read_text() != digest():
         build(target)
-        mark.write_text(_digest())
+        mark.write_text(digest())
 
 
-def _digest() -> str:
+def mark_of(path: Path) -> Path:
+    """Return the file beside a guest that says of what it was made."""
+    return path.with_suffix(".sources")
+
+
+def digest() -> str:
     """Return a digest of all that the guest is made of."""
     found = hashlib.sha256(engine_module())
     for source in sorted([*_HERE.glob("*.py"), *_HERE.glob("*.js"), *_VENDOR.glob("*.js"), Path(engine.__file__)]):

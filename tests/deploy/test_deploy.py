@@ -385,7 +385,6 @@ def test_architecture_is_changed_by_the_configuration_and_kept_by_another_clone(
     "line",
     [
         "Creating lambda function: decant-dev-c",
-        "Creating Rest API",
         "created     usage plan",
         "created     API keys",
     ],
@@ -434,7 +433,7 @@ def test_another_clone_finds_the_deployment_and_down_leaves_only_data(deployed):
     assert {name: found for name, found in inventory(deployed).items() if found} == {}
 
 
-@pytest.mark.parametrize(("concurrency", "may_reserve"), [(10, False), (149, False), (150, True)])
+@pytest.mark.parametrize(("concurrency", "may_reserve"), [(149, False), (150, True)])
 def test_concurrency_is_reserved_only_if_enough_of_the_account_is_unreserved(open_account, concurrency, may_reserve):
     account = open_account(concurrency=concurrency)
     for _ in range(2):  # what the stage itself has reserved does not count

@@ -21,8 +21,8 @@ P99_S = 0.025
 BUSY = 4
 """How many times longer requests may take than without scripts, if the machine is so busy that this is more."""
 MEMORY_MB = 30
-SHORT = "from chalicelib import sandbox\nsandbox.Budget.__init__.__defaults__ = (0.03, 1.8)\n"
-"""Gives parsers 0.03 s of processor time instead of 1 s, so that all hostile scripts can be tried."""
+SHORT = "from chalicelib import sandbox\nsandbox.Budget.__init__.__defaults__ = (0.015, 1.8)\n"
+"""Gives parsers 0.015 s of processor time instead of 1 s, so that all hostile scripts can be tried."""
 ENOUGH = 400
 """How many requests give a fair 99th percentile."""
 

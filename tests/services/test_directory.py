@@ -179,7 +179,7 @@ def test_limit_names_the_way_out_and_keeps_known_variables(world, monkeypatch):
     assert sorted(one["variable"] for one in world.read(query="last_value")) == ["a", "b", "c"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

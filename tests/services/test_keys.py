@@ -285,14 +285,14 @@ def test_conflict_is_looked_up_by_name(clock, cloud, monkeypatch):
             cloud.gateway.create_api_key(name=f"decant-{profile}-free", value=value, enabled=True)
         return found
 
-    monkeypatch.setattr(api_keys.ApiKeys, "all", create_first)
-    assert cloud.deliver() == []
+    with monkeypatch.context() as patch:
+        patch.setattr(api_keys.ApiKeys, "all", create_first)
+        assert cloud.deliver() == []
     assert cloud.works(value) == "free" and limits.of(profile, is_fresh=True).key_ready == "free"
     cloud.refuse["CreateUsagePlanKey"] = ["ConflictException"]
     limits.note_key(profile, "")
     with running("http"):
         keys.request(profile, "free")
-    monkeypatch.undo()
     assert cloud.deliver() == []
 
 
