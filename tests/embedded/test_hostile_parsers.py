@@ -44,6 +44,17 @@ class Client:
         self.link.close()
 
 
+def refused(client, name):
+    """Send a body to a hostile parser until the machine had time for it; check that it is refused soon and clearly."""
+    status = 503
+    while status == 503:  # other processes kept the processor from it
+        started_s = time.monotonic()
+        status, envelope = client.call("POST", "/data", {"a": 1})
+        assert time.monotonic() - started_s < LIMIT_S, name
+    assert (status, envelope["status"]) == (400, False), (name, envelope)
+    assert envelope["message"].startswith("Function Parse Error: ") and "device parser" in envelope["message"], name
+
+
 def device_with(program, source):
     """Return the token of a new device whose payload parser is a script."""
     admin = Client(program, program.profile_token)
@@ -99,15 +110,8 @@ def test_hostile_parsers_end_in_400_while_others_are_served(start):
     with Others(program) as others:
         for name, token in tokens.items():
             bad = Client(program, token)
-            started_s = time.monotonic()
-            status, envelope = bad.call("POST", "/data", {"a": 1})
-            took_s = time.monotonic() - started_s
+            refused(bad, name)
             bad.close()
-            assert (status, envelope["status"]) == (400, False), (name, envelope)
-            assert (
-                envelope["message"].startswith("Function Parse Error: ") and "device parser" in envelope["message"]
-            ), name
-            assert took_s < LIMIT_S, name
             assert good.call("POST", "/data", {"a": 1})[0] == 200, name
     good_points = good.call("GET", "/data?variables=good&qty=99")[1]["result"]
     assert {point["value"] for point in good_points} == {"undefined"} and len(good_points) == 1 + len(SELECTED)
@@ -132,10 +136,7 @@ def test_every_hostile_script_ends_in_400_while_others_are_served(start, tmp_pat
     with Others(program) as others:
         for name, source in hostile.ALL.items():
             assert admin.call("PUT", f"/device/{device}", {"payload_decoder": encoded(source)})[0] == 200
-            started_s = time.monotonic()
-            status, envelope = bad.call("POST", "/data", {"a": 1})
-            assert (status, envelope["status"]) == (400, False), (name, envelope)
-            assert "device parser" in envelope["message"] and time.monotonic() - started_s < LIMIT_S, name
+            refused(bad, name)
         bad.close()
     assert admin.call("GET", f"/device/{device}/data_amount")[1]["result"] == 0
     admin.close()

@@ -42,7 +42,7 @@ SENDS = st.lists(
     max_size=8,
 )
 SLOW = settings(
-    max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -208,7 +208,7 @@ class Model:
         return [one["group"] for one in self.world.read(**query)]
 
 
-@settings(parent=SLOW, max_examples=12)
+@settings(parent=SLOW, max_examples=10)
 @given(REQUESTS, STEPS, NUMBER)
 def test_after_any_history_what_a_plain_model_says_is_there_in_its_order(clock, each_store, requests, steps, skip):
     empty_tables()  # of the example before
