@@ -28,8 +28,8 @@ _ADD = (
 )
 _BEGIN_HOUR = (
     "INSERT OR IGNORE INTO hours (owner, hour, input, output, records) "
-    "SELECT ?1, ?2, COALESCE(SUM(input), 0), COALESCE(SUM(output), 0), COALESCE(SUM(records), 0) "
-    "FROM counters WHERE owner = ?1"
+    "SELECT ?, ?, COALESCE(SUM(input), 0), COALESCE(SUM(output), 0), COALESCE(SUM(records), 0) "
+    "FROM counters WHERE owner = ?"
 )
 _Sums = tuple[int, int, int, int, int]
 
@@ -133,7 +133,7 @@ class PendingCounters:
             self._hour, self._begun = hour, set()
         fresh = [owner for owner in self._sums if owner not in self._begun]
         if fresh:
-            db.executemany(_BEGIN_HOUR, [(owner, hour) for owner in fresh])
+            db.executemany(_BEGIN_HOUR, [(owner, hour, owner) for owner in fresh])
             oldest = hour - hours.KEPT
             db.executemany("DELETE FROM hours WHERE owner = ? AND hour < ?", [(owner, oldest) for owner in fresh])
             self._begun.update(fresh)
