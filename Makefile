@@ -2,11 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
-GUEST := build/guest
 
 .PHONY: run lint fix test docs package deploy deploy-demo bench lock clean
 
-run: $(VENV)/.embedded $(GUEST)
+run: $(VENV)/.embedded
+	@$(BIN)/python -m guest.build
 	@exec $(BIN)/python -m embedded
 
 lint: $(VENV)/.dev
@@ -42,7 +42,8 @@ deploy: $(VENV)/.dev
 deploy-demo: $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.demo
 
-bench: $(VENV)/.dev $(GUEST)
+bench: $(VENV)/.dev
+	$(BIN)/python -m guest.build
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
@@ -63,8 +64,3 @@ $(VENV)/.embedded: requirements-embedded.txt $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.embedded
-
-# The engine of payload parsers for this machine, about 6 s. `make deploy` builds the one of the Lambda functions.
-$(GUEST): $(wildcard guest/*.py guest/*.js guest/vendor/*.js) requirements-embedded.txt chalicelib/sandbox/engine.py | $(VENV)/.embedded
-	$(BIN)/python -m guest.build
-	@mkdir -p $(@D) && touch $@

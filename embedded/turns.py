@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 from chalicelib import errors
 from chalicelib.host import clock
+from chalicelib.services.devices.parsers import NO_TURN
 
 LONG_S = 0.1
 """A run is long if it takes more processor time than this."""
@@ -21,7 +22,6 @@ SLOW_FACTOR = 300
 MAX_SLOW_S = 600.0
 MAX_KNOWN = 10_000
 """Of how many profiles the last runs are known."""
-_TURN = "The payload parser did not get its turn in time, try again"
 
 
 class Run:
@@ -77,7 +77,7 @@ class Turns:
             async with asyncio.timeout(within_s):
                 await place
         except TimeoutError:
-            raise errors.Unavailable(_TURN) from None
+            raise errors.Unavailable(NO_TURN) from None
 
     def _leave(self, profile: str, place: asyncio.Future[None], run: Run) -> None:
         if place.done() and not place.cancelled():

@@ -52,10 +52,10 @@ def build(target: str) -> Path:
 def ensure(target: str) -> None:
     """Build the guest for a target, unless it is there and made of what it would be made of now."""
     path = sandbox.path_of(target)
-    mark = mark_of(path)
-    if not path.exists() or not mark.exists() or mark.read_text() != digest():
+    mark, sources = mark_of(path), digest()
+    if not path.exists() or not mark.exists() or mark.read_text() != sources:
         build(target)
-        mark.write_text(digest())
+        mark.write_text(sources)
 
 
 def mark_of(path: Path) -> Path:
@@ -122,12 +122,18 @@ def freeze(module: bytes, boot: str) -> bytes:
     results = wasm.results(parts[wasm.TYPE])
     exports = wasm.exports(parts[wasm.EXPORT])
     enter = wasm.length(parts[wasm.FUNCTION]) + len(imports)
-    parts[wasm.TYPE] = wasm.extended(parts[wasm.TYPE], [b"\x60\2\x7f\x7f\1\x7e"])
-    parts[wasm.FUNCTION] = wasm.extended(parts[wasm.FUNCTION], [wasm.number(len(results))])
-    parts[wasm.CODE] = wasm.extended(parts[wasm.CODE], [_enter({each.name: each.number for each in exports}, handle)])
     # The functions that take the place of imported ones come first, as those did: no number of a function changes.
-    parts[wasm.FUNCTION] = wasm.prepended(parts[wasm.FUNCTION], [wasm.number(each.type) for each in imports])
-    parts[wasm.CODE] = wasm.prepended(parts[wasm.CODE], [_stub(each.name, results[each.type]) for each in imports])
+    parts[wasm.TYPE] = wasm.extended(parts[wasm.TYPE], before=[], after=[b"\x60\2\x7f\x7f\1\x7e"])
+    parts[wasm.FUNCTION] = wasm.extended(
+        parts[wasm.FUNCTION],
+        before=[wasm.number(each.type) for each in imports],
+        after=[wasm.number(len(results))],
+    )
+    parts[wasm.CODE] = wasm.extended(
+        parts[wasm.CODE],
+        before=[_stub(each.name, results[each.type]) for each in imports],
+        after=[_enter({each.name: each.number for each in exports}, handle)],
+    )
     pages = len(memory) // wasm.PAGE
     parts[wasm.MEMORY] = wasm.vector([b"\1" + wasm.number(pages) + wasm.number(sandbox.MEMORY_BYTES // wasm.PAGE)])
     parts[wasm.GLOBAL] = wasm.vector([

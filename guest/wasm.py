@@ -96,17 +96,11 @@ def length(content: bytes) -> int:
     return Reader(content).number()
 
 
-def extended(content: bytes, items: list[bytes]) -> bytes:
-    """Return the content of a section, which is a vector, with items after its own."""
+def extended(content: bytes, *, before: list[bytes], after: list[bytes]) -> bytes:
+    """Return the content of a section, which is a vector, with more items before and after its own."""
     reader = Reader(content)
-    return number(reader.number() + len(items)) + content[reader.at :] + b"".join(items)
-
-
-def prepended(content: bytes, items: list[bytes]) -> bytes:
-    """Return the content of a section, which is a vector, with items before its own."""
-    reader = Reader(content)
-    own = reader.number()
-    return number(own + len(items)) + b"".join(items) + content[reader.at :]
+    count = reader.number() + len(before) + len(after)
+    return number(count) + b"".join(before) + content[reader.at :] + b"".join(after)
 
 
 def sections(module: bytes) -> dict[int, bytes]:

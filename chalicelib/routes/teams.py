@@ -70,7 +70,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/profile/team/accept/{token}", accept, who=(), need="write",
-        note="SDK. Makes the invited account a member, whoever asks. Works once",
+        note="SDK. Makes the invited account a member, also if another account asks. Works once",
     ),
     Route("GET", "/profile/team/decline/{token}", decline, who=(), need="write", note="SDK"),
     Route("GET", "/page/invitation/{token}", invitation_page, who=(), note="Not TagoIO's: the page of a mailed link"),

@@ -126,7 +126,7 @@ class Guest:
 
     def memory(self) -> bytes:
         """Return a copy of the memory."""
-        return bytes(self._memory.read(self._store, 0, self._memory.data_len(self._store)))
+        return bytes(self._memory.read(self._store, 0, self.size))
 
     @property
     def size(self) -> int:
@@ -135,7 +135,7 @@ class Guest:
 
     def load(self, program: Program) -> None:
         """Give the memory the content that it has when a parser was compiled."""
-        missing = program.size - self._memory.data_len(self._store)
+        missing = program.size - self.size
         if missing > 0:
             self._memory.grow(self._store, missing // _WASM_PAGE)
         start = ctypes.addressof(self._memory.data_ptr(self._store).contents)
@@ -274,8 +274,9 @@ class Runner:
                 raise Failed(_GROWN)
             program = _difference(frozen, guest.memory())
         with self._lock:
-            self._programs[key] = program
-            self.kept_bytes = sum(each.bytes for each in self._programs.values())
+            if key not in self._programs:  # another thread may have compiled it meanwhile
+                self._programs[key] = program
+                self.kept_bytes += program.bytes
             while self.kept_bytes > CACHE_BYTES:
                 self.kept_bytes -= self._programs.popitem(last=False)[1].bytes
         return program
@@ -286,7 +287,7 @@ def _line_of(failed: Failed, source: str) -> int | None:
     lines, unread = source.split("\n"), _UNREAD.match(failed.text)
     if failed.line is None:
         return None
-    line = min(failed.line, len(lines))  # else it is in what stands around the source
+    line = min(failed.line, len(lines))  # the wrapper has one line more
     if unread is None:
         return line
     name = re.compile(rf"(?<![\w$]){re.escape(unread[1])}(?![\w$])")

@@ -11,13 +11,14 @@ from typing_extensions import TypedDict
 from chalicelib.sandbox import MAX_SOURCE_BYTES
 
 MAX_TAGS = 30
+MAX_SERIAL_CHARS = 100
 
 Id = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{24}$")]
 Name = Annotated[StrictStr, Field(min_length=3, max_length=100)]
 Label = Annotated[StrictStr, Field(min_length=1, max_length=100)]
 """A name for which no source states a shortest length."""
 Description = Annotated[StrictStr, Field(max_length=1_000)] | None
-Serial = Annotated[StrictStr, Field(max_length=100, pattern=r"^[^#\x00-\x1f]*$")]
+Serial = Annotated[StrictStr, Field(max_length=MAX_SERIAL_CHARS, pattern=r"^[^#\x00-\x1f]*$")]
 """A serial number. It must not hold ``#``, which separates the parts of the store's keys."""
 
 

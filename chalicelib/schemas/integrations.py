@@ -36,6 +36,7 @@ NETWORKS = CONNECTORS._replace(
     ),
 )  # fmt: skip
 
+Networks = Annotated[list[Id], Field(min_length=1, max_length=MAX_NETWORKS), FailFast()]
 Title = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 About = Annotated[StrictStr, Field(max_length=500)] | None
 Text = Annotated[StrictStr, Field(max_length=20_000)] | None
@@ -86,7 +87,7 @@ class ConnectorEditIn(TypedDict, total=False):
     name: Title
     description: About
     logo_url: Url | None
-    networks: Annotated[list[Id], Field(min_length=1, max_length=MAX_NETWORKS), FailFast()]
+    networks: Networks
     device_parameters: DeviceParameters
     payload_decoder: Decoder
     payload_encoder: Encoder
@@ -99,7 +100,7 @@ class ConnectorIn(ConnectorEditIn):
     """POST /integration/connector. It requires what an edit may omit; type checkers forbid a subclass to say so."""
 
     name: Title  # type: ignore[misc]
-    networks: Annotated[list[Id], Field(min_length=1, max_length=MAX_NETWORKS), FailFast()]  # type: ignore[misc]
+    networks: Networks  # type: ignore[misc]
 
 
 class NetworkEditIn(TypedDict, total=False):

@@ -1,6 +1,5 @@
 """TagoIO's own Python client: access management, analyses and run users."""
 
-import inspect
 from datetime import datetime
 
 import pytest
@@ -8,6 +7,8 @@ from tagoio_sdk import Resources
 from tagoio_sdk.infrastructure.api_request import TagoIORequestError
 from tagoio_sdk.modules.Resources.Access import Access
 from tagoio_sdk.modules.Resources.Analyses import Analyses
+
+from tests.contract.conftest import own_methods
 
 METHODS = {
     Access: {"list", "create", "edit", "delete", "info"},
@@ -21,16 +22,9 @@ DENY = {"effect": "deny", "action": ["access"], "resource": ["device", "tag.key"
 SITE = [{"key": "site", "value": "A"}]
 
 
-@pytest.fixture
-def resources(server, monkeypatch):
-    monkeypatch.setenv("TAGOIO_API", server.url)
-    return Resources({"token": server.profile_token})
-
-
 @pytest.mark.parametrize("module", METHODS, ids=lambda module: module.__name__)
 def test_every_method_of_the_client_is_known_here(module):
-    own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
-    assert {name for name in own if not name.startswith("_")} == METHODS[module]
+    assert own_methods(module) == METHODS[module]
 
 
 def test_policies(resources):

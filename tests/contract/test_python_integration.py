@@ -1,14 +1,14 @@
 """TagoIO's own Python client: connectors and networks."""
 
 import base64
-import inspect
 from datetime import datetime
 
 import pytest
-from tagoio_sdk import Resources
 from tagoio_sdk.infrastructure.api_request import TagoIORequestError
 from tagoio_sdk.modules.Resources.IntegrationConnector import Connectors
 from tagoio_sdk.modules.Resources.IntegrationNetwork import Networks
+
+from tests.contract.conftest import own_methods
 
 METHODS = {
     Connectors: {"list", "info", "create", "edit", "delete"},
@@ -18,16 +18,9 @@ DECODER = base64.b64encode(b"payload = [];").decode()
 UNIT = {"name": "unit", "label": "Unit", "type": "dropdown", "default": "C", "group": "main", "options": ["C", "F"]}
 
 
-@pytest.fixture
-def resources(server, monkeypatch):
-    monkeypatch.setenv("TAGOIO_API", server.url)
-    return Resources({"token": server.profile_token})
-
-
 @pytest.mark.parametrize("module", METHODS, ids=lambda module: module.__name__)
 def test_every_method_of_the_client_is_known_here(module):
-    own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
-    assert {name for name in own if not name.startswith("_")} == METHODS[module]
+    assert own_methods(module) == METHODS[module]
 
 
 def test_networks(resources):

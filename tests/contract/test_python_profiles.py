@@ -1,12 +1,12 @@
 """TagoIO's own Python client, unmodified: every method of Resources.profile and Resources.serviceAuthorization."""
 
-import inspect
-
 import pytest
 from tagoio_sdk import Resources
 from tagoio_sdk.infrastructure.api_request import TagoIORequestError
 from tagoio_sdk.modules.Resources.Profile import Profile
 from tagoio_sdk.modules.Resources.Service_Authorization import ServiceAuthorization
+
+from tests.contract.conftest import own_methods
 
 METHODS = {
     "Profile": {
@@ -19,11 +19,10 @@ METHODS = {
 
 
 @pytest.fixture
-def resources(server, monkeypatch):
+def resources(server, resources):
     if not getattr(server, "password", None):
         pytest.skip("the password of the first account is not known")
-    monkeypatch.setenv("TAGOIO_API", server.url)
-    return Resources({"token": server.profile_token})
+    return resources
 
 
 @pytest.fixture
@@ -42,8 +41,7 @@ def sign_in(server, **more):
 
 def test_every_method_of_the_client_is_known_here():
     for module in (Profile, ServiceAuthorization):
-        own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
-        assert {name for name in own if not name.startswith("_")} <= METHODS[module.__name__]
+        assert own_methods(module) <= METHODS[module.__name__]
 
 
 def test_the_life_of_a_profile(server, profile):

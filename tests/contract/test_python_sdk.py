@@ -1,6 +1,5 @@
 """TagoIO's own Python client, unmodified, against the embedded mode: every method of Device and Resources.devices."""
 
-import inspect
 import json
 import time
 from datetime import datetime, timedelta
@@ -13,6 +12,8 @@ from tagoio_sdk.infrastructure.api_request import TagoIORequestError
 from tagoio_sdk.modules.Device.Device import Device as DeviceModule
 from tagoio_sdk.modules.Resources.Account import Account
 from tagoio_sdk.modules.Resources.Devices import Devices
+
+from tests.contract.conftest import own_methods
 
 METHODS = {
     "Device": {"info", "sendData", "getData", "editData", "deleteData", "getParameters", "setParameterAsRead"},
@@ -27,12 +28,6 @@ METHODS = {
         "acceptTeamInvitation", "declineTeamInvitation",
     },
 }  # fmt: skip
-
-
-@pytest.fixture
-def resources(server, monkeypatch):
-    monkeypatch.setenv("TAGOIO_API", server.url)
-    return Resources({"token": server.profile_token})
 
 
 @pytest.fixture
@@ -56,8 +51,7 @@ def values(points):
 
 def test_every_method_of_the_client_is_known_here():
     for module in (DeviceModule, Devices, Account):
-        own = {name for name, _ in inspect.getmembers(module, inspect.isfunction) if name in vars(module)}
-        assert {name for name in own if not name.startswith("_")} == METHODS[module.__name__]
+        assert own_methods(module) == METHODS[module.__name__]
 
 
 def test_device_info(device, made):

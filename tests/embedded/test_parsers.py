@@ -8,19 +8,15 @@ import time
 
 import pytest
 
-from app import app
 from chalicelib import sandbox
 from chalicelib.codec import times
-from chalicelib.host import deadline
 from chalicelib.sandbox import Budget, Output
 from chalicelib.services.devices import parsers
 from chalicelib.store import names
 from embedded import workers
-from embedded.commits import GroupCommit
-from embedded.gateway import Gateway
 from embedded.turns import SLOW_FACTOR
-from embedded.workers import Workers
 from tests.kit.asgi import asgi
+from tests.kit.gateways import serving
 from tests.kit.parsers import give, ready
 from tests.kit.world import World, point, values
 
@@ -30,23 +26,7 @@ PASS = "payload = payload"
 @pytest.fixture
 def serve(sqlite):
     """Return a function that runs a scenario on a gateway like that of the embedded mode."""
-
-    def do(scenario):
-        async def run():
-            found = Workers(sqlite.path)
-            deadline.set_share(workers.SHARE_S)
-            try:
-                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite), workers=found))
-            finally:
-                deadline.set_share(math.inf)
-                found.close()
-
-        try:
-            return asyncio.run(run())
-        finally:
-            sqlite.grouped, sqlite.on_begin = False, lambda: None
-
-    return do
+    return serving(sqlite, workers.SHARE_S)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import threading
 
 import pytest
 
-from app import app
 from chalicelib import sandbox
 from chalicelib.codec import times
 from chalicelib.host import deadline, outside
@@ -20,12 +19,11 @@ from chalicelib.services.access import passwords
 from chalicelib.services.devices import erasures
 from chalicelib.services.points import send
 from chalicelib.store.sqlite_reads import Snapshot
-from embedded.commits import GroupCommit
-from embedded.gateway import Gateway
-from embedded.workers import MAX_WAITING, READERS, Workers
+from embedded.workers import MAX_WAITING, READERS
 from tests.kit.accounts import PASSWORD, Person
 from tests.kit.api import Api
 from tests.kit.asgi import asgi
+from tests.kit.gateways import serving
 from tests.kit.networks import Network
 from tests.kit.parsers import encoded, ready
 from tests.kit.world import World, point, values
@@ -43,23 +41,7 @@ QUERIES = (
 @pytest.fixture
 def serve(sqlite):
     """Return a function that runs a scenario on a gateway whose loop has no time for reads: all move to threads."""
-
-    def do(scenario):
-        async def run():
-            workers = Workers(sqlite.path)
-            deadline.set_share(0)
-            try:
-                return await scenario(Gateway(app, list(app.routes), GroupCommit(sqlite), workers=workers))
-            finally:
-                deadline.set_share(math.inf)
-                workers.close()
-
-        try:
-            return asyncio.run(run())
-        finally:
-            sqlite.grouped, sqlite.on_begin = False, lambda: None
-
-    return do
+    return serving(sqlite, 0)
 
 
 def get(gateway, token, path="/data", query=""):

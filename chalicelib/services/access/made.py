@@ -40,7 +40,7 @@ def deletions(*, profile: str, account: str, keeps_devices: bool = False) -> Ite
 
 
 def move(*, caller: Caller, profile: str, account: str) -> None:
-    """Move the calling profile token to another profile. It acts for the same account there, whoever owns the profile.
+    """Move the calling profile token to another profile, where it acts for the same account, also for another owner.
 
     Args:
         caller: the token.

@@ -33,7 +33,7 @@ def issue(account: str, purpose: Purpose, chosen: Doc | None = None) -> str | No
     Args:
         account: the id of the account.
         purpose: what the token is for.
-        chosen: fields of the account that whoever asked for the mail has chosen, for ``chosen``.
+        chosen: fields of the account that were chosen with the request for the mail, for ``chosen``.
 
     Cost: one read and one conditional write.
     """

@@ -1,4 +1,4 @@
-"""Creates accounts for whoever asks, and confirms their e-mail addresses.
+"""Creates accounts for anybody who asks, and confirms their e-mail addresses.
 
 A new account must confirm its address before it can log in. No answer tells whether an address has an account.
 """

@@ -24,7 +24,7 @@ from chalicelib.store import Doc
 SECONDS = sandbox.WALL_S
 """How long the parsers of a request may take. That is too long for the event loop."""
 TITLE = "[Parser] Log"
-_TURN = "The payload parser did not get its turn in time, try again"
+NO_TURN = "The payload parser did not get its turn in time, try again"
 NO_SERIAL = "the parser of the network must set serial"
 
 
@@ -198,7 +198,7 @@ class _Run:
     def through(self, stage: Stage) -> Output:
         """Let the next parser work on the payload."""
         if deadline.has_passed():
-            raise errors.Unavailable(_TURN)
+            raise errors.Unavailable(NO_TURN)
         try:
             output = sandbox.run(
                 _source(stage.decoder), payload=self.payload, raw_payload=self._raw, device=self._device,
@@ -209,7 +209,7 @@ class _Run:
         except sandbox.Failed as error:
             self._note(stage.kind, error.log)
             if self.budget.is_starved:
-                raise errors.Unavailable(_TURN) from None
+                raise errors.Unavailable(NO_TURN) from None
             raise self.failed(error.text, stage.kind, error.line) from None
         self._note(stage.kind, output.log)
         self.payload = _listed(output.payload)

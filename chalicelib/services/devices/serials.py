@@ -4,13 +4,13 @@ import re
 from functools import lru_cache
 
 from chalicelib import errors
+from chalicelib.schemas.fields import MAX_SERIAL_CHARS
 from chalicelib.schemas.integrations import SerialRule
 from chalicelib.schemas.tokens import TokenIn
 from chalicelib.services.access import reach, tokens
 from chalicelib.services.devices import integrations
 from chalicelib.store import Doc
 
-MAX_SERIAL_CHARS = 100
 _CHARACTERS = {"F": "[0-9A-Fa-f]", "A": "[A-Za-z]", "0": "[0-9]", "P": "[0-9A-Za-z]", "-": ""}
 """What a symbol of a mask matches. A hyphen is only for the eye: it is not stored."""
 _MEANING = "F is a hex digit, A a letter, 0 a digit, P a letter or digit"
