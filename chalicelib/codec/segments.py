@@ -43,6 +43,7 @@ class Item(NamedTuple):
     points: int
     """How many of its points exist: not deleted, not moved away."""
     version: int
+    """At first its arrival in microseconds (once: 1), then one more a change: what is put again has another version."""
     expires_at: int | None
     """Seconds since 1970; None: never."""
 
@@ -181,15 +182,10 @@ def build(device: str, drafts: Sequence[Draft], key: str, created_us: int, *, di
     """
     names, variables, offsets, kinds = _columns(drafts, key)
     return Segment(
-        device=device,
-        key=key,
-        created_us=created_us,
-        names=names,
-        variables=variables,
-        offsets=offsets,
-        kinds=kinds,
+        *(device, key, created_us, names, variables, offsets, kinds),
         lines=[draft[3] for draft in drafts],
         digest=digest,
+        version=created_us,
         is_exact=any(draft[4] for draft in drafts),
     )
 
@@ -206,7 +202,7 @@ def pack(
     if any(draft[4] for draft in drafts):
         header["x"] = 1
     body = _body(header, [draft[3] for draft in drafts])
-    return Item(device, key, body, digest, len(drafts), 1, expires_at)
+    return Item(device, key, body, digest, len(drafts), created_us, expires_at)
 
 
 def encode(segment: Segment) -> Item:

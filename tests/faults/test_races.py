@@ -234,3 +234,15 @@ def test_parameter_that_two_change_at_once_keeps_both_changes(world, rival):
     rival("write_all", 1, lambda: world.api.put(f"/device/params/{param['id']}", {"sent": True}))
     assert world.admin.post(path, {"id": param["id"], "value": "c"}).status == 200
     assert world.admin.get(path).result == [param | {"value": "c", "sent": True}]
+
+
+def test_delete_of_what_was_removed_and_put_again_meanwhile_removes_nothing(world):
+    sent, ids = filled_again(world)
+    old = store.current().get_segment(world.device, ids[0][:20])
+    world.admin.post(f"/device/{world.device}/empty")
+    assert world.send(*sent) == "4 Data Added"
+    new = store.current().get_segment(world.device, ids[0][:20])
+    assert new.digest == old.digest and new.version > old.version > 1
+    assert not store.current().delete_segment(old, profile=world.profile)
+    assert not store.current().replace_segment(old._replace(version=old.version + 1), profile=world.profile)
+    assert world.read(query="count") == 4
