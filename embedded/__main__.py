@@ -26,13 +26,11 @@ import uvloop
 from chalice.app import Chalice
 
 from chalicelib import errors, sandbox, settings, store
-from chalicelib.host import clock, dead_letters, deadline, events, log, mail, mqtt, webhooks
-from chalicelib.services.accounts import profile_erasures, teams
-from chalicelib.services.devices import erasures, retention
-from chalicelib.services.usage import outputs, quotas
+from chalicelib.host import clock, dead_letters, events, log, mail, mqtt, webhooks
+from chalicelib.services.usage import outputs
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, folder, listeners, operator, parser, seed
+from embedded import backup, chores, folder, listeners, operator, parser, seed
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
@@ -42,15 +40,10 @@ from embedded.mqtt.broker import Broker
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
-from embedded.workers import SHARE_S, Workers
+from embedded.workers import Workers
 
-_DAY_S = 86_400
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Requests leave few reference cycles, so the collector runs after this many new objects, not after Python's 700."""
-_ACCOUNT_S = 2.0
-"""How often what was used is written and looked at."""
-_ERASE_S = 1.0
-"""How often erasures that were interrupted are looked for."""
 
 _WELCOME = """
 Decant is ready.
@@ -78,7 +71,7 @@ The official SDKs need two environment variables:
   export TAGOIO_SSE={url}/events
 """
 _PASSWORD = "\n  Password        {}   (shown only this once)"  # noqa: S105 - a template
-_DEAD_LETTERS_KEPT_S = 14 * _DAY_S
+_DEAD_LETTERS_KEPT_S = 14 * 86_400
 
 
 class _Server(uvicorn.Server):
@@ -142,19 +135,14 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
         _welcome(options.host, http_sockets[0], mqtt_servers[0], tokens)
     output = _log_from_now_on()
     _collect_seldom()
-    chores = [
+    running = [
         asyncio.create_task(chore)
-        for chore in (
-            _purge_daily(sqlite, workers),
-            _erase_soon(workers),
-            _account_often(sqlite),
-            listeners.sweep_often(mqtt_broker, connections),
-        )
+        for chore in (*chores.of(sqlite, commits, workers), listeners.sweep_often(mqtt_broker, connections))
     ]
     await serving
     for mqtt_server in mqtt_servers:
         mqtt_server.close()
-    for chore in chores:
+    for chore in running:
         chore.cancel()
     workers.close()
     outputs.write()
@@ -236,57 +224,6 @@ def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
     doc = {"reason": reason, "message": message}
     name = names.dead_letter(now_ms, secrets.token_hex(4))
     store.current().put(Entity(names.DEAD_LETTERS, name, doc, 1, now_ms // 1000 + _DEAD_LETTERS_KEPT_S))
-
-
-async def _purge_daily(sqlite: SqliteStore, workers: Workers) -> None:
-    while True:
-        with contextlib.suppress(errors.Unavailable):
-            sqlite.purge()
-            for _ in retention.purge(await workers.read(retention.immutable_devices)):
-                await asyncio.sleep(0)
-        await asyncio.sleep(_DAY_S - clock.now_ms() / 1000 % _DAY_S)
-
-
-async def _erase_soon(workers: Workers) -> None:
-    """Go on with erasures that are too long for one turn of the loop, a share of time after the other."""
-    while True:
-        pause_s = _ERASE_S
-        for chore in (_remove_members, _erase_devices, _erase_profiles):
-            try:  # one that takes long, or fails, does not keep the others from their work
-                await chore(workers)
-            except deadline.TooLong:
-                pause_s = 2 * SHARE_S
-            except errors.ApiError:
-                pass
-        await asyncio.sleep(pause_s)
-
-
-async def _remove_members(_: Workers) -> None:
-    """Remove members of teams whose removal was too long for a request, a token at each turn of the loop."""
-    for _step in teams.removals():
-        await asyncio.sleep(0)
-
-
-async def _erase_devices(_: Workers) -> None:
-    erasures.resume()
-
-
-async def _erase_profiles(workers: Workers) -> None:
-    """Remove what is left of erased profiles. What that is, a thread finds out; the devices' data goes first."""
-    for remains in await workers.read(profile_erasures.found):
-        for _ in profile_erasures.clear(remains):
-            await asyncio.sleep(0)
-
-
-async def _account_often(sqlite: SqliteStore) -> None:
-    """Write the output that reads have gathered, and compare what profiles have used with their quotas."""
-    while True:
-        await asyncio.sleep(_ACCOUNT_S)
-        outputs.write()
-        for profile in sqlite.take_changed():
-            with contextlib.suppress(errors.ApiError):
-                quotas.settle(profile=profile)
-            await asyncio.sleep(0)
 
 
 def main() -> int:

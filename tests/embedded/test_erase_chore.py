@@ -10,7 +10,7 @@ from chalicelib.services.accounts import accounts, profile_erasures, profiles
 from chalicelib.services.devices import erasures
 from chalicelib.store import names
 from embedded import seed
-from embedded.__main__ import _erase_profiles, _remove_members
+from embedded.chores import erase_profiles, remove_members
 from embedded.workers import Workers
 from tests.kit.people import Person, share, world_of
 from tests.kit.world import point
@@ -22,9 +22,9 @@ def erase_all(sqlite, tmp_path):
         workers = Workers(tmp_path / "decant.db")
         try:
             erasures.resume()
-            await _erase_profiles(workers)
+            await erase_profiles(workers)
             erasures.resume()
-            await _erase_profiles(workers)
+            await erase_profiles(workers)
         finally:
             workers.close()
 
@@ -68,7 +68,7 @@ def test_chore_ends_all_tokens_of_a_removed_member_however_short_its_share(sqlit
     try:
         assert owner.admin.delete(f"/profile/{owner.profile}/team/{member.account}").status == 200
         assert store.current().list(names.ERASURES, names.MEMBERS), "it is too long for the request"
-        asyncio.run(_remove_members(None))
+        asyncio.run(remove_members(None))
     finally:
         deadline.set_share(math.inf)
     assert not store.current().list(names.ERASURES, names.MEMBERS)

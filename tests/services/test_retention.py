@@ -16,7 +16,7 @@ from chalicelib.schemas.points import Sent
 from chalicelib.services.devices import retention
 from chalicelib.services.points import send
 from chalicelib.store.models import SegmentModel
-from embedded.__main__ import _purge_daily
+from embedded.chores import purge_daily
 from embedded.workers import Workers
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import Killed, client, hook, killed_after
@@ -77,7 +77,7 @@ def follow(context=None):
 def keep_house(world, clock):
     """Do what removes expired points, on either store."""
     if store.current().is_exclusive:
-        store.current().purge()
+        store.current().remove_expired(store.current().expired(("", ""))[0])
         for _ in retention.purge(retention.immutable_devices()):
             pass
         return
@@ -150,7 +150,7 @@ def test_embedded_mode_purges_when_it_starts(clock, sqlite):
 
     async def start():
         workers = Workers(sqlite.path)
-        chore = asyncio.create_task(_purge_daily(sqlite, workers))
+        chore = asyncio.create_task(purge_daily(sqlite, workers))
         while stored(world):
             await asyncio.sleep(0)
         chore.cancel()
