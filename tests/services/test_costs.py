@@ -251,13 +251,29 @@ def test_sqlite_post_of_known_variables_is_one_insert(clock, sqlite):
     [
         {"query": "last_value"}, {"query": "last_item", "variables": ["v1", "v2"]}, {"query": "first_value"},
         {"query": "aggregate", "interval": "hour", "function": "avg"},
+        {"query": "aggregate", "interval": "hour", "function": "count", "variables": "v1"},
     ],
 )  # fmt: skip
-def test_query_without_variables_reads_the_directory_once(warm, query):
+def test_query_that_needs_the_directory_reads_it_once(warm, query):
     tables = []
     with hook("before-parameter-build.dynamodb.Query", lambda params, **_: tables.append(params["TableName"])):
-        warm.read(**query)
+        assert cost_of(lambda: warm.read(**query)) == ({"Query": 2}, {"read": 2})
     assert tables.count(EntityModel.Meta.table_name) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"query": "count"}, {"query": "max"}, {"query": "first_insert"},
+        {"query": "avg", "start_date": "1 day", "variables": "v1"},
+        {
+            "query": "aggregate", "interval": "hour", "function": "avg", "variables": "v1", "start_date": "1 day",
+            "end_date": NOW_MS,
+        },
+    ],
+)  # fmt: skip
+def test_query_that_needs_no_directory_reads_none(warm, query):
+    assert cost_of(lambda: warm.read(**query)) == ({"Query": 1}, {"read": 1})
 
 
 def test_ascending_read_sorts_an_hour_once_however_many_requests_it_has(sqlite, clock, monkeypatch):
