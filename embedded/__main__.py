@@ -1,7 +1,7 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
-``… parser FILE`` runs a payload parser.
+``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser.
 docs/settings.md lists the environment variables.
 """
 
@@ -19,7 +19,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import uvicorn
 import uvloop
@@ -30,7 +30,7 @@ from chalicelib.host import clock, dead_letters, events, log, mail, mqtt, webhoo
 from chalicelib.services.usage import outputs
 from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, chores, folder, listeners, operator, parser, seed
+from embedded import backup, chores, folder, listeners, operator, parser, seed, vacuum
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
@@ -234,31 +234,38 @@ def main() -> int:
         print(f"Warning: {warning}", file=sys.stderr)
     if not sandbox.path_of(sandbox.target()).exists():
         print(f"Warning: {sandbox.Missing()}", file=sys.stderr)
+    command = _COMMANDS.get(arguments.command)
     try:
         options = load()
-        if arguments.command == "backup":
-            backup.save(options.data_dir, arguments.file)
-        elif arguments.command == "restore":
-            backup.restore(arguments.file, options.data_dir, force=arguments.force)
-        elif arguments.command == "token":
-            operator.print_token(options.data_dir)
-        elif arguments.command == "password":
-            operator.set_password(options.data_dir, arguments.email)
-        elif arguments.command == "plan":
-            operator.set_plan(options.data_dir, arguments.profile, arguments.plan)
-        elif arguments.command == "parser":
-            return parser.run(arguments)
-        else:
-            return _serve_folder(options)
+        status = command.run(options, arguments) if command else _serve_folder(options)
     except (ValueError, folder.Unusable) as error:
-        return _cannot(_DOES.get(arguments.command, arguments.command or "start"), error)
-    return 0
+        return _cannot(command.does if command else "start", error)
+    return status or 0
 
 
-_DOES = {
-    "backup": "back up", "token": "make a token", "password": "set the password", "plan": "set the plan",
-    "parser": "run the parser",
-}  # fmt: skip
+class _Command(NamedTuple):
+    does: str
+    """For the message that it cannot."""
+    run: Callable[[EmbeddedSettings, argparse.Namespace], int | None]
+    """Returns the exit status; None: 0."""
+
+
+_COMMANDS = {
+    "backup": _Command("back up", lambda options, given: backup.save(options.data_dir, given.file)),
+    "restore": _Command(
+        "restore", lambda options, given: backup.restore(given.file, options.data_dir, force=given.force)
+    ),
+    "token": _Command("make a token", lambda options, _: operator.print_token(options.data_dir)),
+    "password": _Command(
+        "set the password", lambda options, given: operator.set_password(options.data_dir, given.email)
+    ),
+    "plan": _Command(
+        "set the plan", lambda options, given: operator.set_plan(options.data_dir, given.profile, given.plan)
+    ),
+    "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
+    "parser": _Command("run the parser", lambda _, given: parser.run(given)),
+}
+"""What each command does. Without a command the program serves."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -276,6 +283,7 @@ def _arguments() -> argparse.Namespace:
     plan.add_argument("profile", metavar="PROFILE", help="the id of the profile")
     plan.add_argument("plan", metavar="PLAN", help="the name of the price plan, such as free")
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
+    commands.add_parser("vacuum", help="make the database as small as it can be, while it does not serve")
     parser.add_to(commands)
     return main_parser.parse_args()
 

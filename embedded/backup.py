@@ -37,13 +37,13 @@ def save(directory: Path, file: Path) -> None:
         # A read transaction holds the snapshot. Without it, each write of the server would start the copy again.
         db.execute("BEGIN")
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
-        with _new(part), folder.opened(part) as copy:
+        with new_file(part), folder.opened(part) as copy:
             db.backup(copy, pages=_PAGES, progress=_progress("Saving"))
+            folder.quick_check(copy, source)
             copy.execute("PRAGMA journal_mode=DELETE")
             copy.execute(f"CREATE TABLE {folder.BACKUP_TABLE} (secret TEXT NOT NULL)")
             copy.execute(f"INSERT INTO {folder.BACKUP_TABLE} VALUES (?)", (secret.decode(),))  # noqa: S608 - fixed
-            folder.quick_check(copy, source)
-    _name(part, file)
+    give_name(part, file)
 
 
 def restore(file: Path, directory: Path, *, force: bool) -> None:
@@ -68,14 +68,14 @@ def restore(file: Path, directory: Path, *, force: bool) -> None:
         with folder.opened(file, "ro", _ANOTHER) as db:
             _require_backup(db, file)
             folder.quick_check(db, file, advice=_ANOTHER)
-            with _new(part), folder.opened(part) as copy:
+            with new_file(part), folder.opened(part) as copy:
                 db.backup(copy, pages=_PAGES, progress=_progress("Restoring"))
         with contextlib.suppress(Unusable), folder.opened(path) as old:
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         # A log of the old database must not be applied to the new one.
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-        _name(part, path)
+        give_name(part, path)
         folder.read_secret(directory)
 
 
@@ -86,21 +86,21 @@ def _require_backup(db: sqlite3.Connection, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _new(part: Path) -> Iterator[None]:
+def new_file(part: Path) -> Iterator[None]:
     """Make an empty file that only this user can read. Remove it if the block fails."""
     try:
-        part.unlink(missing_ok=True)
+        folder.remove_parts(part.parent, part.name)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise Unusable(f"{part} cannot be written: {error}") from None
     try:
         yield
     except BaseException:
-        part.unlink(missing_ok=True)
+        folder.remove_parts(part.parent, part.name)
         raise
 
 
-def _name(part: Path, path: Path) -> None:
+def give_name(part: Path, path: Path) -> None:
     """Give a complete file its name. Both survive a power cut from then on."""
     with part.open("rb") as written:
         os.fsync(written.fileno())

@@ -1,10 +1,12 @@
-"""What the embedded mode does besides answering: it removes what has expired, resumes erasures, and keeps accounts.
+"""What the embedded mode does besides answering: removing what has expired, erasing, accounting, shrinking the file.
 
 Each chore does a little in a turn of the event loop, at most 5 ms, and lets others go first then.
 """
 
 import asyncio
 import contextlib
+import itertools
+import sqlite3
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
@@ -24,13 +26,19 @@ _ACCOUNT_S = 2.0
 """How often what was used is written and looked at."""
 _ERASE_S = 1.0
 """How often erasures that were interrupted are looked for."""
+_SHRINK_S = 10.0
+"""How often free room in the file is looked for."""
+_REST_S = 0.01
+"""The pause between two slices that give room back: most of the time is for others."""
+_MERGED_AFTER = 100
+"""After how many slices the write-ahead log is merged: each adds up to half a megabyte to it."""
 _EXPIRED_AT_ONCE = 32
 """How many expired entities are removed in one turn of the loop."""
 
 
 def of(sqlite: SqliteStore, commits: GroupCommit, workers: Workers) -> list[Coroutine[Any, Any, None]]:
     """Return the chores, which never end."""
-    return [purge_daily(sqlite, workers), erase_soon(workers), account_often(sqlite)]
+    return [purge_daily(sqlite, workers), erase_soon(workers), account_often(sqlite), shrink_often(sqlite, commits)]
 
 
 async def purge_daily(sqlite: SqliteStore, workers: Workers) -> None:
@@ -97,3 +105,29 @@ async def account_often(sqlite: SqliteStore) -> None:
             with contextlib.suppress(errors.ApiError):
                 quotas.settle(profile=profile)
             await asyncio.sleep(0)
+
+
+async def shrink_often(sqlite: SqliteStore, commits: GroupCommit) -> None:
+    """Give free room in the file back to the disk, whenever there is much of it."""
+    while True:
+        await asyncio.sleep(_SHRINK_S)
+        with contextlib.suppress(errors.Unavailable):
+            if sqlite.space.is_worth_it():
+                await shrink(sqlite, commits)
+
+
+async def shrink(sqlite: SqliteStore, commits: GroupCommit) -> None:
+    """Give all free pages back, a slice at a time and between the commits of others.
+
+    Raises:
+        errors.Unavailable: another program writes, or the disk is full. The rest stays.
+    """
+    for number in itertools.count(1):
+        await commits.quiet()
+        is_more = sqlite.space.give_back()
+        if not is_more or number % _MERGED_AFTER == 0:
+            with contextlib.suppress(sqlite3.Error):  # the file gets shorter when the log is merged, now or later
+                await asyncio.to_thread(sqlite.checkpoint)
+        if not is_more:
+            return
+        await asyncio.sleep(_REST_S)

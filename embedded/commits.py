@@ -211,6 +211,15 @@ class GroupCommit:
             self._commit()
         return await group.wait()
 
+    async def quiet(self) -> None:
+        """Wait until no transaction is open and no sync runs. Then the caller may commit a transaction of its own.
+
+        It must do so before it awaits anything.
+        """
+        while self._waiting or self._is_syncing:
+            group = next(reversed(self._waiting.values()), None)
+            await (asyncio.sleep(MAX_WAIT_S) if group is None else group.wait())
+
 
 class Disk:
     """Syncs the write-ahead log of a store in a thread, and merges it into the database.

@@ -52,12 +52,14 @@ def lock(directory: Path) -> IO[str]:
 def check(directory: Path) -> None:
     """Check the database, as far as that is quick. After a stop that was not clean, check all of it for up to 60 s.
 
-    A clean stop leaves no write-ahead log behind.
+    A clean stop leaves no write-ahead log behind. The caller has the lock, so what an interrupted command has left is
+    removed.
 
     Raises:
         Unusable: the database is missing although there is a secret, damaged, cut off, or of another program.
     """
     path = directory / DATABASE
+    remove_parts(directory, f"{DATABASE}.part")
     log_path = directory / f"{DATABASE}-wal"
     was_cut = log_path.exists() and log_path.stat().st_size > 0
     if not was_cut and (not path.exists() or not path.stat().st_size):
@@ -140,6 +142,12 @@ def quick_check(db: sqlite3.Connection, path: Path, limit_s: float | None = None
         timer.cancel()
     if problem != "ok":
         raise Unusable(f"{path} is damaged ({problem}): {advice or _rescue(path)}")
+
+
+def remove_parts(directory: Path, name: str) -> None:
+    """Remove a file that was not completed, and what SQLite keeps beside it: else it would belong to the next one."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        (directory / (name + suffix)).unlink(missing_ok=True)
 
 
 def _tell(text: str) -> None:

@@ -17,6 +17,7 @@ from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_c
 from chalicelib.store.sqlite_lock import WriteLock
 from chalicelib.store.sqlite_reads import BETWEEN, CACHE_KB, COLUMNS, SELECT, EntityKey, Reads, now_s, row_of
 from chalicelib.store.sqlite_room import Room
+from chalicelib.store.sqlite_space import Space
 from chalicelib.store.sqlite_units import Unit, Write
 
 SCHEMA = """
@@ -67,6 +68,7 @@ class SqliteStore(Reads):
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         super().__init__(db)
         db.execute("PRAGMA page_size=8192")
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # a new file only: it must come before the first table
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
@@ -75,6 +77,7 @@ class SqliteStore(Reads):
         self._counters = sqlite_counters.PendingCounters()
         self.lock = WriteLock(db)
         self.room = Room(db, self.path.with_name("reserve"), reserve_bytes)
+        self.space = Space(db, self.lock, self.room)
         self._write, self._add = Write(self, db), Write(self, db, grows=True)
         self._insert = Write(self, db, grows=True, is_marked=False)
         self.own_unit = Unit(self, db, self._counters)
@@ -86,7 +89,7 @@ class SqliteStore(Reads):
         self._db.execute("PRAGMA cache_spill=OFF")
 
     def checkpoint(self) -> None:
-        """Merge the write-ahead log into the database, from any thread. Nothing may be committed meanwhile.
+        """Merge the write-ahead log into the database, from any thread. What is committed meanwhile stays in the log.
 
         Raises:
             sqlite3.Error: it failed; nothing is lost.

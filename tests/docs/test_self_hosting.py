@@ -92,8 +92,8 @@ def test_settings_that_are_named_exist():
 def test_paths_and_commands_of_the_page_exist():
     for path in set(re.findall(r"(?:deploy/local/\w+(?:\.\w+)?|requirements-\w+\.txt)", PAGE)):
         assert (ROOT / path).is_file(), path
-    commands = re.findall(r"python -m embedded (\w+ (?:--force )?[\w./-]+)", PAGE)
-    assert {command.split()[0] for command in commands} == {"backup", "restore", "password"}
+    commands = re.findall(r"python -m embedded (\w+ (?:--force )?[\w./-]+|vacuum)", PAGE)
+    assert {command.split()[0] for command in commands} == {"backup", "restore", "password", "vacuum"}
     for command in commands:
         done = subprocess.run(
             [sys.executable, "-m", "embedded", *shlex.split(command)], cwd=ROOT, capture_output=True, text=True, check=False,

@@ -50,7 +50,7 @@ class Turns:
 
     @property
     def most_changes(self):
-        return max(after - before for before, after in zip(self._changes, self._changes[1:], strict=False))
+        return max(after - before for before, after in itertools.pairwise(self._changes))
 
     @property
     def most_statements(self):
