@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import os
 
 import pytest
@@ -48,12 +49,19 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("cloud")]
 
 
+def pytest_collection_finish():
+    """Let the garbage collector look no more at what lives as long as the process: modules and tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def dynamodb():
     """moto's DynamoDB with both tables, as strict as DynamoDB itself."""
     with mock_aws():
         create_tables()
         client().meta.events.register("before-parameter-build.dynamodb", be_strict)
+        gc.freeze()
         yield
 
 

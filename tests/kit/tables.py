@@ -12,8 +12,13 @@ def create_tables():
 
 
 def empty_tables():
-    """Remove every item. moto sorts the whole table for each query, so leftover items would slow down later tests."""
+    """Remove every item, also from the streams.
+
+    moto sorts the whole table for each query, and copies it for each transaction: leftover items would slow down tests.
+    """
     for account in dynamodb_backends.values():
         for region in account.values():
             for table in region.tables.values():
                 table.items.clear()
+                if table.stream_shard is not None:
+                    table.stream_shard.items.clear()
