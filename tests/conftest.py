@@ -10,6 +10,7 @@ os.environ.update(
     AWS_DEFAULT_REGION="us-east-1",
     AWS_EC2_METADATA_DISABLED="true",
 )
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, each process that a test starts compiles the program again
 
 import botocore.handlers
 from moto import mock_aws
