@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from chalicelib import sandbox
 from guest import build
+from tests.deploy import warm
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("app.py", "chalicelib", "deploy", "guest", ".chalice", "requirements.txt")
@@ -75,6 +77,7 @@ class Server:
             text=True,
         )
         self.url = self.process.stdout.readline().strip()
+        self.commands = Commands()
 
     def empty(self, **account):
         """Replace the account with an empty one."""
@@ -85,6 +88,34 @@ class Server:
         self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
+        self.commands.close()
+
+
+class Commands:
+    """Runs the commands of a deployer. See tests.deploy.warm."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp())  # pytest's own folders have longer paths than a socket may have
+        self.process = subprocess.Popen(
+            [sys.executable, warm.__file__, str(self.folder / "socket")],
+            env=os.environ | CREDENTIALS,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def run(self, command, folder, environment):
+        """Run a command; return what it did."""
+        out, err = (Path(tempfile.mkstemp(dir=self.folder)[1]) for _ in range(2))
+        files = {"out": str(out), "err": str(err)}
+        status = warm.run(str(self.folder / "socket"), command, folder=str(folder), environment=environment, **files)
+        return subprocess.CompletedProcess(command, status, out.read_text(), err.read_text())
+
+    def close(self):
+        """End the process."""
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+        shutil.rmtree(self.folder)
 
 
 def post(url, **sent):
@@ -97,14 +128,14 @@ def post(url, **sent):
 class Account:
     """An AWS account on a moto server. Commands run on it from a copy of the project."""
 
-    def __init__(self, folder, url):
-        self.folder, self.documents_folder = folder / "project", folder / "documents"
+    def __init__(self, folder, url, commands):
+        self.folder, self.documents_folder, self.commands = folder / "project", folder / "documents", commands
         self.url, self.clients, self.printed = url, {}, ""
 
     @classmethod
     def empty(cls, project, folder, server, concurrency=1_000, faults=None):
         """Return an empty account."""
-        account = cls(folder, server.url)
+        account = cls(folder, server.url, server.commands)
         copy(project, account.folder)
         shutil.copy(Path(__file__).with_name("quick_sleep.py"), account.folder / "sitecustomize.py")
         server.empty(documents=str(account.documents_folder), concurrency=concurrency, faults=faults)
@@ -116,7 +147,7 @@ class Account:
         for part in ("project", "documents"):
             shutil.copytree(self.folder.parent / part, folder / part)
         made = post(f"{self.url}/moto-api/fork", documents=str(folder / "documents"))
-        account = Account(folder, made["url"])
+        account = Account(folder, made["url"], self.commands)
         account.printed = self.printed
         try:
             yield account
@@ -139,14 +170,11 @@ class Account:
 
     def attempt(self, *arguments, environment=None):
         """Run a command; return what it did."""
-        return self._attempt(self.command(*arguments), environment or self.environment)
+        return self.commands.run(self.command(*arguments), self.folder, environment or self.environment)
 
     def attempt_chalice(self, *arguments, environment=None):
         """Run ``chalice`` as a deployer does; return what it did."""
-        return self._attempt(self.chalice_command(*arguments), environment or self.environment)
-
-    def _attempt(self, command, environment):
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        return self.commands.run(self.chalice_command(*arguments), self.folder, environment or self.environment)
 
     def run(self, *arguments, code=0):
         """Run a command that ends with this status; return what it printed."""

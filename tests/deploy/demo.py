@@ -47,7 +47,7 @@ def main():
         copy(ROOT, source)
         server = Server()
         try:
-            account = Account(source, Path(folder), server)
+            account = Account.empty(source, Path(folder), server)
             print(f"A stand-in replaces AWS: {account.url}. Its clock moves when a command waits.\n")
             for title, arguments in story(account):
                 is_chalice = arguments[0] == "chalice"

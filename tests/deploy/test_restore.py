@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -73,10 +72,7 @@ def told(deployed):
 def run(account, script, *arguments):
     """Run a script on the tables that the stage uses; return the JSON that it prints."""
     environment = account.environment | {"PYTHONPATH": os.pathsep.join((str(account.folder), str(ROOT)))}
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN + script, *arguments],
-        cwd=account.folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = account.commands.run([sys.executable, "-c", OPEN + script, *arguments], account.folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
