@@ -31,6 +31,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m embedded.settings_page
 	$(BIN)/python -m deploy.cost_page
 	$(BIN)/python -m deploy.quotas
+	$(BIN)/python -m deploy.scale_page
 	$(BIN)/python -m deploy.compatibility
 
 package: $(VENV)/.dev

@@ -1,7 +1,6 @@
 """The command line. ``python -m deploy --help`` lists the commands."""
 
 import argparse
-import datetime
 import os
 import subprocess
 import sys
@@ -12,7 +11,8 @@ import botocore.exceptions
 import botocore.session
 
 from chalicelib import errors
-from deploy import chalice, commands, cost, removal, restore, waiting
+from deploy import chalice, commands, cost, removal, restore, scale, scale_report, waiting
+from deploy.arguments import finite, positive, time, whole
 from deploy.init import init
 from deploy.live.run import base_url, mqtt_address
 from deploy.names import stage_name
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parsers = parser.add_subparsers(dest="command", required=True)
     _add_stage_commands(parsers)
     _add_cost(parsers)
+    _add_scale(parsers)
     return parser
 
 
@@ -166,7 +167,7 @@ def _add_stage_commands(parsers: Any) -> None:
         "It can take hours. You can interrupt it and run it again.",
     )
     what = restored.add_mutually_exclusive_group()
-    what.add_argument("--to", type=_time, metavar="TIME", help="the second, such as 2026-11-26T07:00:00Z")
+    what.add_argument("--to", type=time, metavar="TIME", help="the second, such as 2026-11-26T07:00:00Z")
     what.add_argument("--back", action="store_true", help="use the older tables again")
     what.add_argument("--drop-old", action="store_true", help="remove the tables that the stage does not use")
     restored.add_argument(
@@ -206,21 +207,21 @@ def _add_cost(parsers: Any) -> None:
         "Print what points cost at AWS's list prices",
         "It does not call AWS and needs no account.",
     )
-    parser.add_argument("--points", type=_positive, default=1e6, help="how many points, or reads; default: 1e6")
+    parser.add_argument("--points", type=positive, default=1e6, help="how many points, or reads; default: 1e6")
     parser.add_argument(
         "--batch", type=int, choices=(1, 100), default=1, help="points a request or message; default: 1"
     )
     parser.add_argument("--path", choices=("http", "mqtt"), default="http", help="how devices send; default: http")
     parser.add_argument(
         "--every",
-        type=_positive,
+        type=positive,
         default=10,
         metavar="SECONDS",
         help="between two requests of a device; default: 10",
     )
     parser.add_argument(
         "--environments",
-        type=_positive,
+        type=positive,
         default=1,
         help="how many execution environments of each function have caches of their own; inf: none helps; default: 1",
     )
@@ -228,30 +229,32 @@ def _add_cost(parsers: Any) -> None:
     parser.add_argument("--read", choices=cost.ACCESSES, help="print what reads of this kind cost instead")
 
 
-def _positive(text: str) -> float:
-    """Return a number above 0, for argparse. ``inf`` is one. Raises argparse.ArgumentTypeError: it is none."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0
-    if not found > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
-    return found
-
-
-def _time(text: str) -> datetime.datetime:
-    """Return a time with its zone, for argparse.
-
-    Raises:
-        argparse.ArgumentTypeError: it is not a time, or it has no zone, so it could be meant otherwise.
-    """
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a time with its zone, such as 2026-11-26T07:00:00Z")
-    return found.astimezone(datetime.UTC).replace(microsecond=0)
+def _add_scale(parsers: Any) -> None:
+    """Add the command that prints what a fleet needs."""
+    parser = _add(
+        parsers,
+        "scale",
+        _run_scale,
+        "Print what a fleet of devices needs of AWS, which limit it meets first, and what a month costs",
+        "It does not call AWS and needs no account.",
+    )
+    parser.allow_abbrev = False  # other commands have --device and --profile
+    parser.add_argument("--devices", type=whole, required=True, help="how many devices")
+    parser.add_argument(
+        "--every", type=finite, default=60, metavar="SECONDS", help="between two requests of a device; default: 60"
+    )
+    parser.add_argument(
+        "--batch", type=whole, default=1, help=f"points a request, at most {scale.MOST_POINTS:,}; default: 1"
+    )
+    path = parser.add_mutually_exclusive_group()
+    path.add_argument("--http", action="store_const", const="http", dest="path", help="devices use HTTP; the default")
+    path.add_argument(
+        "--mqtt", action="store_const", const="mqtt", dest="path", help="devices stay connected with MQTT"
+    )
+    parser.add_argument(
+        "--retention", type=finite, default=12, metavar="MONTHS", help="how long points are kept; default: 12"
+    )
+    parser.add_argument("--profiles", type=whole, default=1, help="how many profiles share the devices; default: 1")
 
 
 def _run_restore(options: Options) -> int:
@@ -277,6 +280,19 @@ def _run_cost(options: Options) -> int:
         basic_ingest=options.basic_ingest,
         access=options.read,
     )
+
+
+def _run_scale(options: Options) -> int:
+    if options.batch > scale.MOST_POINTS:
+        options.refuse(f"--batch: a request has at most {scale.MOST_POINTS:,} points here")
+    if options.profiles > options.devices:
+        options.refuse("--profiles: each profile needs a device, so there are at most as many as --devices")
+    path = options.path or "http"
+    fleet = scale.Fleet(
+        options.devices, options.every, options.batch, path, months=options.retention, profiles=options.profiles
+    )
+    print(scale_report.report(fleet))
+    return 0
 
 
 def _cloud(options: Options) -> Cloud:

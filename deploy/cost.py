@@ -9,7 +9,7 @@ from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
 from chalicelib.settings import CACHE_S
 from deploy import spec
 from deploy.names import Names
-from deploy.pricing import Component, cpu_ms, lambda_calls, lambda_run, logs, measured, priced, prices, total
+from deploy.pricing import Component, cpu_ms, figures, lambda_calls, lambda_run, logs, measured, priced, prices, total
 
 HOUR_S = 3_600
 MONTH_S = 730 * HOUR_S
@@ -44,34 +44,53 @@ class Traffic(NamedTuple):
 
 
 def send(
-    *, points: float, batch: int, path: str, every_s: float, environments: float = 1, basic_ingest: bool = False
+    *,
+    points: float,
+    batch: int,
+    path: str,
+    every_s: float,
+    environments: float = 1,
+    basic_ingest: bool = False,
+    hours: float = 1,
 ) -> list[Component]:
     """Return what it costs to store points.
 
     Args:
         points: how many.
-        batch: points a request or message, 1 or 100. Only these were counted.
+        batch: points a request or message. 1 and 100 were counted; see ``pricing.figures``.
         path: http or mqtt.
         every_s: seconds between two requests of one device.
         environments: execution environments of each function, as in ``Traffic``.
         basic_ingest: for MQTT, whether devices publish to the rule's own topic. AWS charges no message for that.
+        hours: in how many UTC hours the points of a request are, on average. Each hour is a segment.
     """
-    traffic, kind = Traffic(points / batch, every_s, environments), f"{path}_{batch}"
-    counted, new_hour, hour_lookups = (measured()[name] for name in (kind, "new_hour", "hour_lookups"))
+    traffic, kind = Traffic(points / batch, every_s, environments), _batch_kind(path, batch)
+    new_hour, hour_lookups = (measured()[name] for name in ("new_hour", "hour_lookups"))
     new_hours, hours_looked_up = traffic.once_in(HOUR_S), traffic.once_in(HOUR_S, environments)
-    more_calls = new_hours * new_hour["calls"] + hours_looked_up * hour_lookups["calls"]
+    more_calls = (
+        new_hours * new_hour["calls"] + hours_looked_up * hour_lookups["calls"] + traffic.requests * (hours - 1)
+    )
     if path == "http":
         transport = _http(traffic, kind, more_calls=more_calls)
     else:
         transport = _mqtt(traffic, kind, more_calls=more_calls, basic_ingest=basic_ingest)
-    writes = traffic.requests * counted["write_units"] + new_hours * new_hour["write_units"]
+    writes = traffic.requests * segment_units(path, batch, hours) + new_hours * new_hour["write_units"]
     reads = new_hours * new_hour["read_units"] + hours_looked_up * hour_lookups["read_units"]
     return [
         *transport,
         priced("DynamoDB writes", writes, "write_unit"),
         priced("DynamoDB reads", reads + traffic.lookups * _lookup_units(path), "read_unit"),
-        *count(changes=traffic.requests, updates=traffic.once_in(spec.COUNTING_S)),
+        *count(changes=traffic.requests * hours, updates=traffic.once_in(spec.COUNTING_S)),
     ]
+
+
+def segment_units(path: str, batch: float, hours: float = 1) -> float:
+    """Return the write units of the segments of one request, as in ``send``."""
+    return hours * figures(_batch_kind(path, batch / hours))["write_units"]
+
+
+def _batch_kind(path: str, points: float) -> str:
+    return f"{path}_{points:g}"
 
 
 def _lookup_units(path: str) -> float:
@@ -89,7 +108,7 @@ def _http(traffic: Traffic, kind: str, more_calls: float = 0, compressed: bool =
         more_calls: calls of the tables beside those of ``kind`` and of look-ups.
         compressed: whether the answers are compressed.
     """
-    requests, counted = traffic.requests, measured()[kind]
+    requests, counted = traffic.requests, figures(kind)
     authorizer_calls = traffic.lookups * measured()["authorizer_lookups"]["calls"]
     http_calls = traffic.lookups * measured()["http_lookups"]["calls"] + more_calls
     answer_bytes = counted["compressed_bytes" if compressed else "answer_bytes"]
@@ -105,7 +124,7 @@ def _http(traffic: Traffic, kind: str, more_calls: float = 0, compressed: bool =
 
 def _mqtt(traffic: Traffic, kind: str, more_calls: float, basic_ingest: bool) -> list[Component]:
     """Price what each MQTT message takes, and the connections, without the units of the tables for the messages."""
-    messages, counted = traffic.requests, measured()[kind]
+    messages, counted = traffic.requests, figures(kind)
     parts = -(-counted["payload_bytes"] // prices()["mqtt_message_bytes"])
     calls = traffic.lookups * measured()["mqtt_lookups"]["calls"] + more_calls
     return [
@@ -229,15 +248,19 @@ def set_aside(*, messages: float) -> list[Component]:
     return [priced("SQS requests", messages * 3, "queue_request")]
 
 
-def keep(*, points: float, batch: int) -> list[Component]:
+def keep(*, points: float, batch: float) -> list[Component]:
     """Return what it costs to keep points for a month, with recovery to any second.
 
     Args:
         points: how many.
-        batch: points a request when they were sent, 1 or 100.
+        batch: points a segment. 1 and 100 were counted; see ``pricing.figures``.
     """
-    item_bytes = measured()[f"http_{batch}"]["stored_bytes"] + prices()["item_overhead_bytes"]
-    gigabytes = points / batch * item_bytes / 1e9
+    return keep_items(points / batch, figures(_batch_kind("http", batch))["stored_bytes"])
+
+
+def keep_items(items: float, item_bytes: float) -> list[Component]:
+    """Return what it costs to keep items of the same size for a month, with recovery to any second."""
+    gigabytes = items * (item_bytes + prices()["item_overhead_bytes"]) / 1e9
     return [
         priced("DynamoDB storage, GB", gigabytes, "storage_gb_month"),
         priced("Backups, GB", gigabytes, "backup_gb_month"),

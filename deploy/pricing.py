@@ -37,6 +37,28 @@ def measured() -> dict[str, Any]:
     return figures
 
 
+def figures(kind: str) -> dict[str, float]:
+    """Return what a test counted for a kind of request.
+
+    Batches of 1 and of 100 points were counted, as ``http_1`` and ``http_100``. For any other number of points, as in
+    ``http_60``, bytes are on the straight line through both, and write units follow from the bytes. A test compares
+    some of them with what it counts.
+    """
+    found: dict[str, float] = measured().get(kind) or _on_line(kind)
+    return found
+
+
+def _on_line(kind: str) -> dict[str, float]:
+    path, _, points = kind.rpartition("_")
+    one, hundred = measured()[f"{path}_1"], measured()[f"{path}_100"]
+    line = {name: _at(float(points), one[name], hundred[name]) for name in one}
+    return line | {"write_units": float(math.ceil(line["stored_bytes"] / 1024))}
+
+
+def _at(points: float, one: float, hundred: float) -> float:
+    return one + (hundred - one) * (points - 1) / 99
+
+
 def total(components: list[Component]) -> float:
     """Return the sum in dollars."""
     return math.fsum(component.dollars for component in components)
@@ -57,7 +79,11 @@ def run_ms(function: str, kind: str, calls: float) -> float:
 def cpu_ms(function: str, kind: str) -> float:
     """Return the time that code takes in a function. Lambda gives a share of a processor by memory."""
     share = min(1.0, spec.FUNCTIONS[function].memory_mb / prices()["processor_mb"])
-    return float(prices()["assumed"]["cpu_ms"][kind] / share)
+    times: dict[str, float] = prices()["assumed"]["cpu_ms"]
+    if kind in times:
+        return float(times[kind] / share)
+    path, _, points = kind.rpartition("_")
+    return float(_at(float(points), times[f"{path}_1"], times[f"{path}_100"]) / share)
 
 
 def lambda_calls(function: str, times: float, kind: str, calls: float, more_calls: float = 0) -> list[Component]:
@@ -84,6 +110,15 @@ def logs(lines: float, line_bytes: float) -> list[Component]:
 def priced(name: str, quantity: float, price: str) -> Component:
     """Price a quantity. ``price`` is a key of the dollars in prices.json."""
     return Component(name, quantity, quantity * prices()["dollars"][price])
+
+
+def merged(components: list[Component]) -> list[Component]:
+    """Add up the lines of the same name."""
+    sums: dict[str, Component] = {}
+    for name, quantity, dollars in components:
+        before = sums.get(name, Component(name, 0, 0))
+        sums[name] = Component(name, before.quantity + quantity, before.dollars + dollars)
+    return list(sums.values())
 
 
 def table(components: list[Component]) -> str:

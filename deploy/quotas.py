@@ -24,6 +24,8 @@ class Quota(NamedTuple):
     """Whether AWS raises it on request."""
     source: str
     """Where AWS says so."""
+    date: str
+    """When it was looked up."""
     note: str = ""
 
 
@@ -34,13 +36,20 @@ def load() -> dict[str, Quota]:
     return {name: Quota(**row) for name, row in rows.items()}
 
 
+def date() -> str:
+    """Return the date of the quota that was looked up the longest ago."""
+    return min(quota.date for quota in load().values())
+
+
 def table() -> str:
     """Return the table of quotas in Markdown."""
     rows = []
     for quota in load().values():
         limits = f"{quota.limits[0].upper()}{quota.limits[1:]}" + (f". {quota.note}" if quota.note else "")
         adjustable = "yes" if quota.adjustable else "no"
-        rows.append(f"| {quota.service} | {limits} | {quota.figure:,} | {adjustable} | [AWS]({quota.source}) |\n")
+        rows.append(
+            f"| {quota.service} | {limits} | {quota.figure:,} | {adjustable} | [AWS]({quota.source}), {quota.date} |\n"
+        )
     return "| Service | What it limits | Default | Can be raised | Source |\n|---|---|---|---|---|\n" + "".join(rows)
 
 

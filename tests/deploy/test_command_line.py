@@ -9,8 +9,8 @@ import pytest
 from deploy.__main__ import main
 from tests.deploy.conftest import ROOT
 
-NAMED = {"plan": ("PROFILE", "PLAN")}
-"""What a command must be given besides options."""
+NAMED = {"plan": ("PROFILE", "PLAN"), "scale": ("--devices", "3")}
+"""What a command must be given."""
 OPTIONS = {
     "up": {"--stage", "--profile"},
     "init": {"--stage", "--profile"},
@@ -25,12 +25,13 @@ OPTIONS = {
     "plan": {"--stage", "--profile"},
     "config": {"--stage"},
     "cost": {"--points", "--batch", "--path", "--every", "--environments", "--basic-ingest", "--read"},
+    "scale": {"--devices", "--every", "--batch", "--http", "--mqtt", "--retention", "--profiles"},
 }
 VALUES = {
     "--stage": "dev", "--points": "3", "--batch": "1", "--path": "http", "--every": "10", "--read": "last_value",
     "--profile": "default", "--to": "2026-11-26T07:00:00Z", "--profile-id": "0123456789abcdef01234567",
     "--environments": "1", "--email": "me@x.org",
-    "--device": "0123456789abcdef01234567",
+    "--devices": "3", "--retention": "3", "--profiles": "1", "--device": "0123456789abcdef01234567",
     "--url": "https://api.example.com", "--mqtt": "mqtt.example.com",
 }  # fmt: skip
 PAGE = (ROOT / "docs/deploy.md").read_text()
