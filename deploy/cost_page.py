@@ -192,7 +192,7 @@ _PAGE = """# What it costs
 `python -m deploy.cost_page` writes this page, and a test compares it with the code. `python -m deploy cost` prints
 estimates for other numbers. The tests count calls, units and bytes on the code that is deployed. The prices are AWS's
 list prices of {region} on {date}, without free tiers, tax and discounts. A device sends every {every_s} seconds unless
-the line says otherwise.
+the line says otherwise. [scale.md](scale.md) has what whole fleets cost, and which quotas they meet.
 
 | | dollars | if no cache helps |
 |---|---|---|

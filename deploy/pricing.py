@@ -121,6 +121,20 @@ def merged(components: list[Component]) -> list[Component]:
     return list(sums.values())
 
 
+def volume_discount(components: list[Component]) -> float:
+    """Return what the lower prices of large volumes save in a month, in dollars.
+
+    ``volume`` in prices.json has them by the name of a line: from so many on, each one more costs so much.
+    """
+    saved = 0.0
+    for name, quantity, dollars in components:
+        price = dollars / quantity if quantity else 0
+        for start, lower in prices()["volume"].get(name, ()):
+            saved += max(0, quantity - start) * (price - lower)
+            price = lower
+    return saved
+
+
 def table(components: list[Component]) -> str:
     """Return an estimate as lines of text, with the total in the last."""
     lines = [f"{name:<34}{quantity:>16,.3f}{dollars:>12.4f}" for name, quantity, dollars in components]

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy import cost, quotas, spec, throttles
-from deploy.pricing import Component, figures, measured, merged, priced, prices
+from deploy.pricing import Component, figures, lambda_run, measured, merged, priced, prices, volume_discount
 
 DAY_S = 24 * cost.HOUR_S
 MOST_DEVICES = 10**12
 """If so many devices stay below a limit, any number does."""
 MOST_POINTS = 1_000
 """The largest batch whose figures a test compares with the estimate."""
+
+_PARTITION_WRITES = quotas.load()["dynamodb_partition_writes"].figure
 
 
 class Fleet(NamedTuple):
@@ -72,25 +74,49 @@ class Fleet(NamedTuple):
 
 
 def bill(fleet: Fleet) -> list[Component]:
-    """Return what a month costs, once the points of all the months are there, without reads."""
+    """Return what a month costs, once the points of all the months are there, without reads. Discounts are negative."""
     points = fleet.requests * fleet.batch * cost.MONTH_S * fleet.months
     if fleet.is_sealed:
         sealing, items = prices()["assumed"]["sealing"], points / fleet.points_a_day * fleet.sealed_a_day
         kept = cost.keep_items(items, sealing["segment_bytes"] + points / items * sealing["point_bytes"])
     else:
         kept = cost.keep(points=points, batch=fleet.batch / fleet.hours)
-    return merged([*_flow(fleet, cost.MONTH_S), *kept, *cost.idle()])
+    billed = merged([*_flow(fleet, cost.MONTH_S), *kept, *cost.idle()])
+    saved = volume_discount(billed)
+    return [*billed, Component("Volume discounts", 0, -saved)] if saved else billed
 
 
 def _flow(fleet: Fleet, seconds: float) -> list[Component]:
     """Return what so many seconds cost: points are sent, sealed and expire."""
     device_days = fleet.devices * seconds / DAY_S
-    components = _send(fleet, seconds, _environments(fleet))
+    sent = _send(fleet, seconds, _environments(fleet))
+    traffic = cost.Traffic(fleet.requests * seconds, fleet.every_s, 1)
     if fleet.is_sealed:
         sealed = device_days * fleet.sealed_a_day
-        return [*components, *_seal(fleet, device_days), *cost.count(changes=sealed, updates=device_days)]
-    updates = cost.Traffic(fleet.requests * seconds, fleet.every_s, 1).once_in(spec.COUNTING_S)
-    return [*components, *cost.count(changes=device_days * fleet.segments_a_day, updates=updates)]
+        components = [*sent, *_seal(fleet, device_days), *cost.count(changes=sealed, updates=device_days)]
+    else:
+        expired = device_days * fleet.segments_a_day
+        components = [*sent, *cost.count(changes=expired, updates=traffic.once_in(spec.COUNTING_S))]
+    return [*components, *_use(fleet, components, seconds, hours=traffic.once_in(cost.HOUR_S))]
+
+
+def _use(fleet: Fleet, components: list[Component], seconds: float, hours: float) -> list[Component]:
+    """Return what the counters function writes besides the counters of devices.
+
+    A call updates the usage of each profile that it has changes of. What a device had used is kept once in each of its
+    ``hours``, for the statistics.
+    """
+    assumed = prices()["assumed"]
+    calls = sum(line.quantity for line in components if line.name == "Lambda calls of counters")
+    changes_s = calls * assumed["changes_a_call"] / seconds
+    gathered = changes_s / max(assumed["stream_shards"], changes_s / _PARTITION_WRITES) * spec.COUNTING_S
+    a_call = max(1.0, min(gathered, assumed["changes_a_full_call"]))
+    updates = seconds * changes_s / a_call * fleet.profiles * (1 - (1 - 1 / fleet.profiles) ** a_call)
+    return [
+        priced("DynamoDB writes of usage", updates, "write_unit"),
+        priced("DynamoDB writes of hours", hours, "write_unit"),
+        *lambda_run("counters", 0, (updates + hours) * cost.update_ms()),
+    ]
 
 
 def _send(fleet: Fleet, seconds: float, environments: float) -> list[Component]:
@@ -165,7 +191,7 @@ def needs(fleet: Fleet) -> Mapping[str, float]:
         "GB of logs a day": lines["Logs, GB"] * DAY_S,
         "look-ups": lookups,
         "profiles": fleet.profiles,
-        "profile writes": lines["DynamoDB writes of counters"] / fleet.profiles,
+        "profile writes": (lines["DynamoDB writes of counters"] + lines["DynamoDB writes of usage"]) / fleet.profiles,
         "profile reads": lookups * measured()["http_lookups"]["read_units"] / fleet.profiles,
         **_of_tables(fleet, lines, running["counters"]),
         **(_of_http(lines) if fleet.path == "http" else _of_mqtt(fleet, lines)),
@@ -185,9 +211,7 @@ def _of_tables(fleet: Fleet, lines: dict[str, float], counting: float) -> dict[s
     writes, reads = (sum(lines[name] for name in lines if name.startswith(f"DynamoDB {kind}")) for kind in _KINDS)
     sealer_writes, sealer_reads = (lines.get(f"DynamoDB {kind} of the sealer", 0) for kind in _KINDS)
     segment_writes = fleet.requests * of_request + sealer_writes
-    shards = max(
-        prices()["assumed"]["stream_shards"], segment_writes / quotas.load()["dynamodb_partition_writes"].figure
-    )
+    shards = max(prices()["assumed"]["stream_shards"], segment_writes / _PARTITION_WRITES)
     return {
         "segment writes": segment_writes,
         "segment reads": sealer_reads,

@@ -21,7 +21,7 @@ def report(fleet: Fleet) -> str:
             *_too_low(fleet),
             _restart(fleet),
             "",
-            f"A month without reads and volume discounts, at list prices of {prices()['region']}, {prices()['date']}:",
+            f"A month without reads, at list prices of {prices()['region']}, {prices()['date']}:",
             "",
             *_bill(fleet),
         ]

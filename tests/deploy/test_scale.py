@@ -57,15 +57,17 @@ def test_needs_of_a_fleet_are_those_computed_by_hand():
         authorizer_calls=100,
         **{"look-ups": 100},
         segment_writes=100,  # 300 bytes are a unit
-        entity_writes=201 + 2 / 3,  # 100 counters of what is sent, 100 of what expires, 100 / 60 directories
-        profile_writes=100,  # two profiles share 200 counters a second
+        # 100 counters of what is sent, 100 of what expires; in 60 requests, one directory and one hour are kept;
+        # four shards call the function once a minute, for both profiles.
+        entity_writes=200 + 2 * 100 / 60 + 8 / 60,
+        profile_writes=100 + 4 / 60,
         profile_reads=25,  # half a unit to look up a device
     )
     assert part(HTTP, "device writes", "shards") == near(device_writes=1 / 60, shards=4)
     # 100 of the authorizer, 100 of the handler, and 200 changes of the stream in calls of 1,000.
     assert part(HTTP, "synchronous calls") == near(synchronous_calls=200.2)
     assert part(HTTP, "GB of logs a day") == near(GB_of_logs_a_day=100 * 243 * 86_400 / 1e9)
-    busy_ms = 200 * cost.update_ms() + 200 * pricing.cpu_ms("counters", "change") + 0.2
+    busy_ms = (200 + 100 / 60 + 8 / 60) * cost.update_ms() + 200 * pricing.cpu_ms("counters", "change") + 0.2
     assert part(HTTP, "running counters a shard") == near(running_counters_a_shard=busy_ms / 1000 / 4)
 
 
@@ -78,6 +80,26 @@ def test_bill_of_a_fleet_is_that_computed_by_hand():
     # Three months of items of 300 bytes, and 100 that DynamoDB adds.
     assert lines["DynamoDB storage, GB"][1:] == (pytest.approx(requests * 3 * 400 / 1e9), pytest.approx(78.84))
     assert not any("sealer" in line for line in lines)
+
+
+def test_volume_discounts_are_those_of_the_last_requests():
+    lines = {line.name: line for line in scale.bill(HTTP._replace(devices=1e6))}
+    millions = 1e6 / 60 * 2.628
+    assert lines["API Gateway requests"].dollars == pytest.approx(millions * 3.5)
+    billed = 333 * 3.5 + 667 * 2.8 + 19_000 * 2.38 + (millions - 20_000) * 1.51
+    assert lines["Volume discounts"].dollars == pytest.approx(billed - millions * 3.5)
+    assert "Volume discounts" not in {line.name for line in scale.bill(HTTP)}
+
+
+def test_more_profiles_are_more_updates_of_usage_up_to_one_a_change():
+    def usage(profiles):
+        return next(line.quantity for line in scale.bill(HTTP._replace(profiles=profiles)) if "usage" in line.name)
+
+    calls = 4 * 60 * 730  # each holds 3,000 changes
+    assert usage(1) == pytest.approx(calls) and usage(10) == pytest.approx(10 * calls)
+    assert (
+        usage(6_000) == pytest.approx(calls * 6_000 * (1 - (5_999 / 6_000) ** 3_000)) and usage(6_000) < calls * 3_000
+    )
 
 
 def test_needs_of_mqtt_clients_are_those_computed_by_hand():
@@ -148,11 +170,11 @@ def test_limit_that_comes_first_moves_as_others_are_raised(monkeypatch):
 
     assert first()[0] == "counters"
     without(monkeypatch, "counters")
-    assert first() == ("dynamodb_partition_writes", 30_000), "2 counters a minute, in one profile"
+    assert first() == ("dynamodb_partition_writes", pytest.approx(30_000, rel=1e-3)), "two counters a minute"
     fleet = fleet._replace(profiles=100)
-    assert first() == ("dynamodb_new_table_writes", 119_008), (
-        "two counters, and a directory an hour: 4,000 / 121 * 3,600"
-    )
+    # In an hour, a device makes 120 writes of its counter, two of hour and directory, and two of its profile's usage,
+    # as 100 profiles share each call with 6,000 changes.
+    assert first() == ("dynamodb_new_table_writes", math.floor(4_000 / 124 * 3_600))
     without(monkeypatch, "dynamodb_new_table_writes", "dynamodb_new_table_reads")
     assert first() == ("stage_requests", throttles.REQUESTS_PER_SECOND * 60)
     without(monkeypatch, "stage_requests")
@@ -242,6 +264,6 @@ def test_command_takes_its_options(capsys):
 def test_page_of_the_docs_is_what_its_commands_print():
     text = scale_page.PAGE.read_text()
     assert text == scale_page.updated(text), "python -m deploy.scale_page writes it"
-    assert text.count("$ python -m deploy scale --devices ") == 4 and "| one point a minute over HTTP |" in text
+    assert text.count("$ python -m deploy scale --devices ") == 5 and "| one point a minute over HTTP |" in text
     hourly, minutely = (pricing.total(scale.bill(Fleet(1e5, *how, "http", 12, 10))) for how in ((3_600, 60), (60, 1)))
-    assert "about a thirtieth" in text and minutely / hourly == pytest.approx(30, abs=2)
+    assert "about a twenty-fifth" in text and minutely / hourly == pytest.approx(25, abs=2)
