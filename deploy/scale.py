@@ -185,8 +185,10 @@ def needs(fleet: Fleet) -> Mapping[str, float]:
     waiting = {name for name in lines if name.startswith("Lambda calls of ")} - {"Lambda calls of iot-ingest"}
     return {
         **{f"running {function}": at_a_time for function, at_a_time in running.items()},
-        "running": sum(max(at_a_time, _reserved(function)) for function, at_a_time in running.items()),
-        "synchronous calls": sum(lines[name] for name in waiting),
+        "running": math.fsum(
+            max(running.get(name, 0), _reserved(name)) for name in running.keys() | spec.FUNCTIONS.keys()
+        ),
+        "synchronous calls": math.fsum(lines[name] for name in waiting),
         "log calls": sum(running.values()),
         "GB of logs a day": lines["Logs, GB"] * DAY_S,
         "look-ups": lookups,

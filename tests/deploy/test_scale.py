@@ -68,6 +68,8 @@ def test_needs_of_a_fleet_are_those_computed_by_hand():
     assert part(HTTP, "synchronous calls") == near(synchronous_calls=200.2)
     assert part(HTTP, "GB of logs a day") == near(GB_of_logs_a_day=100 * 243 * 86_400 / 1e9)
     busy_ms = (200 + 100 / 60 + 8 / 60) * cost.update_ms() + 200 * pricing.cpu_ms("counters", "change") + 0.2
+    in_use = [scale.needs(HTTP)[f"running {function}"] for function in ("http", "authorizer", "counters")]
+    assert scale.needs(HTTP)["running"] == pytest.approx(50 + sum(in_use)), "50 are reserved for the MQTT authorizer"
     assert part(HTTP, "running counters a shard") == near(running_counters_a_shard=busy_ms / 1000 / 4)
 
 
@@ -107,7 +109,7 @@ def test_needs_of_mqtt_clients_are_those_computed_by_hand():
     assert part(MQTT, "connected clients", "MQTT authorizer calls", "publishes", "connects") == near(
         connected_clients=450_000, MQTT_authorizer_calls=500, publishes=125, connects=450_000 / 86_400
     )
-    assert "requests" not in scale.needs(MQTT) and scale.needs(MQTT)["running"] > 50, "what is reserved counts"
+    assert "requests" not in scale.needs(MQTT) and scale.needs(MQTT)["running"] > 50
     assert scale.enough_for(MQTT, row_of("iot_connections")) == 500_000
     assert scale.enough_for(MQTT, row_of("iot_authorizer_calls")) == 450_000
 
