@@ -95,6 +95,12 @@ class Settings:
     """On AWS: SQS queue of the profiles whose API key must be made or removed."""
     keys_prefix: str = "decant-"
     """On AWS: how the names of the API keys and of the usage plans begin."""
+    sealer_queue: str = "decant-sealer"
+    """On AWS: SQS queue of the devices whose past days are to be sealed."""
+    sealing: bool = True
+    """On AWS: whether past days with 64 small segments or more are sealed, of immutable devices that keep their points
+    for seven months or more. It begins an hour after the first version that can read them. What was stored while it was
+    off stays as it is."""
     basic_ingest_rule: str = ""
     """On AWS: topic rule that devices may publish to without the message broker, which costs less."""
     mqtt: bool = True

@@ -3,9 +3,11 @@
 ``python -m deploy.cost_page`` writes docs/cost.md from these estimates.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
+from chalicelib.services.points import sealing
 from chalicelib.settings import CACHE_S
 from deploy import spec
 from deploy.names import Names
@@ -190,6 +192,67 @@ def expire(*, segments: float) -> list[Component]:
     return count(changes=segments, updates=segments)
 
 
+SEALED_POINTS = 240
+"""How many points a day had that was sealed when ``sealed`` in measured.json was counted, one a request."""
+SEALER_MESSAGES = 3
+"""How many messages the sealer gets for a device and day: to seal, and 25 minutes later to delete, which needs two, as
+SQS delays a message by 15 minutes at most."""
+
+
+def seal(*, days: float, segments: float, points: float, batch: float = 1) -> list[Component]:
+    """Return what it costs to seal days of devices, and to delete the segments that are sealed.
+
+    Args:
+        days: how many.
+        segments: small segments of a device and day.
+        points: points of a device and day.
+        batch: points a segment.
+    """
+    counted, original = measured()["sealed"], figures(_batch_kind("http", batch))
+    sealed = sealed_a_day(points)
+    # It is put, and put again when it is counted, in transactions, which cost twice.
+    rest = counted["write_units"] - SEALED_POINTS - 4 * -(-counted["stored_bytes"] // 1024)
+    writes = segments * original["write_units"] + 4 * sealed * -(-sealed_bytes(points / sealed) // 1024) + rest
+    read_share = segments * original["stored_bytes"] / (SEALED_POINTS * figures("http_1")["stored_bytes"])
+    calls = counted["calls"] - SEALED_POINTS + segments
+    return [
+        priced("SQS requests", days * SEALER_MESSAGES * 3, "queue_request"),
+        *lambda_calls("sealer", days * SEALER_MESSAGES, "sealed", 0, days * calls),
+        priced("DynamoDB writes of the sealer", days * writes, "write_unit"),
+        priced("DynamoDB reads of the sealer", days * counted["read_units"] * read_share, "read_unit"),
+        *count(changes=days * (segments + 2 * sealed), updates=days * SEALER_MESSAGES),
+    ]
+
+
+def sealed_a_day(points: float) -> int:
+    """Return how many sealed segments a day of so many points has."""
+    return math.ceil(points / sealing.MAX_POINTS)
+
+
+def sealed_bytes(points: float) -> float:
+    """Return the size of a sealed segment of so many points."""
+    return float(points / SEALED_POINTS * measured()["sealed"]["stored_bytes"])
+
+
+def keep_sealed(*, points: float, a_day: float) -> list[Component]:
+    """Return what it costs to keep sealed points for a month, with recovery to any second.
+
+    Args:
+        points: how many.
+        a_day: how many of them a device sends in a day.
+    """
+    items = points / a_day * sealed_a_day(a_day)
+    return keep_items(items, sealed_bytes(points / items))
+
+
+def paid_back_months(*, a_day: int) -> float:
+    """Return after how many months sealing has saved what it costs, for a device that sends points one by one."""
+    days = MONTH_S / HOUR_S / 24
+    cost = total(seal(days=days, segments=a_day, points=a_day))
+    saved = total(keep(points=days * a_day, batch=1)) - total(keep_sealed(points=days * a_day, a_day=a_day))
+    return cost / saved
+
+
 def read(
     *, requests: float, access: str, every_s: float, environments: float = 1, compressed: bool = False
 ) -> list[Component]:
@@ -275,7 +338,7 @@ def idle(*, free: bool = True) -> list[Component]:
             if others use that.
     """
     alarms = len(spec.alarms("dev")) - (prices()["free_alarms"] if free else 0)
-    polls = MONTH_S / 60 * prices()["assumed"]["queue_polls_a_minute"] - (
+    polls = 2 * MONTH_S / 60 * prices()["assumed"]["queue_polls_a_minute"] - (
         prices()["free_queue_requests"] if free else 0
     )
     counted, hours = measured()["housekeeping"], MONTH_S / HOUR_S

@@ -135,11 +135,18 @@ def stream_mapping(cloud: Cloud) -> Part:
     return Part("stream mapping", f"{name} → {function}", wanted, look, make, mend, drop)
 
 
-def queue_mapping(cloud: Cloud) -> Part:
-    """The mapping by which Lambda feeds the requests for API keys to their function."""
-    client, function = cloud.client("lambda"), spec.FUNCTIONS["keys"].full_name(cloud.stage)
-    queue = cloud.arn("sqs", cloud.names.keys)
-    wanted: State = {**spec.KEYS_MAPPING, "EventSourceArn": queue}
+def queue_mapping(cloud: Cloud, key: str, name: str, mapping: State) -> Part:
+    """The mapping by which Lambda feeds a queue to a function.
+
+    Args:
+        cloud: the account and stage.
+        key: the function, a key of ``spec.FUNCTIONS``.
+        name: of the queue.
+        mapping: the arguments of CreateEventSourceMapping.
+    """
+    client, function = cloud.client("lambda"), spec.FUNCTIONS[key].full_name(cloud.stage)
+    queue = cloud.arn("sqs", name)
+    wanted: State = {**mapping, "EventSourceArn": queue}
 
     def look() -> State | None:
         found = client.list_event_source_mappings(FunctionName=function, EventSourceArn=queue)["EventSourceMappings"]
@@ -147,15 +154,15 @@ def queue_mapping(cloud: Cloud) -> Part:
         return present[0] if present else None
 
     def make() -> None:
-        client.create_event_source_mapping(FunctionName=function, EventSourceArn=queue, **spec.KEYS_MAPPING)
+        client.create_event_source_mapping(FunctionName=function, EventSourceArn=queue, **mapping)
 
     def mend(actual: State) -> None:
-        client.update_event_source_mapping(UUID=actual["UUID"], **spec.KEYS_MAPPING)
+        client.update_event_source_mapping(UUID=actual["UUID"], **mapping)
 
     def drop() -> None:
         client.delete_event_source_mapping(UUID=(look() or {})["UUID"])
 
-    return Part("queue mapping", f"{cloud.names.keys} → {function}", wanted, look, make, mend, drop)
+    return Part("queue mapping", f"{name} → {function}", wanted, look, make, mend, drop)
 
 
 def retries(cloud: Cloud, key: str) -> Part:

@@ -33,7 +33,8 @@ def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
         gateway.throttling(cloud, api_id, routes.ALL),
         *gateway.usage_plans(cloud, api_id, routes.ALL),
         functions.stream_mapping(cloud),
-        functions.queue_mapping(cloud),
+        functions.queue_mapping(cloud, "keys", cloud.names.keys, spec.KEYS_MAPPING),
+        functions.queue_mapping(cloud, "sealer", cloud.names.sealer, spec.SEALER_MAPPING),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
         *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
@@ -67,6 +68,7 @@ def use_deployed_store(cloud: Cloud) -> None:
         entities_table=names.entities,
         secret_parameter=names.secret_parameter,
         failures_queue=names.failures,
+        sealer_queue=names.sealer,
         keys_prefix=names.prefix,
     )
     settings.use(stage_settings)

@@ -62,6 +62,11 @@ class Names:
         return self._named("keys-failed.fifo")
 
     @property
+    def sealer(self) -> str:
+        """The queue of devices whose past days are to be sealed."""
+        return self._named("sealer")
+
+    @property
     def prefix(self) -> str:
         """How the names of the API keys and usage plans begin."""
         return self._named("")

@@ -101,7 +101,7 @@ def _recount(device: Doc) -> Recount:
     key = dynamodb_counters.key(device["profile"], device["id"])
     row = calls.get(EntityModel, key) or {}
     points, read_units = 0, 1.0
-    for answer in calls.pages(SegmentModel, ("device", "key"), (device["id"], *_ALL), False, None, "points"):
+    for answer in calls.pages(SegmentModel, ("device", "key"), (device["id"], *_ALL), False, None, ("points",)):
         points += sum(int(raw["points"]["N"]) for raw in answer["Items"])
         read_units += float(answer["ConsumedCapacity"]["CapacityUnits"])
     before = int(row.get("records", {}).get("N", 0))

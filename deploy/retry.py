@@ -1,10 +1,11 @@
 """Empties the queues of what failed for good, after an outage or when a mistake is repaired.
 
-The queues hold six kinds of text. Three of them hold an MQTT message, which is sent to the ingest function again:
+The queues hold seven kinds of text. Three of them hold an MQTT message, which is sent to the ingest function again:
 Lambda's record of a call that it gave up, the error action of an IoT Core rule that could not hand a message over, and
 the ingest function's own dead letters. The counters function's hold a device, which is marked to be counted again.
 Lambda's record of a run of the housekeeping that it gave up is removed, as the next hour's run does the same work. A
-profile without an API key is removed too, as the nightly comparison asks for the key again.
+profile without an API key is removed too, as the nightly comparison asks for the key again. A device whose past days
+could not be sealed goes to the sealer's queue again.
 """
 
 import json
@@ -80,11 +81,16 @@ def is_run_of_housekeeping(body: str) -> bool:
     return isinstance(event, dict) and event.get("detail-type") == "Scheduled Event"
 
 
+def is_request_to_seal(body: str) -> bool:
+    """Return whether the text asks for the sealing of a device's past days."""
+    return {"profile", "device"} <= _document(body).keys()
+
+
 def retry(cloud: Cloud, queue: str, mark: Callable[[str], None]) -> Retried:
     """Work off each message of a queue once.
 
     A message is removed from the queue if the ingest function stored it or made a dead letter of it, if it holds a
-    device and that is marked, or if it is a failed run of the housekeeping.
+    device and that is marked, if it goes to the sealer's queue again, or if it is a failed run of the housekeeping.
 
     Args:
         cloud: the account and stage.
@@ -122,6 +128,10 @@ def _is_worked_off(cloud: Cloud, message: Document, mark: Callable[[str], None],
         return True
     if is_run_of_housekeeping(body) or "key_of" in _document(body):
         done.runs += 1
+        return True
+    if is_request_to_seal(body):
+        cloud.client("sqs").send_message(QueueUrl=cloud.queue_url(cloud.names.sealer), MessageBody=body)
+        done.delivered += 1
         return True
     event = event_of(body, int(message["Attributes"]["SentTimestamp"]))
     if event is None or not _deliver(cloud, event):

@@ -12,8 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from chalicelib.services.devices import sealings
+from chalicelib.services.points import sealable, sealing
 from deploy import cost, quotas, spec, throttles
-from deploy.pricing import Component, figures, lambda_run, measured, merged, priced, prices, volume_discount
+from deploy.pricing import Component, lambda_run, measured, merged, priced, prices, volume_discount
 
 DAY_S = 24 * cost.HOUR_S
 MOST_DEVICES = 10**12
@@ -62,23 +64,20 @@ class Fleet(NamedTuple):
     @property
     def is_sealed(self) -> bool:
         """Whether sealing pays: points are kept for long, and in small segments."""
-        sealing = prices()["assumed"]["sealing"]
-        is_small = self.batch / self.hours < sealing["below_points"] and self.segments_a_day >= 2
-        return bool(self.months >= sealing["from_months"] and is_small)
+        is_small = sealing.is_small(math.ceil(self.batch / self.hours)) and self.segments_a_day >= sealings.LEAST
+        return bool(self.months * 30 >= sealable.LEAST_DAYS and is_small)
 
     @property
     def sealed_a_day(self) -> int:
         """Sealed segments of a device and day."""
-        most: float = prices()["assumed"]["sealing"]["segment_points"]
-        return math.ceil(self.points_a_day / most)
+        return cost.sealed_a_day(self.points_a_day)
 
 
 def bill(fleet: Fleet) -> list[Component]:
     """Return what a month costs, once the points of all the months are there, without reads. Discounts are negative."""
     points = fleet.requests * fleet.batch * cost.MONTH_S * fleet.months
     if fleet.is_sealed:
-        sealing, items = prices()["assumed"]["sealing"], points / fleet.points_a_day * fleet.sealed_a_day
-        kept = cost.keep_items(items, sealing["segment_bytes"] + points / items * sealing["point_bytes"])
+        kept = cost.keep_sealed(points=points, a_day=fleet.points_a_day)
     else:
         kept = cost.keep(points=points, batch=fleet.batch / fleet.hours)
     billed = merged([*_flow(fleet, cost.MONTH_S), *kept, *cost.idle()])
@@ -136,44 +135,24 @@ def _environments(fleet: Fleet) -> float:
 
 
 def _seal(fleet: Fleet, device_days: float) -> list[Component]:
-    """Return what it costs to seal: to read the segments, to put sealed ones, and to delete the originals.
-
-    Each device and day is a message in a queue. The figures of ``sealing`` in prices.json are designed, not counted.
-    """
-    sealing, segments = prices()["assumed"]["sealing"], fleet.segments_a_day
-    # A put is part of a transaction, which costs twice. So does its condition that nothing else has changed.
-    sealed_bytes = fleet.points_a_day / fleet.sealed_a_day * sealing["point_bytes"]
-    put_units = 2 * (fleet.sealed_a_day * math.ceil(sealed_bytes / 1024) + 1)
-    delete_units = segments * figures(f"http_{fleet.batch / fleet.hours:g}")["write_units"]
-    read_units = sealing["reads"] * segments * figures(f"http_{fleet.batch / fleet.hours:g}")["stored_bytes"] / 4096
-    busy_s = segments / sealing["deletes_a_second"]
-    return [
-        priced("SQS requests", device_days * 3, "queue_request"),
-        priced("Lambda calls of sealer", device_days, "lambda_request"),
-        priced("Lambda GB-seconds of sealer", device_days * busy_s * sealing["memory_mb"] / 1024, "lambda_gb_s"),
-        priced("DynamoDB writes of the sealer", device_days * (delete_units + put_units), "write_unit"),
-        priced("DynamoDB reads of the sealer", device_days * read_units, "read_unit"),
-        *cost.count(
-            changes=device_days * (segments + fleet.sealed_a_day), updates=device_days * (1 + busy_s / spec.COUNTING_S)
-        ),
-    ]
+    """Return what it costs to seal."""
+    return cost.seal(
+        days=device_days,
+        segments=fleet.segments_a_day,
+        points=fleet.points_a_day,
+        batch=fleet.batch / fleet.hours,
+    )
 
 
 def _running(per_second: list[Component]) -> dict[str, float]:
     """Return how many calls of each function run at a time."""
     prefix = "Lambda GB-seconds of "
     gb_s = {line.name.removeprefix(prefix): line.quantity for line in per_second if line.name.startswith(prefix)}
-    return {function: often / (_described(function).memory_mb / 1024) for function, often in gb_s.items()}
-
-
-def _described(function: str) -> spec.Function:
-    """Return how a function is deployed. The sealer is as prices.json says, if it is not among the functions."""
-    memory_mb = prices()["assumed"]["sealing"]["memory_mb"]
-    return spec.FUNCTIONS.get(function) or spec.Function(function, memory_mb, 300, None)
+    return {function: often / (spec.FUNCTIONS[function].memory_mb / 1024) for function, often in gb_s.items()}
 
 
 def _reserved(function: str) -> int:
-    return _described(function).concurrency or 0
+    return spec.FUNCTIONS[function].concurrency or 0
 
 
 @lru_cache(maxsize=4096)
@@ -202,14 +181,13 @@ def needs(fleet: Fleet) -> Mapping[str, float]:
 
 
 def _of_sealer(lines: dict[str, float], running: dict[str, float]) -> dict[str, float]:
-    at_a_time = running["sealer"] * prices()["assumed"]["sealing"]["messages_a_call"]
-    return {"sealer messages": lines["Lambda calls of sealer"], "sealer messages at a time": at_a_time}
+    return {"sealer messages": lines["Lambda calls of sealer"], "sealer messages at a time": running["sealer"]}
 
 
 def _of_tables(fleet: Fleet, lines: dict[str, float], counting: float) -> dict[str, float]:
     """Return the units of both tables, and the stream. ``counting``: how many calls of the counters function run."""
     of_request = cost.segment_units(fleet.path, fleet.batch, fleet.hours)
-    deletes = prices()["assumed"]["sealing"]["deletes_a_second"] if fleet.is_sealed else 0
+    deletes = sealings.PER_S if fleet.is_sealed else 0
     writes, reads = (sum(lines[name] for name in lines if name.startswith(f"DynamoDB {kind}")) for kind in _KINDS)
     sealer_writes, sealer_reads = (lines.get(f"DynamoDB {kind} of the sealer", 0) for kind in _KINDS)
     segment_writes = fleet.requests * of_request + sealer_writes
@@ -276,6 +254,7 @@ def limits() -> dict[str, Limit]:
         "iot_authorizer": Limit(at_a_time, "code"),
         "iot_authorizer_calls": Limit(a_call * at_a_time, "code"),
         "counters": Limit(1, "code"),
+        "sealer": Limit(spec.SEALER_CONCURRENCY, "code"),
     }
 
 

@@ -23,8 +23,16 @@ QUEUE_ATTRIBUTES = {"MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled":
 """A queue keeps its messages for two weeks (1,209,600 s), encrypted."""
 KEYS_MAPPING = {"BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
 """How Lambda feeds the queue of API keys to its function. It takes at most ten from a queue in order."""
+SEALER_CONCURRENCY = 10
+"""How many devices are sealed at a time. Together they delete 2,000 segments a second."""
+SEALER_MAPPING = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": SEALER_CONCURRENCY}}
+"""How Lambda feeds the queue of devices to the sealer."""
+SEALED_AGAIN_S = 1_800
+"""After how long the sealer tries a device again that failed. AWS advises six times the function's time."""
+BACKLOG_S = 86_400
+"""How old a device's request in the sealer's queue may become before an alarm rings."""
 RECEIVED_AT_MOST = 5
-"""How often a request for an API key is delivered before it goes to the dead letters."""
+"""How often a message is delivered to a function before it is given up."""
 EXPIRY_ATTRIBUTE = "expires_at"
 """The attribute with the time after which DynamoDB removes an item."""
 ASYNCHRONOUS = ("iot-ingest", "housekeeping")
@@ -65,6 +73,7 @@ FUNCTIONS = {
     "counters": Function("counters", 512, 300, None),
     "housekeeping": Function("housekeeping", 512, 300, None),
     "keys": Function("keys", 512, 300, None),
+    "sealer": Function("sealer", 512, 300, None),
 }
 
 
@@ -137,7 +146,9 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
     )
     failures = (LAMBDA_SENDS, arn("sqs", names.failures))
     alerts = ("sns:Publish", arn("sns", names.alerts))
-    ask_for_keys = (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", names.keys))
+    ask_for_keys, ask_sealer = (
+        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.keys, names.sealer)
+    )
     # Client ids belong to the account, not to a stage. The bindings say which of them belong to a device.
     end_session = ("iot:DeleteConnection", arn("iot", "client/*"))
     # The verified sender belongs to the account, too: an address or its domain, which a deployer sets.
@@ -165,6 +176,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             (list(STREAM_ACTIONS), f"{segments}/stream/*"),
             set_aside,
             alerts,
+            ask_sealer,
         ],
         "housekeeping": [
             (_dynamodb_actions("BatchWriteItem", "Query", "UpdateItem"), segments),
@@ -173,6 +185,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             failures,
             alerts,
             ask_for_keys,
+            ask_sealer,
         ],
         "keys": [
             (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query"), entities),
@@ -181,6 +194,12 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             ask_for_keys,
             (list(QUEUE_ACTIONS), arn("sqs", names.keys)),
             set_aside,
+        ],
+        "sealer": [
+            (_dynamodb_actions("DeleteItem", "PutItem", "Query"), segments),
+            (_dynamodb_actions("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"), entities),
+            ask_sealer,
+            (list(QUEUE_ACTIONS), arn("sqs", names.sealer)),
         ],
     }
     log_group = arn("logs", f"log-group:/aws/lambda/{FUNCTIONS[function].full_name(names.stage)}:*")
@@ -201,13 +220,17 @@ def queues(names: Names, arn_of: Callable[[str], Any]) -> dict[str, dict[str, An
         arn_of: returns the ARN of a queue by name, or what a template has in its place.
     """
     fifo = {**QUEUE_ATTRIBUTES, "FifoQueue": "true"}
-    redrive = {"deadLetterTargetArn": arn_of(names.keys_failed), "maxReceiveCount": RECEIVED_AT_MOST}
-    timeout = {"VisibilityTimeout": str(FUNCTIONS["keys"].timeout_s), "RedrivePolicy": redrive}
+
+    def feeds(timeout_s: int, failed: str) -> dict[str, Any]:
+        redrive = {"deadLetterTargetArn": arn_of(failed), "maxReceiveCount": RECEIVED_AT_MOST}
+        return {"VisibilityTimeout": str(timeout_s), "RedrivePolicy": redrive}
+
     return {
         names.dead_letters: QUEUE_ATTRIBUTES,
         names.failures: QUEUE_ATTRIBUTES,
         names.keys_failed: fifo,
-        names.keys: {**fifo, **timeout},
+        names.keys: {**fifo, **feeds(FUNCTIONS["keys"].timeout_s, names.keys_failed)},
+        names.sealer: {**QUEUE_ATTRIBUTES, **feeds(SEALED_AGAIN_S, names.failures)},
     }
 
 
@@ -221,6 +244,7 @@ def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
         "DECANT_FAILURES_QUEUE": names.failures,
         "DECANT_KEYS_QUEUE": names.keys,
         "DECANT_KEYS_PREFIX": names.prefix,
+        "DECANT_SEALER_QUEUE": names.sealer,
         "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
         "DECANT_MQTT": str(has_mqtt).lower(),
     }
@@ -299,10 +323,11 @@ def rule_errors_role(queue_arn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def alarms(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the arguments of PutMetricAlarm by alarm name. They are twelve: ten alarms of an account cost nothing.
+    """Return the arguments of PutMetricAlarm by alarm name. They are thirteen: ten alarms of an account cost nothing.
 
     The housekeeping has no alarm of its own, and the ingest function has none for throttles: such calls go to the
-    queue of failures, which has an alarm. Requests of the keys function go to a queue with an alarm, too.
+    queue of failures, which has an alarm. Requests of the keys function go to a queue with an alarm, too, and those of
+    the sealer to the queue of failures.
     """
     names = Names(stage)
     full_names = {key: function.full_name(stage) for key, function in FUNCTIONS.items()}
@@ -318,6 +343,9 @@ def alarms(stage: str) -> dict[str, dict[str, Any]]:
         alarm_by_name[f"{name}-depth"] = _alarm(
             "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, 0, "Maximum"
         )
+    alarm_by_name[f"{names.sealer}-age"] = _alarm(
+        "AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", names.sealer, BACKLOG_S, "Maximum"
+    )
     age_ms = (COUNTING_S + 300) * 1000
     alarm_by_name[f"{full_names['counters']}-age"] = _alarm(
         "AWS/Lambda", "IteratorAge", "FunctionName", full_names["counters"], age_ms, "Maximum"

@@ -180,6 +180,14 @@ def _functions(stage: str) -> dict[str, Resource]:
             **spec.KEYS_MAPPING,
         },
     }
+    resources["SealerMapping"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": _function("sealer"),
+            "EventSourceArn": _queue_arn(names.sealer),
+            **spec.SEALER_MAPPING,
+        },
+    }
     return resources
 
 

@@ -193,11 +193,17 @@ def _functions(stage: str) -> Resources:
         "batch_size": spec.KEYS_MAPPING["BatchSize"],
         "function_response_types": spec.KEYS_MAPPING["FunctionResponseTypes"],
     }
+    sealer_mapping = {
+        "function_name": _function("sealer"),
+        "event_source_arn": _queue_arn(names.sealer),
+        "batch_size": spec.SEALER_MAPPING["BatchSize"],
+        "scaling_config": {"maximum_concurrency": spec.SEALER_CONCURRENCY},
+    }
     return {
         "aws_cloudwatch_log_group": groups,
         "aws_lambda_function": functions,
         "aws_lambda_function_event_invoke_config": retries,
-        "aws_lambda_event_source_mapping": {"counters": mapping, "keys": keys_mapping},
+        "aws_lambda_event_source_mapping": {"counters": mapping, "keys": keys_mapping, "sealer": sealer_mapping},
     }
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from chalice.app import Blueprint
 
-from chalicelib import errors
-from chalicelib.codec.segments import Item
-from chalicelib.host import clock, deadline, failures, log
+from chalicelib import errors, settings
+from chalicelib.codec.segment import Item
+from chalicelib.host import clock, deadline, failures, log, sealer
+from chalicelib.services.points import sealable
 from chalicelib.services.usage import counters, quotas
 from chalicelib.services.usage.counters import Change, Sum
-from chalicelib.store import calls, dynamodb, dynamodb_counters
+from chalicelib.store import Counted, Delta, calls, dynamodb, dynamodb_counters, dynamodb_sealed
 
 bp = Blueprint(__name__)
 
@@ -34,7 +35,7 @@ def count(event: dict[str, Any], context: Any) -> dict[str, int]:
     deadline.begin(context)
     calls.connect()
     changes, uncounted = _changes(event["Records"])
-    applied = counters.apply(changes=changes, add=dynamodb_counters.add, settle=_settle)
+    applied = counters.apply(changes=changes, add=_add, settle=_settle)
     uncounted |= applied.rejected
     for device, reason in uncounted.items():
         failures.keep_uncounted(device=device, reason=reason)
@@ -77,7 +78,8 @@ def _change(record: dict[str, Any]) -> Change:
     changed = record["dynamodb"]
     old, new = changed.get("OldImage"), changed.get("NewImage")
     images = [image for image in (new, old) if image]
-    points_in, sent_ms = counters.sent(_item(new)) if new and not old else (0, None)
+    is_new_segment = new is not None and old is None and not dynamodb_sealed.is_sealed(new)
+    points_in, sent_ms = counters.sent(_item(new)) if is_new_segment else (0, None)
     return Change(
         device=images[0]["device"]["S"],
         profile=next((image["profile"]["S"] for image in images if "profile" in image), None),
@@ -87,11 +89,29 @@ def _change(record: dict[str, Any]) -> Change:
         points_in=points_in,
         records=_points(new) - _points(old),
         sent_ms=sent_ms,
+        day=_day(new) if is_new_segment and settings.current().sealing else None,
     )
 
 
 def _points(image: dict[str, Any] | None) -> int:
-    return int(image["points"]["N"]) if image else 0
+    return dynamodb_sealed.points_of(image) if image else 0
+
+
+def _day(image: dict[str, Any]) -> int | None:
+    expires_at = int(image["expires_at"]["N"]) if "expires_at" in image else None
+    return sealable.day_of(key=image["key"]["S"], points=int(image["points"]["N"]), expires_at=expires_at)
+
+
+def _add(delta: Delta) -> Counted | None:
+    return dynamodb_counters.add(delta, _ask)
+
+
+def _ask(profile: str, device: str) -> None:
+    """Ask for the sealing of a device's days. If the queue does not take it, the next day's changes ask again."""
+    try:
+        sealer.ask(profile=profile, device=device)
+    except errors.Unavailable as error:
+        log.line("warning", function="counters", device=device, not_asked=log.cause(error))
 
 
 def _item(image: dict[str, Any]) -> Item:

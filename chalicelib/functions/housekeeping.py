@@ -1,6 +1,7 @@
 """The function that runs every hour.
 
-It finishes erasures and changes of retention, corrects what was counted, and has the API keys compared.
+It finishes erasures and changes of retention, corrects what was counted, and has the API keys compared. Once it
+has the days sealed that earlier versions stored.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from chalice.app import Blueprint, Rate
 
 from chalicelib.host import deadline, log
 from chalicelib.services.accounts import profile_erasures, teams
-from chalicelib.services.devices import erasures, retention
+from chalicelib.services.devices import erasures, retention, sealings
 from chalicelib.services.usage import balances, keys
 
 bp = Blueprint(__name__)
@@ -22,6 +23,7 @@ _CHORES: dict[str, Callable[[], int]] = {
     "retentions": retention.resume,
     "balanced": balances.correct,
     "keys": keys.remind,
+    "sealed": sealings.find,
 }
 """What is to be done, in order, and the name by which the log counts it."""
 

@@ -9,8 +9,8 @@ import orjson
 from chalicelib import errors
 
 
-def sender(name: str) -> Callable[[dict[str, Any]], None]:
-    """Return a function that puts a document into a queue, as JSON.
+def sender(name: str) -> Callable[..., None]:
+    """Return a function that puts a document into a queue, as JSON. A second argument delays it by so many seconds.
 
     Args:
         name: of the queue. If it ends with ``.fifo``, the documents are delivered one after the other, in order.
@@ -31,8 +31,9 @@ def sender(name: str) -> Callable[[dict[str, Any]], None]:
     client = aws.client("sqs")
     url, is_fifo = call("get_queue_url", QueueName=name)["QueueUrl"], name.endswith(".fifo")
 
-    def send(document: dict[str, Any]) -> None:
+    def send(document: dict[str, Any], delay_s: int = 0) -> None:
+        delay = {"DelaySeconds": delay_s} if delay_s else {}
         order = {"MessageGroupId": "all", "MessageDeduplicationId": secrets.token_hex(16)} if is_fifo else {}
-        call("send_message", QueueUrl=url, MessageBody=orjson.dumps(document).decode(), **order)
+        call("send_message", QueueUrl=url, MessageBody=orjson.dumps(document).decode(), **order, **delay)
 
     return send

@@ -20,6 +20,8 @@ BATCH = 25
 _BACKOFF_S = 0.05
 _BACKOFF_CAP_S = 2.0
 _REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
+LOST = {"None", "ConditionalCheckFailed", "TransactionConflict"}
+"""The reasons of a cancelled transaction that mean a lost race."""
 _REJECTED = ("ValidationException",)
 """What is refused for good: an item that is too large, or an attribute of another type. All else may be over soon: a
 throttle, an outage, and also a missing table or permission, which somebody repairs."""
@@ -77,10 +79,10 @@ def query(
     bounds: tuple[str, str, str],
     newest_first: bool,
     first_page: int | None,
-    attribute: str | None = None,
+    attributes: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Yield raw items with low <= range key <= high, page by page; with ``attribute`` only it and the key."""
-    for answer in pages(model, names, bounds, newest_first, first_page, attribute):
+    """Yield raw items with low <= range key <= high, page by page; with ``attributes`` only them and the key."""
+    for answer in pages(model, names, bounds, newest_first, first_page, attributes):
         yield from answer["Items"]
 
 
@@ -90,7 +92,7 @@ def pages(
     bounds: tuple[str, str, str],
     newest_first: bool,
     first_page: int | None,
-    attribute: str | None,
+    attributes: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the answers that ``query`` takes its items from."""
     parameters: dict[str, Any] = {
@@ -103,9 +105,10 @@ def pages(
     }
     if first_page is not None:
         parameters["Limit"] = first_page
-    if attribute is not None:
-        parameters["ProjectionExpression"] = "#hash, #range, #one"
-        parameters["ExpressionAttributeNames"] |= {"#one": attribute}
+    if attributes:
+        aliases = {f"#{name.replace('_', '')}": name for name in attributes}
+        parameters["ProjectionExpression"] = ", ".join(["#hash", "#range", *aliases])
+        parameters["ExpressionAttributeNames"] |= aliases
     while True:
         answer = call("Query", **parameters)
         yield answer

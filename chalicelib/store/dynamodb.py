@@ -12,19 +12,29 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib import errors
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host import deadline
-from chalicelib.store import ABSENT, Conflict, Counters, Entity, Totals, Usage, dynamodb_counters
-from chalicelib.store.calls import call, count, get, is_expired, now_s, query, refused, write_batch, write_if_version
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, Totals, Usage, dynamodb_counters, dynamodb_sealed
+from chalicelib.store.calls import (
+    LOST,
+    call,
+    count,
+    get,
+    is_expired,
+    now_s,
+    query,
+    refused,
+    write_batch,
+    write_if_version,
+)
+from chalicelib.store.dynamodb_sealed import SealedSegments
 from chalicelib.store.models import EntityModel, SegmentModel
 
 _FIRST = "attribute_not_exists(#hash)"
 _NO_UNIT: AbstractContextManager[object] = nullcontext()
-_LOST = {"None", "ConditionalCheckFailed", "TransactionConflict"}
-"""The reasons of a cancelled transaction that mean a lost race."""
 
 
-class DynamoStore:
+class DynamoStore(SealedSegments):
     """Implements Store on the tables that the settings name.
 
     Args:
@@ -94,7 +104,7 @@ class DynamoStore:
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store. DynamoDB bills the bodies as read, but does not send them."""
-        rows = query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points")
+        rows = query(SegmentModel, ("device", "key"), (device, low, high), False, None, ("points",))
         return sum(int(raw["points"]["N"]) for raw in rows)
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
@@ -107,19 +117,25 @@ class DynamoStore:
         return write_if_version("DeleteItem", SegmentModel, item.version, Key=key)
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
-        """See Store.
+        """See Store. First the small ones, then the sealed ones, in an epoch in which no older seal can be put.
 
         Raises:
             errors.Unavailable: the deadline passed; a retry resumes.
         """
         points, keys = 0, []
-        for raw in query(SegmentModel, ("device", "key"), (device, low, high), False, None, "points"):
+        for raw in query(SegmentModel, ("device", "key"), (device, low, high), False, None, ("points",)):
             points += int(raw["points"]["N"])
             keys.append({"device": raw["device"], "key": raw["key"]})
-        write_batch(SegmentModel, [{"DeleteRequest": {"Key": key}} for key in keys], self._sleep)
-        return points
+        self._delete_all(keys)
+        self.raise_epoch(device)
+        sealed = [*dynamodb_sealed.counted(device, low, high)]
+        self._delete_all([key for key, _ in sealed])
+        return points + sum(counted for _, counted in sealed)
 
-    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+    def _delete_all(self, keys: Sequence[dict[str, Any]]) -> None:
+        write_batch(SegmentModel, [{"DeleteRequest": {"Key": key}} for key in keys], self._sleep)
+
+    def set_expiry(self, device: str, key: str, expires_at: int | None, *, is_sealed: bool = False) -> None:
         """See Store. One update, on the condition that the segment exists."""
         change: dict[str, Any] = {"UpdateExpression": "REMOVE #expires"}
         if expires_at is not None:
@@ -129,7 +145,7 @@ class DynamoStore:
             call(
                 "UpdateItem",
                 TableName=SegmentModel.Meta.table_name,
-                Key={"device": {"S": device}, "key": {"S": key}},
+                Key={"device": {"S": device}, "key": {"S": dynamodb_sealed.range_key(key) if is_sealed else key}},
                 ConditionExpression="attribute_exists(#hash)",
                 ExpressionAttributeNames={"#hash": "device", "#expires": "expires_at"},
                 **change,
@@ -178,7 +194,7 @@ class DynamoStore:
             call("TransactWriteItems", TransactItems=parts)
         except ClientError as error:
             reasons: Any = error.response.get("CancellationReasons", [{}])
-            if {reason.get("Code") for reason in reasons} <= _LOST:
+            if {reason.get("Code") for reason in reasons} <= LOST:
                 return False
             raise errors.Unavailable from error
         return True
@@ -223,7 +239,7 @@ class DynamoStore:
     def counters(self, profile: str, device: str | None = None) -> Counters:
         """See Store. The stream counts up to a minute late. Until its first count, this adds up the segments."""
         counters = dynamodb_counters.read(profile, device)
-        return counters or Counters(0, self.count_points(str(device), "0", "g"), None)
+        return counters or Counters(0, dynamodb_sealed.count_all(str(device)), None)
 
     def touch(self, device: str, *, profile: str, now_ms: int) -> None:
         """See Store. One update, as no segment for it appears in the stream."""

@@ -4,6 +4,8 @@ A batch of the stream updates each once. The totals of each month are attributes
 read. It returns what was there before: if that was of an earlier hour, an entity keeps it for the statistics.
 """
 
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -39,8 +41,13 @@ def _add_up(rows: list[dict[str, Any]]) -> Counters:
     return Counters(points_in, max(0, records), max(times, default=None))
 
 
-def add(delta: Delta) -> Counted | None:
+def add(delta: Delta, on_new_day: Callable[[str, str], None] | None = None) -> Counted | None:
     """Add to the counters of a device, unless they include the change ``delta.first`` already. Cost: one update.
+
+    Args:
+        delta: what to add.
+        on_new_day: called with the profile and the device after the first new segment that is stored later than one
+            o'clock, UTC, if an earlier day has segments to be sealed.
 
     Returns:
         None if it was added; else what the counters include.
@@ -56,10 +63,13 @@ def add(delta: Delta) -> Counted | None:
     sets: dict[str, Any] = {"sequence": {"S": delta.last}}
     if delta.last_input_ms is not None:
         sets["last_input_ms"] = {"N": str(delta.last_input_ms)}
-    added = _Added(delta.hour, delta.points_in, 0, delta.records)
+    ended = (delta.hour - 1) // 24  # this day has not ended for an hour yet; all before have
+    if delta.days:
+        sets["ended"] = {"N": str(ended)}
+    added = _Added(delta.hour, delta.points_in, 0, delta.records, delta.days)
     place = _Place(key(delta.profile, delta.device), names.device(delta.device))
     try:
-        _update(place, added, sets, condition, marks)
+        before = _update(place, added, sets, condition, marks)
     except ClientError as error:
         return _counted(refused(error) or {})
     except errors.Unavailable as error:
@@ -67,7 +77,46 @@ def add(delta: Delta) -> Counted | None:
         if reason is None:
             raise
         raise Rejected(reason) from error
+    if on_new_day is not None and delta.days and _is_first(before, ended):
+        on_new_day(delta.profile, delta.device)
     return None
+
+
+def _is_first(before: dict[str, Any], ended: int) -> bool:
+    """Return whether this is the first change with that ``ended``, and earlier days have segments to be sealed."""
+    return int(before.get("ended", {"N": "-1"})["N"]) < ended and any(day < ended for day in _days_of(before))
+
+
+def days(profile: str, device: str) -> set[int]:
+    """Return the UTC days, since 1970, with new segments that should be sealed. Cost: one read."""
+    return _days_of(get(EntityModel, key(profile, device)) or {})
+
+
+def forget_days(profile: str, device: str, forgotten: Iterable[int]) -> None:
+    """Remove days from those that ``days`` returns. Cost: one update."""
+    with contextlib.suppress(ClientError):  # only a refused condition: the device was erased
+        call(
+            "UpdateItem",
+            TableName=EntityModel.Meta.table_name,
+            Key=key(profile, device),
+            UpdateExpression="DELETE #days :days",
+            ConditionExpression="attribute_exists(#days)",
+            ExpressionAttributeNames={"#days": "days"},
+            ExpressionAttributeValues={":days": _set_of(forgotten)},
+        )
+
+
+def _days_of(raw: dict[str, Any]) -> set[int]:
+    return {int(day) for day in raw.get("days", {"NS": []})["NS"]}
+
+
+def _set_of(numbers: Iterable[int]) -> dict[str, Any]:
+    return {"NS": [str(number) for number in sorted(numbers)]}
+
+
+def _hour_of(raw: dict[str, Any]) -> int:
+    """Return the hour of the last change of counters; -1 if there was none."""
+    return int(raw.get("hour", {"N": "-1"})["N"])
 
 
 class _Added(NamedTuple):
@@ -77,6 +126,7 @@ class _Added(NamedTuple):
     points_in: int
     points_out: int
     records: int
+    days: frozenset[int] = frozenset()
 
 
 class _Place(NamedTuple):
@@ -152,8 +202,8 @@ def _totals(hour: int, raw: dict[str, Any]) -> Totals:
 
 def _update(
     place: _Place, added: _Added, sets: dict[str, Any], condition: str = "", values: dict[str, Any] | None = None
-) -> None:
-    """Add to counters. Before the first change of an hour, keep what they were.
+) -> dict[str, Any]:
+    """Add to counters, and return what they were. Before the first change of an hour, keep that.
 
     Args:
         place: where the counters are.
@@ -169,13 +219,15 @@ def _update(
     sums = {"input": added.points_in, "records": added.records, "output": added.points_out}
     monthly = {f"in {month}": added.points_in, f"out {month}": added.points_out}
     sums |= {name: points for name, points in monthly.items() if points}
+    adds = {name: {"N": str(points)} for name, points in sums.items()}
+    if added.days:
+        adds["days"] = _set_of(added.days)
     set_all = {"hour": {"N": str(added.hour)}, **sets}
     parameters: dict[str, Any] = {
-        "UpdateExpression": f"ADD {_pairs(sums, ' ')} SET {_pairs(set_all, ' = ')}",
-        "ExpressionAttributeNames": {_alias("#", name): name for name in (*sums, *set_all)},
+        "UpdateExpression": f"ADD {_pairs(adds, ' ')} SET {_pairs(set_all, ' = ')}",
+        "ExpressionAttributeNames": {_alias("#", name): name for name in (*adds, *set_all)},
         "ExpressionAttributeValues": {
-            **{_alias(":", name): {"N": str(points)} for name, points in sums.items()},
-            **{_alias(":", name): value for name, value in set_all.items()},
+            **{_alias(":", name): value for name, value in (adds | set_all).items()},
             **(values or {}),
         },
     }
@@ -184,9 +236,10 @@ def _update(
     answer = call(
         "UpdateItem", TableName=EntityModel.Meta.table_name, Key=place.key, ReturnValues="ALL_OLD", **parameters
     )
-    before = answer.get("Attributes", {})
-    if int(before.get("hour", {"N": "-1"})["N"]) < added.hour:
+    before: dict[str, Any] = answer.get("Attributes", {})
+    if _hour_of(before) < added.hour:
         _begin_hour(place, added.hour, before)
+    return before
 
 
 def _pairs(attributes: dict[str, Any], sign: str) -> str:

@@ -40,7 +40,7 @@ ARGUMENTS = {
     ),
     ("aws_lambda_event_source_mapping", OLDEST): (
         "batch_size bisect_batch_on_function_error event_source_arn function_name maximum_batching_window_in_seconds "
-        "function_response_types starting_position"
+        "function_response_types scaling_config scaling_config.maximum_concurrency starting_position"
     ),
     ("aws_lambda_function", OLDEST): (
         "architectures environment environment.variables filename function_name handler memory_size "

@@ -12,16 +12,21 @@ import pytest
 from bench import functions
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping, iot_authorizer
-from chalicelib.host import cache, log
+from chalicelib.host import cache, log, sealer
+from chalicelib.services.devices import sealings
+from chalicelib.services.points import sealable
+from chalicelib.store import dynamodb_sealed
 from deploy import cost, cost_page, pricing, spec
 from deploy.__main__ import main
 from tests.iot.test_iot import connect, publish
 from tests.kit.api import Answer, Api, authorized
-from tests.kit.billing import counting
+from tests.kit.billing import counting, item_bytes
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import running
+from tests.kit.sealings import YESTERDAY, kept_world, sealed, smalls, store_one
 from tests.kit.world import SCHEDULED, World, point
 from tests.services.test_counters import deliver, records  # noqa: F401 - a fixture
+from tests.services.test_sealings import deliver_message
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -125,9 +130,37 @@ def test_measured_figures_are_what_is_counted(measure, records, clock):  # noqa:
         found["refused"], "calls", "read_units"
     )
     found["housekeeping"] = taken(measure(keep_house), "calls", "read_units")
+    found["sealed"] = seal_a_day(measure, clock)
     if "MEASURE" in os.environ:
         MEASURED.write_text(json.dumps(found, indent=2) + "\n")
     assert json.loads(MEASURED.read_text()) == found, "MEASURE=1 writes what is counted here"
+
+
+def seal_a_day(measure, clock):
+    """Seal a day of points that were sent one by one, with all messages that the sealer sends itself."""
+    world, day, asked = kept_world(), YESTERDAY * keys.DAY_MS, []
+    for number in range(cost.SEALED_POINTS):
+        (one,) = batch(1, day + number * keys.DAY_MS // cost.SEALED_POINTS)
+        store_one(world.doc, one | {"variable": f"v{number % 5}", "value": round(20 + number * 0.37, 2)})
+    sealings.waits_s()
+    clock.advance(3_600)
+    sealer.use(lambda body, delay_s: asked.append((body, delay_s)))
+    asked.append(({"profile": world.profile, "device": world.device, "days": [YESTERDAY, YESTERDAY]}, 0))
+    messages = []
+
+    def work():
+        while asked:
+            body, delay_s = asked.pop()
+            clock.advance(delay_s)
+            deliver_message(body)
+            messages.append(body)
+
+    found = measure(work)
+    (item,) = sealed(world)
+    assert smalls(world) == [] and len(messages) == cost.SEALER_MESSAGES
+    return taken(found, "calls", "write_units", "read_units") | {
+        "stored_bytes": round(item_bytes(dynamodb_sealed.raw_of(item, world.profile)), -2)
+    }
 
 
 def without(figures, base):
@@ -170,7 +203,17 @@ def test_aims_hold():
     assert dollars(batch=100, path="http") <= 0.10
     assert dollars(batch=1, path="mqtt") <= 2.7
     assert dollars(batch=1, path="mqtt", basic_ingest=True) == pytest.approx(dollars(batch=1, path="mqtt") - 1)
-    assert pricing.total(cost.idle()) <= 0.25 and pricing.total(cost.idle(free=False)) <= 1.60
+    assert pricing.total(cost.idle()) <= 0.50 and pricing.total(cost.idle(free=False)) <= 2.0
+
+
+def test_sealing_costs_what_was_counted_and_pays_from_seven_months_on():
+    day = lines_of(cost.seal(days=1, segments=cost.SEALED_POINTS, points=cost.SEALED_POINTS))
+    counted = pricing.measured()["sealed"]
+    assert day["DynamoDB writes of the sealer"].quantity == counted["write_units"]
+    assert day["DynamoDB reads of the sealer"].quantity == pytest.approx(counted["read_units"])
+    millions = 1e6 / 1_440
+    assert pricing.total(cost.seal(days=millions, segments=1_440, points=1_440)) == pytest.approx(0.80, abs=0.1)
+    assert cost.paid_back_months(a_day=1_440) < sealable.LEAST_DAYS / 30
 
 
 def test_readme_says_what_points_cost():
@@ -261,7 +304,7 @@ def test_alarms_above_the_free_ones_are_charged(monkeypatch):
 
 def test_managed_key_counts_each_table_that_a_role_uses():
     (requests,) = cost.managed_key()
-    assert requests.quantity == (2 + 1 + 2 + 1 + 2 + 2 + 1) * 730 * 12
+    assert requests.quantity == (2 + 1 + 2 + 1 + 2 + 2 + 1 + 2) * 730 * 12
 
 
 def test_arm_saves_a_fifth_of_the_time():

@@ -180,6 +180,8 @@ def test_what_up_made_is_what_the_spec_says(deployed):
     client = deployed.client("lambda")
     (mapping,) = client.list_event_source_mappings(FunctionName="decant-dev-keys")["EventSourceMappings"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], "else one failure repeats the whole batch"
+    (mapping,) = client.list_event_source_mappings(FunctionName="decant-dev-sealer")["EventSourceMappings"]
+    assert mapping["BatchSize"] == 1 and mapping["ScalingConfig"] == {"MaximumConcurrency": 10}
     (mapping,) = client.list_event_source_mappings(FunctionName="decant-dev-counters")["EventSourceMappings"]
     assert mapping["EventSourceArn"] == table["LatestStreamArn"]
     assert {name: mapping.get(name) for name in spec.STREAM_MAPPING} == spec.STREAM_MAPPING == {
@@ -304,7 +306,10 @@ def older(account):
     account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
     account.edit(
         "deploy/document.py",
-        ("counters, housekeeping, iot_authorizer, iot_ingest, keys):", "counters, iot_authorizer, iot_ingest, keys):"),
+        (
+            "counters, housekeeping, iot_authorizer, iot_ingest, keys, sealer):",
+            "counters, iot_authorizer, iot_ingest, keys, sealer):",
+        ),
     )
     account.edit("chalicelib/services/usage/plans.json", ('"POST /data": 250', '"POST /data": 100'))
 
@@ -406,7 +411,7 @@ def test_up_that_was_killed_is_completed_by_the_next(account, line):
     account.run("up")
     assert "0 faults" in account.run("check")
     found = inventory(account)
-    assert len(found["apis"]) == 1 and len(found["functions"]) == len(spec.FUNCTIONS) and len(found["mappings"]) == 2
+    assert len(found["apis"]) == 1 and len(found["functions"]) == len(spec.FUNCTIONS) and len(found["mappings"]) == 3
 
 
 def test_another_clone_finds_the_deployment_and_down_leaves_only_data(deployed):

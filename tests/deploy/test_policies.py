@@ -8,18 +8,19 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from chalicelib import errors, settings
+from chalicelib import errors, settings, store
 from chalicelib.codec import keys
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, failures, mail, mqtt, secret, topics
+from chalicelib.host import cache, dead_letters, failures, mail, mqtt, sealer, secret, topics
 from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
+from chalicelib.services.devices import sealings
 from chalicelib.services.points import send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
-from chalicelib.store import Entity
+from chalicelib.store import Entity, names
 from deploy import spec
 from deploy.names import Names
 from tests.iot.test_iot import connect, publish
@@ -27,10 +28,12 @@ from tests.kit.accounts import Person
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
+from tests.kit.sealings import YESTERDAY, fill, kept_world, sealed, smalls, store_one
 from tests.kit.world import SCHEDULED, World, point
 from tests.services.test_counters import broken, deliver, records  # noqa: F401 - a fixture
 from tests.services.test_erasures import keep_house
 from tests.services.test_keys import Cloud, change_plan, create
+from tests.services.test_sealings import deliver_message
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 OF_LAMBDA = {
@@ -41,6 +44,7 @@ OF_LAMBDA = {
     "counters": {(action, "decant-dev-segments/stream/*") for action in spec.STREAM_ACTIONS},
     "housekeeping": {("sqs:SendMessage", "decant-dev-failures")},
     "keys": {(action, "decant-dev-keys.fifo") for action in spec.QUEUE_ACTIONS},
+    "sealer": {(action, "decant-dev-sealer") for action in spec.QUEUE_ACTIONS},
 }
 """What Lambda itself does with a function's role, besides writing its log."""
 
@@ -124,6 +128,30 @@ def make_keys(cloud):
     cloud.deliver()
 
 
+def seal_days(clock, records):  # noqa: F811
+    """Let a device's days be sealed: one that was stored before, and one that the counters ask for."""
+    queue_url = boto3.client("sqs").create_queue(QueueName="decant-sealer")["QueueUrl"]
+    world = kept_world()
+    fill(world, count=64, minutes=10)
+    deliver(records())
+    store.current().delete(names.DEPLOYMENT, [names.SEALING])
+    with running("housekeeping"):
+        sealings.waits_s()
+    clock.advance(86_400)
+    sealer.use(None)
+    keep_house(clock)
+    store_one(world.doc, point("a"))
+    sealer.use(None)
+    deliver(records())
+    sealer.use(None)
+    for _ in range(3):
+        deliver_message({"profile": world.profile, "device": world.device, "days": [YESTERDAY, YESTERDAY]})
+        clock.advance(sealings.KEPT_MS / 1_000)
+    assert len(sealed(world)) == 1 and len(smalls(world)) == 1
+    boto3.client("sqs").delete_queue(QueueUrl=queue_url)
+    sealer.use(None)
+
+
 @pytest.fixture
 def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     """Run everything that the functions do."""
@@ -173,6 +201,7 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
         client_id="late", caller=Caller("device", world.profile, world.device, "full", None, "f"), keep_s=9_000
     )
     keep_house(clock)
+    seal_days(clock, records)
     make_keys(cloud)
     settings.use(dataclasses.replace(settings.current(), mail_from="decant@x.org"))
     mail.use(None)

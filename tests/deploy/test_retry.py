@@ -122,6 +122,15 @@ def test_failed_run_of_the_housekeeping_and_key_are_removed_as_a_later_run_does_
     assert done == retry.Retried(runs=2) and cloud.waiting() == 0
 
 
+def test_device_that_could_not_be_sealed_is_asked_for_again(cloud):
+    url = boto3.client("sqs").create_queue(QueueName="decant-dev-sealer")["QueueUrl"]
+    cloud.put({"profile": "a" * 24, "device": "b" * 24, "days": [1, 2]})
+    assert retried(cloud) == (1, 0) and cloud.waiting() == 0
+    (found,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(found["Body"]) == {"profile": "a" * 24, "device": "b" * 24, "days": [1, 2]}
+    boto3.client("sqs").delete_queue(QueueUrl=url)
+
+
 def test_device_that_could_not_be_counted_is_marked_and_its_messages_are_removed(cloud):
     for number in range(12):
         cloud.put({"reason": f"batch {number}", "uncounted": "a" * 24})

@@ -114,16 +114,15 @@ def test_needs_of_mqtt_clients_are_those_computed_by_hand():
     assert scale.enough_for(MQTT, row_of("iot_authorizer_calls")) == 450_000
 
 
-def test_sealing_doubles_the_writes_and_is_a_message_a_device_and_day():
+def test_sealing_doubles_the_writes_and_is_three_messages_a_device_and_day():
     sealed = HTTP._replace(months=7)
     assert not HTTP.is_sealed and sealed.is_sealed and sealed.sealed_a_day == 3
     messages = 6_000 / 86_400
-    # 1,440 deletes; three sealed segments of 6,000 bytes, six units each, and a condition, all in a transaction.
+    # 1,440 deletes; three sealed segments of 6,400 bytes, seven units each, put twice in transactions; eight others.
     more = part(sealed, "segment writes")["segment_writes"] - 100
-    assert more == pytest.approx(messages * (1_440 + 2 * (3 * 6 + 1)))
-    assert part(sealed, "sealer messages", "running sealer") == near(
-        sealer_messages=messages, running_sealer=messages * 1_440 / 200
-    )
+    assert more == pytest.approx(messages * (1_440 + 3 * 7 * 4 + 8))
+    assert scale.needs(sealed)["sealer messages"] == pytest.approx(3 * messages)
+    assert scale.needs(sealed)["running sealer"] == pytest.approx(1.29, rel=0.01), "12.6 ms a delete"
     assert scale.needs(sealed)["device writes"] > 200, "the sealer works at a device for a while"
     assert not sealed._replace(batch=100).is_sealed, "no segment is small"
     assert not sealed._replace(every_s=86_400).is_sealed, "there is nothing to merge"
@@ -154,7 +153,7 @@ def test_estimate_of_a_batch_is_what_is_counted(batch, clock, dynamo):
         world.send(*points)
     found = pricing.figures(f"http_{batch}")
     assert calls.units["write"] == found["write_units"]
-    assert calls.stored_bytes == pytest.approx(found["stored_bytes"], rel=0.08)
+    assert calls.stored_bytes == pytest.approx(found["stored_bytes"], rel=0.1), "those of one point are rounded"
 
 
 def without(monkeypatch, *names):

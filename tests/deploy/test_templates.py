@@ -127,6 +127,13 @@ def test_queues_keep_the_order_and_set_aside_what_fails_in_both_templates(cloudf
     assert keys["VisibilityTimeout"] == spec.FUNCTIONS["keys"].timeout_s, "AWS refuses less than the function's time"
     target = {"Fn::GetAtt": ["DevKeysFailedFifo", "Arn"]}
     assert keys["RedrivePolicy"] == {"deadLetterTargetArn": target, "maxReceiveCount": 5}
+    sealer = queues["decant-dev-sealer"]
+    assert sealer["VisibilityTimeout"] >= 6 * spec.FUNCTIONS["sealer"].timeout_s, "as AWS advises"
+    assert sealer["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DevFailures", "Arn"]}
+    mappings = of_type(cloudformation, "AWS::Lambda::EventSourceMapping")
+    assert {"MaximumConcurrency": spec.SEALER_CONCURRENCY} in [one.get("ScalingConfig") for one in mappings]
+    there = terraform["resource"]["aws_lambda_event_source_mapping"]["sealer"]
+    assert there["scaling_config"] == {"maximum_concurrency": spec.SEALER_CONCURRENCY}
     there = terraform["resource"]["aws_sqs_queue"]["decant-dev-keys_fifo"]
     assert there["fifo_queue"] is True and json.loads(there["redrive_policy"])["maxReceiveCount"] == 5
 

@@ -18,7 +18,7 @@ RECORDED: set[tuple[str, str, str]] = set()
 """Every (function, action, resource) that was recorded."""
 FORBIDDEN: "list[Violation]" = []
 """Every violation: a call that the policy of its function does not allow."""
-PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 """The action that each part of a transaction needs."""
 
 

@@ -25,7 +25,9 @@ _SETTINGS = ("type", "chunk_period", "chunk_retention")
 def announce(device: Doc, changes: Mapping[str, Any]) -> None:
     """Write a marker if ``changes`` of a device change how long its points are kept. It comes before the change.
 
-    Cost: none, or one write on DynamoDB.
+    A seal that has begun under the former settings fails.
+
+    Cost: none, or two writes on DynamoDB.
     """
     is_same = all(changes.get(name, device[name]) == device[name] for name in _SETTINGS)
     if is_same or store.current().is_exclusive:
@@ -33,6 +35,7 @@ def announce(device: Doc, changes: Mapping[str, Any]) -> None:
     now_ms = clock.now_ms()
     marker = {"device": device["id"], "profile": device["profile"], "since_ms": now_ms, "from": ""}
     store.current().put(Entity(names.RETENTIONS, names.retention(device["id"], now_ms), marker))
+    store.current().raise_epoch(device["id"])
 
 
 def resume() -> int:
@@ -60,6 +63,14 @@ def resume() -> int:
 def _follow(device: Doc, marker: Entity) -> None:
     """Give each segment that the device keeps the ``expires_at`` of the present settings, the oldest first."""
     low, high = keys.key_bounds(expiry.kept_from_ms(device), keys.LATEST_MS)
+    for sealed in store.current().scan_sealed(
+        device["id"], low, high, newest_first=False, first_page=_PAGE, has_bodies=False
+    ):
+        if deadline.has_passed():
+            raise errors.Unavailable  # what is done already is not done again
+        expires_at = expiry.expires_at(device, keys.key_time_ms(sealed.key))
+        if sealed.expires_at != expires_at:
+            store.current().set_expiry(device["id"], sealed.key, expires_at, is_sealed=True)
     low = max(low, marker.doc["from"])
     for item in store.current().scan_segments(device["id"], low, high, newest_first=False, first_page=_PAGE):
         if deadline.has_passed():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from chalicelib import errors
 from chalicelib.codec import hours, segments, times
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host import deadline
 from chalicelib.host.deadline import Limits
 from chalicelib.store import Counted, Delta, Rejected
@@ -41,6 +41,8 @@ class Change(NamedTuple):
     """When it was made, in milliseconds since 1970."""
     sent_ms: int | None
     """When its points arrived; None if it stored none that a client sent."""
+    day: int | None = None
+    """The UTC day, since 1970, in which a new segment should be sealed; None: none should."""
 
     @property
     def mark(self) -> str:
@@ -203,4 +205,5 @@ def _delta(changes: list[Change], profile: str, replaces: str | None) -> Delta:
         changes[-1].mark,
         changes[0].hour,
         replaces,
+        frozenset(change.day for change in changes if change.day is not None),
     )
