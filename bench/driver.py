@@ -17,6 +17,16 @@ VARIABLES = ("temperature", "humidity", "pressure", "battery", "signal")
 UNITS = ("C", "%", "hPa", "V", "dBm")
 
 
+def point(number: int, moment: datetime) -> dict[str, Any]:
+    """Return one of the points that are sent: the variables take turns."""
+    return {
+        "variable": VARIABLES[number % 5],
+        "value": round(20 + number % 97 * 0.37, 2),
+        "unit": UNITS[number % 5],
+        "time": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    }
+
+
 @dataclass
 class Result:
     """The result of one load. ``p50`` and ``p99`` are milliseconds."""
@@ -44,19 +54,8 @@ class Load:
 
     def batch(self, size: int) -> bytes:
         """Return the next body: ``size`` points, each later than the last."""
-        points = []
-        for _ in range(size):
-            number = self.sent
-            self.sent += 1
-            moment = START + timedelta(seconds=number * self.step_s)
-            points.append(
-                {
-                    "variable": VARIABLES[number % 5],
-                    "value": round(20 + number % 97 * 0.37, 2),
-                    "unit": UNITS[number % 5],
-                    "time": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-                }
-            )
+        first, self.sent = self.sent, self.sent + size
+        points = [point(number, START + timedelta(seconds=number * self.step_s)) for number in range(first, self.sent)]
         return json.dumps(points if size > 1 else points[0]).encode()
 
     def post(self, size: int) -> Callable[[], bytes]:

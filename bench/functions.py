@@ -19,12 +19,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from app import app
+from chalicelib.codec.keys import DAY_MS, segment_key
+from chalicelib.codec.segment import HAS_VALUE, Draft, Item
+from chalicelib.codec.segments import pack
+from chalicelib.codec.times import to_iso
 from chalicelib.functions import authorizer, counters, iot_authorizer, iot_ingest
 from chalicelib.host import keys as keys_of_host
 from chalicelib.host import log, secret
 from chalicelib.services.access import callers
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import devices
+from chalicelib.services.points import sealing
 from chalicelib.store import Delta, dynamodb_counters
 from chalicelib.store.models import EntityModel, SegmentModel
 
@@ -153,6 +158,18 @@ class Functions:
         )
         assert dynamodb_counters.add(delta) is None
 
+    def smalls(self, how_many: int) -> list[Item]:
+        """Return segments of one point each, of one day."""
+        day_ms = self.now_ms - self.now_ms % DAY_MS
+        items = []
+        for number in range(how_many):
+            time_ms, line = day_ms + number * 150_000, f'"variable":"v{number % 5}","value":{number}.5,"unit":"C",'
+            key = segment_key(time_ms, number)
+            line += f'"group":"{key}0000","time":"{to_iso(time_ms)}"}}'
+            draft = Draft(time_ms, f"v{number % 5}", HAS_VALUE, line, False)
+            items.append(pack("d" * 24, [draft], key, time_ms * 1000, digest=bytes(32), expires_at=None))
+        return items
+
     def changes(self, how_many: int) -> list[dict[str, Any]]:
         """Return changes as the counters function gets them from the stream, all of one device."""
         parameters = {
@@ -182,7 +199,7 @@ def measure() -> dict[str, float]:
     secret.use(b"a secret of the benchmark")
     functions = Functions()
     token = functions.device["token"]
-    changes = functions.changes(1_000)
+    changes, smalls = functions.changes(1_000), functions.smalls(sealing.MAX_POINTS)
     return {
         "authorizer": cpu_ms(lambda: functions.authorize(token)),
         "refused": cpu_ms(lambda: functions.authorize(UNKNOWN_TOKEN)),
@@ -198,6 +215,7 @@ def measure() -> dict[str, float]:
         "last_15": cpu_ms(functions.read),
         "get_1000": cpu_ms(lambda: functions.read(qty="1000")),
         "counted": cpu_ms(functions.update_counter),
+        "sealed": cpu_ms(lambda: sealing.merged(smalls, [], expires_at=None, closes_day=True), 10),
         "change": cpu_ms(lambda: counters.count({"Records": changes}, None), 5) / len(changes),
     }
 

@@ -12,6 +12,7 @@ MODULES = {
     "iot-ingest": "chalicelib.functions.iot_ingest",
     "counters": "chalicelib.functions.counters",
     "housekeeping": "chalicelib.functions.housekeeping",
+    "sealer": "chalicelib.functions.sealer",
 }
 CODE = """
 import time

@@ -10,6 +10,7 @@ import sqlite3
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import uvicorn
@@ -38,11 +39,20 @@ class Point(BaseModel):
 
 
 Points = TypeAdapter(list[Point])
+INSERT = "INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+COLUMNS = "id, device, variable, value, unit, grp, time, location, metadata"
+COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "ne": "<>"}
+SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 app = FastAPI()
-db = sqlite3.connect(os.environ["NAIVE_DB"], isolation_level=None, check_same_thread=False)
-db.execute("PRAGMA journal_mode=WAL")
-db.execute("PRAGMA synchronous=FULL")
-db.executescript(SCHEMA)
+db: sqlite3.Connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.executescript(SCHEMA)
+    return connection
 
 
 def answer(result: object) -> Response:
@@ -65,7 +75,7 @@ async def send(request: Request) -> Response:
         for point in points
     ]  # fmt: skip
     db.execute("BEGIN")
-    db.executemany("INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany(INSERT, rows)
     db.execute("COMMIT")
     return answer(f"{len(rows)} Data Added")
 
@@ -81,18 +91,38 @@ async def read(request: Request) -> Response:
         if query.get(name):
             where.append(condition)
             values.append(datetime.fromisoformat(query[name]).timestamp())
-    conditions = " AND ".join(where)
-    if query.get("query") == "count":
-        return answer(db.execute(f"SELECT COUNT(*) FROM data WHERE {conditions}", values).fetchone()[0])
-    if query.get("query") == "last_value":
-        conditions += " AND value IS NOT NULL"
-    qty = 1 if query.get("query") == "last_value" else int(query.get("qty", 15))
-    rows = db.execute(
-        "SELECT id, device, variable, value, unit, grp, time, location, metadata FROM data "
-        f"WHERE {conditions} ORDER BY time DESC LIMIT ?",
-        [*values, qty],
-    )
+    kind = query.get("query")
+    if kind == "conditional":
+        where.append(f"value {COMPARISONS[query['function']]} ?")
+        values.append(float(query["value"]))
+    if kind == "last_value":
+        where.append("value IS NOT NULL")
+    source = f"FROM data WHERE {' AND '.join(where)}"
+    if kind in ("count", "avg", "sum"):
+        function = "COUNT(*)" if kind == "count" else f"{kind.upper()}(value)"
+        return answer(db.execute(f"SELECT {function} {source}", values).fetchone()[0])
+    if kind in ("min", "max"):  # SQLite takes the other columns of the row that has the value
+        rows = db.execute(f"SELECT {COLUMNS}, {kind.upper()}(value) {source} GROUP BY variable", values)
+        return answer([shape(row) for row in rows])
+    if kind == "aggregate":
+        return answer(buckets(source, values, SECONDS[query["interval"]], query["function"].upper()))
+    qty = 1 if kind == "last_value" else int(query.get("qty", 15))
+    order = "ASC" if query.get("ordination", "").startswith("asc") else "DESC"
+    rows = db.execute(f"SELECT {COLUMNS} {source} ORDER BY time {order} LIMIT ?", [*values, qty])
     return answer([shape(row) for row in rows])
+
+
+def buckets(source: str, values: list, seconds: int, function: str) -> list[dict]:
+    rows = db.execute(
+        f"SELECT variable, CAST(time AS INTEGER) / {seconds} AS bucket, {function}(value) {source} "
+        "GROUP BY variable, bucket ORDER BY variable, bucket",
+        values,
+    )
+    return [{"variable": name, "time": iso(bucket * seconds), "value": value} for name, bucket, value in rows]
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def shape(row: tuple) -> dict:
@@ -103,7 +133,7 @@ def shape(row: tuple) -> dict:
         "value": row[3],
         "unit": row[4],
         "group": row[5],
-        "time": datetime.fromtimestamp(row[6], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": iso(row[6]),
         "location": json.loads(row[7]) if row[7] else None,
         "metadata": json.loads(row[8]) if row[8] else None,
     }
@@ -111,6 +141,7 @@ def shape(row: tuple) -> dict:
 
 
 if __name__ == "__main__":
+    db = connect(Path(os.environ["NAIVE_DB"]))
     uvicorn.run(
         app, port=int(os.environ["BENCH_PORT"]), loop="uvloop", http="httptools", log_level="warning", access_log=False
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.__main__ import ROOT, describe, pin, started
+from bench.servers import ROOT, describe, pin, started
 from chalicelib import settings, store
 from chalicelib.host import clock, keys, secret
 from chalicelib.schemas.points import Sent

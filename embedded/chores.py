@@ -19,6 +19,7 @@ from chalicelib.services.usage import outputs, quotas
 from chalicelib.store.sqlite import SqliteStore
 from chalicelib.store.sqlite_reads import EntityKey, Reads
 from embedded.commits import GroupCommit
+from embedded.sealer import Sealer
 from embedded.workers import SHARE_S, Workers
 
 _DAY_S = 86_400
@@ -30,15 +31,26 @@ _SHRINK_S = 10.0
 """How often free room in the file is looked for."""
 _REST_S = 0.01
 """The pause between two slices that give room back: most of the time is for others."""
-_MERGED_AFTER = 100
-"""After how many slices the write-ahead log is merged: each adds up to half a megabyte to it."""
+_MERGED_AFTER = 16
+"""After how many slices a thread merges the write-ahead log. At 8 MB a commit of others would do it in the loop."""
 _EXPIRED_AT_ONCE = 32
 """How many expired entities are removed in one turn of the loop."""
 
 
 def of(sqlite: SqliteStore, commits: GroupCommit, workers: Workers) -> list[Coroutine[Any, Any, None]]:
     """Return the chores, which never end."""
-    return [purge_daily(sqlite, workers), erase_soon(workers), account_often(sqlite), shrink_often(sqlite, commits)]
+    return [
+        purge_daily(sqlite, workers),
+        erase_soon(workers),
+        account_often(sqlite),
+        shrink_often(sqlite, commits),
+        seal_often(sqlite, workers),
+    ]
+
+
+async def seal_often(sqlite: SqliteStore, workers: Workers) -> None:
+    """Seal small segments."""
+    await Sealer(sqlite, workers).run()
 
 
 async def purge_daily(sqlite: SqliteStore, workers: Workers) -> None:

@@ -14,7 +14,7 @@ from chalice.app import Response
 
 from chalicelib import errors
 from chalicelib.codec import keys, segments, times
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host import clock, log
 from chalicelib.http import answers
 from chalicelib.services.access import callers, reach
@@ -103,7 +103,7 @@ class Events:
             lines: list[str] = []
             for item in items:
                 segment = segments.decode(item)
-                lines += segments.splice(segment, range(len(segment.offsets)), details=False)
+                lines += segment.splice(range(len(segment.offsets)), details=False)
             if lines:
                 self._emit_kept(channel, f"[{','.join(lines)}]")
 

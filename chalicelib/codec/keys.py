@@ -9,7 +9,7 @@ import re
 import secrets
 from functools import lru_cache
 
-HOUR_MS = 3_600_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 EARLIEST_MS = -27_454_550_400_000
 """1100-01-01T00:00:00.000Z, the oldest time a point may carry."""
 LATEST_MS = 253_402_300_799_999
@@ -44,6 +44,21 @@ def key_time_ms(key: str) -> int:
 def key_suffix(key: str) -> int:
     """Return the suffix of ``key``."""
     return int(key[12:], 16)
+
+
+def key_before(key: str) -> str:
+    """Return the key that sorts directly below ``key``."""
+    return f"{int(key, 16) - 1:020x}"
+
+
+def key_after(key: str) -> str:
+    """Return the key that sorts directly above ``key``."""
+    return f"{int(key, 16) + 1:020x}"
+
+
+def end_of_day(time_ms: int) -> str:
+    """Return the highest key of the UTC day of ``time_ms``."""
+    return segment_key(min(time_ms - time_ms % DAY_MS + DAY_MS - 1, LATEST_MS), SUFFIX_COUNT - 1)
 
 
 def key_bounds(start_ms: int, end_ms: int) -> tuple[str, str]:

@@ -3,14 +3,16 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any, cast
 
 MAX_DIGITS = 38
 MAX_MAGNITUDE = 10.0**126
 _RUNS = bytes.maketrans(b"123456789.", b"0000000000")
 _LONG_RUN = b"0" * 16
 _LONG_NUMBER = re.compile(rb"[1-9](?:[0-9]{15}|[0-9.]{16})")
-_MAX_PENDING = 1_000
+_MAX_PENDING, _FLOATS = 1_000, {float}
 
 
 def may_be_inexact(raw: bytes) -> bool:
@@ -93,7 +95,26 @@ class Sum:
             return
         self._fractions.append(float(value))
         if len(self._fractions) >= _MAX_PENDING:
-            self._fractions = _merge(self._fractions)
+            self._fractions = partials(self._fractions)
+
+    def extend(self, values: Sequence[int | float | Decimal]) -> None:
+        """Add many numbers."""
+        self.count += len(values)
+        if {*map(type, values)} == _FLOATS:
+            self._fractions += cast(Sequence[float], values)
+        else:
+            self._fractions += [float(value) for value in values if not isinstance(value, int)]
+            self._whole += sum([value for value in values if isinstance(value, int)])
+        if len(self._fractions) >= _MAX_PENDING:
+            self._fractions = partials(self._fractions)
+
+    def add_sums(self, count: int, whole: int, fractions: Sequence[float]) -> None:
+        """Add ``count`` numbers: the sum of the whole ones, and floats whose exact sum is that of the others."""
+        self.count += count
+        self._whole += whole
+        self._fractions += fractions
+        if len(self._fractions) >= _MAX_PENDING:
+            self._fractions = partials(self._fractions)
 
     def total(self) -> int | float:
         """Return the sum; 0 of nothing."""
@@ -110,9 +131,33 @@ class Sum:
         return total / self.count
 
 
-def _merge(values: list[float]) -> list[float]:
-    """Return the few floats whose exact sum is that of ``values``."""
+def partials(values: Sequence[float]) -> list[float]:
+    """Return the few floats whose exact sum is that of ``values``; ``[0.0]`` if that is 0."""
     parts: list[float] = []
     while (part := math.fsum([*values, *(-known for known in parts)])) != 0:
         parts.append(part)
     return parts or [0.0]
+
+
+def lesser(state: Any, value: Any) -> Any:
+    """Return the lower of two numbers; of equal ones the whole number, of zeros the negative one. None is no number.
+
+    So the lowest of many does not depend on their order.
+    """
+    if state is None or value < state or (value == state and _is_first(value, state)):
+        return value
+    return state
+
+
+def greater(state: Any, value: Any) -> Any:
+    """Return the higher of two numbers; see ``lesser``."""
+    if state is None or value > state or (value == state and _is_first(value, state)):
+        return value
+    return state
+
+
+def _is_first(value: Any, state: Any) -> bool:
+    """Return whether ``value`` is taken rather than ``state``, which equals it."""
+    if isinstance(state, int) or isinstance(value, int):
+        return not isinstance(state, int)
+    return math.copysign(1, value) < math.copysign(1, state)

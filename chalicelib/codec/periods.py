@@ -115,22 +115,30 @@ def _of_one_offset(start_ms: int, time_ms: int, end_ms: int, offset_ms: int, zon
 
 
 class Buckets:
-    """Finds the buckets of an interval in a time zone, and computes each of them once."""
+    """Finds the buckets of an interval in a time zone. In UTC most are arithmetic; else each is computed once."""
 
     def __init__(self, interval: str, zone: tzinfo) -> None:
+        self._step_ms = _STEP_MS.get(interval, 0) if zone is UTC else 0
+        self._origin_ms = _MONDAY_MS if interval == "week" else 0
         self._interval, self._zone = interval, zone
         self._starts: list[int] = []
         self._ends: list[int] = []
 
-    def start_of(self, time_ms: int) -> int:
-        """Return the first millisecond of the bucket in which ``time_ms`` lies. Cost: a search by halves."""
+    def bounds_of(self, time_ms: int) -> tuple[int, int]:
+        """Return the first millisecond of the bucket in which ``time_ms`` lies, and that of the next bucket.
+
+        Cost: a search by halves.
+        """
+        if self._step_ms:
+            start_ms = time_ms - (time_ms - self._origin_ms) % self._step_ms
+            return start_ms, start_ms + self._step_ms
         index = bisect_right(self._starts, time_ms)
         if index and time_ms < self._ends[index - 1]:
-            return self._starts[index - 1]
+            return self._starts[index - 1], self._ends[index - 1]
         start_ms, end_ms = bucket(time_ms, self._interval, self._zone)
         self._starts.insert(index, start_ms)
         self._ends.insert(index, end_ms)
-        return start_ms
+        return start_ms, end_ms
 
 
 def window(now_ms: int, period: str, retention: int) -> tuple[int, int]:

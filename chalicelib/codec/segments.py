@@ -7,167 +7,24 @@ valid.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise, repeat
-from operator import and_
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from chalicelib.codec import numbers
-from chalicelib.codec.keys import HEX4, key_time_ms
-from chalicelib.codec.times import to_iso
+from chalicelib.codec.keys import key_time_ms
+from chalicelib.codec.segment import Draft, Item, Moved, Segment
 
-HAS_VALUE = 1
-HAS_LOCATION = 2
 UNIT_BYTES = 1024
 """DynamoDB bills writes in units of this size, so deflating a smaller body saves nothing."""
 MAX_BODY_BYTES = 400_000
 """DynamoDB's limit for an item is 409,600 bytes, keys and names included."""
-_PLAIN = ord("{")
+PLAIN = ord("{")
+"""The first byte of a body that is not deflated."""
 _HEADER_BYTES = 4_096
 _SHARED_BYTES, _SHARED_POINTS, _SHARED_CHARS = 8_192, 512, 65_536
-
-
-class Item(NamedTuple):
-    """A segment as a store keeps it."""
-
-    device: str
-    key: str
-    body: bytes
-    digest: bytes
-    """32-byte digest of the request: equal means a retry, different a key collision. Random if retries cannot be
-    recognised."""
-    points: int
-    """How many of its points exist: not deleted, not moved away."""
-    version: int
-    """At first its arrival in microseconds (once: 1), then one more a change: what is put again has another version."""
-    expires_at: int | None
-    """Seconds since 1970; None: never."""
-
-
-class Draft(NamedTuple):
-    """A checked point that is not in a segment yet."""
-
-    time_ms: int
-    variable: str
-    kinds: int
-    """HAS_VALUE and HAS_LOCATION, combined with or."""
-    line: str
-    is_exact: bool
-    """Whether it holds a number that a float would round, so that it needs exact decoding."""
-
-
-class Moved(NamedTuple):
-    """The id and the arrival of a point that an edit moved into this segment. The point keeps both."""
-
-    id: str
-    created_us: int
-    """Microseconds since 1970."""
-
-
-@dataclass(slots=True)
-class Segment:
-    """A decoded segment. Columns and lines have one element a point; without lines if only the header was read."""
-
-    device: str
-    key: str
-    created_us: int
-    """When the request arrived, in microseconds since 1970. Rows without microseconds count as whole milliseconds."""
-    names: list[str]
-    variables: list[int]
-    """Index into ``names``."""
-    offsets: list[int]
-    """Milliseconds before the key's time; 0 or more."""
-    kinds: list[int]
-    lines: list[str]
-    digest: bytes = b""
-    version: int = 1
-    expires_at: int | None = None
-    is_exact: bool = False
-    is_sorted: bool = True
-    """Whether times rise with the index. Edits change times; then it is right again in the stored segment."""
-    dead: set[int] = field(default_factory=set)
-    moved: dict[int, Moved] = field(default_factory=dict)
-    forwards: dict[int, str] = field(default_factory=dict)
-    """By the index of a point that was moved away: the key of the segment that holds it now."""
-    _by_name: dict[str, list[int]] | None = None
-    _common: int | None = None
-
-    @property
-    def time_ms(self) -> int:
-        """The newest time it may hold."""
-        return key_time_ms(self.key)
-
-    @property
-    def points(self) -> int:
-        """How many of its points exist: not deleted, not moved away."""
-        return len(self.offsets) - len(self.dead)
-
-    def indices_of(self, name: str) -> list[int]:
-        """Return the rising indices of a variable's points, deleted ones included. Cached: do not change the list."""
-        if self._by_name is None:
-            by_number: list[list[int]] = [[] for _ in self.names]
-            for index, number in enumerate(self.variables):
-                by_number[number].append(index)
-            self._by_name = dict(zip(self.names, by_number, strict=True))
-        return self._by_name[name]
-
-    def all_have(self, kinds: int) -> bool:
-        """Return whether there is one of ``kinds`` that all points have. Computed once."""
-        if self._common is None:
-            self._common = reduce(and_, self.kinds)
-        return bool(self._common & kinds)
-
-    def point_id(self, index: int) -> str:
-        """Return the id of the point at ``index``."""
-        origin = self.moved.get(index) if self.moved else None
-        return origin.id if origin else self.key + HEX4[index]
-
-    def point_created_us(self, index: int) -> int:
-        """Return when the point at ``index`` arrived, in microseconds since 1970. An edit does not change it."""
-        origin = self.moved.get(index) if self.moved else None
-        return origin.created_us if origin else self.created_us
-
-    def order(self, index: int) -> tuple[int, int, str]:
-        """Return what orders the point at ``index`` in every answer: its time, its arrival and its id.
-
-        The ids of one request rise with the position in the request, for points of equal time.
-        """
-        time_ms = key_time_ms(self.key) - self.offsets[index]
-        if not self.moved:
-            return time_ms, self.created_us, self.key + HEX4[index]
-        return time_ms, self.point_created_us(index), self.point_id(index)
-
-    def point(self, index: int) -> dict[str, Any]:
-        """Decode the point at ``index``. Its numbers are exact."""
-        text = "{" + self.lines[index]
-        if self.is_exact:
-            return numbers.loads_exact(text)  # type: ignore[return-value]
-        return orjson.loads(text)  # type: ignore[no-any-return]
-
-    def put(self, index: int, draft: Draft) -> None:
-        """Make ``draft`` the point at ``index``, whether that exists, was removed, or was moved away.
-
-        Args:
-            index: of a point of the same variable.
-            draft: of the segment's hour and not newer than its key.
-        """
-        self.lines[index] = draft.line
-        self.kinds[index] = draft.kinds
-        self.offsets[index] = self.time_ms - draft.time_ms
-        self.is_exact = self.is_exact or draft.is_exact
-        self.dead.discard(index)
-        self.forwards.pop(index, None)
-
-    def kill(self, index: int, forward: str | None = None) -> None:
-        """Remove the point at ``index``. If an edit moved it to the segment ``forward``, leave a forwarding mark."""
-        self.dead.add(index)
-        self.lines[index] = ""
-        if forward is not None:
-            self.forwards[index] = forward
 
 
 def build(device: str, drafts: Sequence[Draft], key: str, created_us: int, *, digest: bytes = b"") -> Segment:
@@ -271,7 +128,7 @@ def _column(values: list[int]) -> int | list[int]:
 
 def decode(item: Item) -> Segment:
     """Read a stored item, with its lines."""
-    body = item.body if item.body[0] == _PLAIN else zlib.decompress(item.body)
+    body = item.body if item.body[0] == PLAIN else zlib.decompress(item.body)
     header, *lines = body.decode().split("\n")
     return _from_header(item, orjson.loads(header), lines)
 
@@ -296,7 +153,7 @@ def _decode_shared(item: Item) -> Segment | None:
 def decode_header(item: Item) -> Segment:
     """Read only the columns. A deflated body is inflated only as far as they need. A damaged item raises."""
     body = item.body
-    if body[0] != _PLAIN:
+    if body[0] != PLAIN:
         inflater = zlib.decompressobj()
         more = body = inflater.decompress(item.body, _HEADER_BYTES)
         while more and b"\n" not in body:
@@ -328,18 +185,3 @@ def _add_rarities(segment: Segment, header: dict[str, Any]) -> None:
         for index, point_id, created_ms, *microseconds in header.get("m", ())
     }
     segment.forwards = dict(header.get("f", ()))
-
-
-def splice(segment: Segment, indices: Iterable[int], *, details: bool) -> list[str]:
-    """Return the finished JSON objects of the points at ``indices``, in that order."""
-    device, lines = f'","device":"{segment.device}",', segment.lines
-    if not segment.moved:
-        created = f'"created_at":"{to_iso(segment.created_us // 1000)}",' if details else ""
-        head, middle = '{"id":"' + segment.key, device + created
-        return [f"{head}{HEX4[index]}{middle}{lines[index]}" for index in indices]
-    return [
-        f'{{"id":"{segment.point_id(index)}{device}'
-        + (f'"created_at":"{to_iso(segment.point_created_us(index) // 1000)}",' if details else "")
-        + lines[index]
-        for index in indices
-    ]

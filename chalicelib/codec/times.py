@@ -2,6 +2,7 @@
 
 import re
 from calendar import monthrange
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
@@ -10,6 +11,9 @@ from chalicelib.codec.keys import EARLIEST_MS, LATEST_MS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
+_MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(1_440))
+_SECONDS = tuple(f"{second:02}." for second in range(60))
+_MILLIS = tuple(f"{milli:03}Z" for milli in range(1_000))
 _MILLISECOND = timedelta(milliseconds=1)
 SECONDS_BELOW = 100_000_000_000
 """A bare number below this counts seconds since 1970, any other milliseconds. As milliseconds, it is 1973-03-03."""
@@ -43,6 +47,30 @@ def to_iso(time_ms: int) -> str:
     '2026-01-01T00:00:00.123Z'
     """
     return (EPOCH + timedelta(milliseconds=time_ms)).isoformat("T", "milliseconds")[:-6] + "Z"
+
+
+class DayTexts:
+    """Writes times of one UTC day as ``to_iso`` does, some times as fast.
+
+    Args:
+        time_ms: a time of the day.
+    """
+
+    def __init__(self, time_ms: int) -> None:
+        self.start_ms = time_ms - time_ms % DAY_MS
+        self._date = to_iso(self.start_ms)[:11]
+
+    def of(self, times_ms: Iterable[int]) -> list[str]:
+        """Return the texts of times.
+
+        >>> DayTexts(1767225600000).of([1767225600123])
+        ['2026-01-01T00:00:00.123Z']
+        """
+        date, start_ms = self._date, self.start_ms
+        return [
+            f"{date}{_MINUTES[(ms := time_ms - start_ms) // 60_000]}{_SECONDS[ms // 1000 % 60]}{_MILLIS[ms % 1000]}"
+            for time_ms in times_ms
+        ]
 
 
 def canonical_ms(text: str) -> int | None:

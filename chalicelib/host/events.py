@@ -5,7 +5,7 @@ In the embedded mode the event stream is the watcher. On AWS there is none.
 
 from typing import Protocol
 
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host.slot import Slot
 
 

@@ -126,7 +126,8 @@ def get(call: Call) -> Any:
 def edit(call: Call) -> Any:
     """Change points."""
     call.note_ignored(ignored.fields(requests.body(call.request), call.body, schema.EDIT_FIELDS))
-    changed = rewrite.edit(device=call.device, items=call.body)
+    done: dict[int, bool] = call.compute(dict, 0)
+    changed = rewrite.edit(device=call.device, items=call.body, done=done)
     call.note(points=changed)
     return f"{changed} item(s) updated"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host.slot import Slot
+from chalicelib.store.sealed import ABSENT as ABSENT
+from chalicelib.store.sealed import SealedStore
 
 Doc = dict[str, Any]
-ABSENT = 0
-"""As the version in ``put_if``: no such entity may exist."""
 
 
 class Entity(NamedTuple):
@@ -87,6 +87,8 @@ class Delta(NamedTuple):
     """When the changes were made, in hours since 1970."""
     replaces: str | None = None
     """The mark that the counters must have now. None: any mark before ``first``, or none."""
+    days: frozenset[int] = frozenset()
+    """The UTC days, since 1970, that have new segments which should be sealed."""
 
 
 class Counted(NamedTuple):
@@ -101,7 +103,7 @@ class Rejected(Exception):
     """The store will never accept a write, so a retry does not help. The text is the store's reason."""
 
 
-class Store(Protocol):
+class Store(SealedStore, Protocol):
     """Stores segments and entities.
 
     Expired entities are invisible, even if they were not removed yet. Segments are visible until they are removed; the
@@ -158,9 +160,12 @@ class Store(Protocol):
         """Delete the segment if it still has the version of ``item``. Return whether it is gone now."""
 
     def drop_segments(self, device: str, low: str, high: str, *, profile: str) -> int:
-        """Delete every segment with low <= key <= high, in batches; return how many points. A retry resumes."""
+        """Delete every segment with low <= key <= high, sealed or not, in batches; return how many points.
 
-    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+        A retry resumes.
+        """
+
+    def set_expiry(self, device: str, key: str, expires_at: int | None, *, is_sealed: bool = False) -> None:
         """Change only ``expires_at`` of a segment. Nothing happens if the segment does not exist. Cost: one write."""
 
     def get(self, owner: str, name: str, *, is_consistent: bool = True) -> Entity | None:

@@ -39,6 +39,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     device#<device>      directory#<number>                      more of its variables: 128 a part
     device#<device>      request#<SHA-256 of the key>            an Idempotency-Key, for 24 hours
     device#<device>      client#<client id>                      an MQTT client id that is bound to the device
+    device#<device>      sealing                                 DynamoDB: days to be sealed; its version is the epoch
     analysis#<analysis>  token#<fingerprint>                     a token of the analysis, as lists show it
     run_user#<user>      token#<fingerprint>                     a token of the run user, as lists show it
     network#<network>    token#<fingerprint>                     a token of the network, as lists show it
@@ -53,8 +54,10 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     keys                 profile#<profile>                       DynamoDB: the marker of a profile with an old API key
     dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
     deploy               lock                                    DynamoDB: who changes the stage at the moment
+    deploy               sealing                                 DynamoDB: since when, and where older days were found
     deploy               restored#<mark>#<note>                  DynamoDB: what became of restored tables
     local                seed                                    embedded: the first profile and device
+    local                sealed                                  embedded: up to when small segments were looked for
 
 A fingerprint is the SHA-256 of a token's text, in hex.
 """
@@ -80,8 +83,9 @@ ATTEMPTS = "attempts"
 LIMITS = "limits"
 USAGE = "usage"
 ALERTS = "alerts"
-SEED = "seed"
+SEED, SEALED = "seed", "sealed"
 LOCK = "lock"
+SEALING = "sealing"
 """Names that an owner has only once."""
 
 ANY = ""

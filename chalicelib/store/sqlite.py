@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from chalicelib import errors
-from chalicelib.codec.segments import Item
+from chalicelib.codec.keys import key_before
+from chalicelib.codec.segment import Item
 from chalicelib.host import cache, deadline
-from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters, sqlite_slices
+from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters, sqlite_sealed, sqlite_slices
 from chalicelib.store.sqlite_lock import WriteLock
-from chalicelib.store.sqlite_reads import BETWEEN, CACHE_KB, COLUMNS, SELECT, EntityKey, Reads, now_s, row_of
+from chalicelib.store.sqlite_reads import BETWEEN, CACHE_KB, COLUMNS, SELECT, EntityKey, now_s, row_of
 from chalicelib.store.sqlite_room import Room
+from chalicelib.store.sqlite_sealed import SealedWrites
 from chalicelib.store.sqlite_space import Space
 from chalicelib.store.sqlite_units import Unit, Write
 
@@ -37,7 +39,7 @@ _FIRST_PAGE = 2
 _PAGE = 128
 
 
-class SqliteStore(Reads):
+class SqliteStore(SealedWrites):
     """Implements Store on the file ``path``.
 
     Args:
@@ -72,7 +74,7 @@ class SqliteStore(Reads):
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-        db.executescript(SCHEMA + sqlite_counters.SCHEMA)
+        db.executescript(SCHEMA + sqlite_sealed.SCHEMA + sqlite_counters.SCHEMA)
         sqlite_counters.upgrade(db)
         self._counters = sqlite_counters.PendingCounters()
         self.lock = WriteLock(db)
@@ -180,6 +182,7 @@ class SqliteStore(Reads):
         for index, item in enumerate(items):
             if db.execute(_INSERT, item).rowcount:
                 stored += item.points
+                self.note_waiting(item)
             else:
                 conflicts[index] = self._existing(item) or item
         self._counters.add(items[0].device, profile, stored, stored, now_ms)
@@ -201,7 +204,7 @@ class SqliteStore(Reads):
             if len(rows) < size:
                 return
             last = rows[-1][1]
-            low, high = (low, _before(last)) if newest_first else (last + "0", high)
+            low, high = (low, key_before(last)) if newest_first else (last + "0", high)
             size = min(size * 4, _PAGE)
 
     def replace_segment(self, item: Item, *, profile: str) -> bool:
@@ -245,14 +248,16 @@ class SqliteStore(Reads):
                 rows, is_last = sqlite_slices.next_of(db, device, low, high)
                 if rows:
                     db.execute(f"DELETE {BETWEEN}", (device, low, rows[-1][0]))
-                    points = sum(row[1] for row in rows)
-                    dropped += points
+                sealed = self.drop_sealed(db, device, low, high) if is_last else ()
+                points = sum(row[1] for row in (*rows, *sealed))
+                dropped += points
+                if points:
                     self._counters.add(device, profile, 0, -points)
-            if is_last:
+            if is_last and len(sealed) < sqlite_sealed.SLICE:
                 return dropped
             deadline.check()
 
-    def set_expiry(self, device: str, key: str, expires_at: int | None) -> None:
+    def set_expiry(self, device: str, key: str, expires_at: int | None, *, is_sealed: bool = False) -> None:
         """See Store."""
         with self._write.to(names.device(device)) as db:
             db.execute("UPDATE segments SET expires_at = ? WHERE device = ? AND key = ?", (expires_at, device, key))
@@ -335,8 +340,3 @@ class SqliteStore(Reads):
                 "DELETE FROM entities WHERE owner = ? AND name = ? AND expires_at <= ?",
                 [(owner, name, now_s()) for owner, name in keys],
             )
-
-
-def _before(key: str) -> str:
-    """Return the key that sorts directly below ``key``. Keys have 20 hex digits."""
-    return f"{int(key, 16) - 1:020x}"

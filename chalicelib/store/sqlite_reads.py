@@ -10,13 +10,16 @@ import orjson
 
 from chalicelib import errors
 from chalicelib.codec import hours
-from chalicelib.codec.segments import Item
+from chalicelib.codec.keys import LATEST_MS
+from chalicelib.codec.segment import Item, SealedItem
 from chalicelib.host import clock, deadline
 from chalicelib.store import Counters, Entity, Totals, Usage, names
 
 COLUMNS = "device, key, body, digest, points, version, expires_at"
 SELECT = f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?"
 BETWEEN = "FROM segments WHERE device = ? AND key >= ? AND key <= ?"
+SEALED = "device, key, low, oldest_ms, points, version, expires_at, summary, body"
+WITHOUT_BODY = SEALED.replace("body", "X''")
 EntityKey = tuple[str, str]
 """Owner and name of an entity."""
 _TOTALS = "hour, input, output, records"
@@ -38,7 +41,7 @@ class Reads:
         db: a connection. A long statement on it is interrupted when ``deadline`` is over.
     """
 
-    kind = "sqlite"
+    kind, keeps_originals = "sqlite", False
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -80,6 +83,50 @@ class Reads:
         self.note_read(names.device(device))
         rows = self._rows(SELECT, device, key)
         return Item(*rows[0]) if rows else None
+
+    def sealed_to(self, device: str) -> str:
+        """See Store."""
+        ((key,),) = self._rows("SELECT COALESCE(MAX(key), '') FROM sealed WHERE device = ?", device)
+        return str(key)
+
+    def scan_sealed(
+        self,
+        device: str,
+        low: str,
+        high: str,
+        *,
+        newest_first: bool,
+        first_page: int,
+        oldest_to_ms: int = LATEST_MS,
+        has_bodies: bool = True,
+    ) -> Iterator[SealedItem]:
+        """See Store. One statement, whose rows are read as they are needed."""
+        self.note_read(names.device(device))
+        order = "DESC" if newest_first else "ASC"
+        rows = self._long_rows(
+            f"SELECT {SEALED if has_bodies else WITHOUT_BODY} FROM sealed "
+            f"WHERE device = ? AND key >= ? AND key <= ? AND oldest_ms <= ? ORDER BY key {order}",
+            device, low, high, oldest_to_ms,
+        )  # fmt: skip
+        for row in rows:
+            yield SealedItem(*row)
+
+    def count_sealed(self, device: str, low: str, high: str, *, oldest_from_ms: int) -> int | None:
+        """See Store."""
+        self.note_read(names.device(device))
+        ((points,),) = self._long_rows(
+            "SELECT COALESCE(SUM(points), 0) FROM sealed WHERE device = ? AND key >= ? AND key <= ? AND oldest_ms >= ?",
+            device, low, high, oldest_from_ms,
+        )  # fmt: skip
+        return int(points)
+
+    def sealed_at(self, device: str, key: str) -> SealedItem | None:
+        """See Store."""
+        self.note_read(names.device(device))
+        rows = self._rows(
+            f"SELECT {SEALED} FROM sealed WHERE device = ? AND key >= ? ORDER BY key LIMIT 1", device, key
+        )
+        return SealedItem(*rows[0]) if rows and rows[0][2] < key else None
 
     def count_points(self, device: str, low: str, high: str) -> int:
         """See Store."""
@@ -224,6 +271,29 @@ class Snapshot(Reads):
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+    def devices_after(self, device: str, count: int) -> list[str]:
+        """Return the next devices that have small segments, in order. Cost: a search a device."""
+        found: list[str] = []
+        while len(found) < count:
+            rows = self._rows("SELECT device FROM segments WHERE device > ? ORDER BY device LIMIT 1", device)
+            if not rows:
+                break
+            device = rows[0][0]
+            found.append(device)
+        return found
+
+    def key_after(self, device: str, key: str) -> str | None:
+        """Return the key of the device's next small segment; None: there is none. Cost: a search."""
+        rows = self._rows("SELECT key FROM segments WHERE device = ? AND key > ? ORDER BY key LIMIT 1", device, key)
+        return rows[0][0] if rows else None
+
+    def smaller_segments(self, device: str, low: str, high: str, points: int) -> Iterator[Item]:
+        """Yield the small segments with low <= key <= high and fewer than so many points, in order of key."""
+        for row in self._long_rows(
+            f"SELECT {COLUMNS} {BETWEEN} AND points < ? ORDER BY key", device, low, high, points
+        ):
+            yield Item(*row)
 
     def can_write(self) -> bool:
         """See Store. A snapshot knows only that the database can be read."""

@@ -4,7 +4,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from chalicelib import errors
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.host import cache, deadline
 from chalicelib.store import sqlite_counters
 

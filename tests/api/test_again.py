@@ -28,7 +28,7 @@ def told():
         def stored(self, device, items):
             for item in items:
                 segment = segments.decode(item)
-                texts = segments.splice(segment, range(len(segment.offsets)), details=False)
+                texts = segment.splice(range(len(segment.offsets)), details=False)
                 self.points += [(one["value"], one["id"]) for one in map(json.loads, texts)]
 
         def seen(self, device, title, content):

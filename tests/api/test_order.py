@@ -4,6 +4,7 @@ import pytest
 
 from chalicelib import store
 from chalicelib.codec import keys, segments
+from chalicelib.codec.segment import HAS_VALUE, Draft, Moved
 from chalicelib.host import clock as host_clock
 from chalicelib.services.points import send
 from tests.kit.clock import NOW_MS
@@ -116,10 +117,10 @@ def test_arrivals_rise_even_if_the_clock_stands_still_or_steps_back(clock):
 def test_rows_without_microseconds_are_ordered_by_millisecond_then_by_id(world):
     """As earlier versions wrote them: no microseconds in the header, none in the origin of a moved point."""
     for suffix in (3, 1, 2):
-        drafts = [segments.Draft(HOUR_START, "a", segments.HAS_VALUE, f'"value":{suffix}{at}}}', False) for at in "01"]
+        drafts = [Draft(HOUR_START, "a", HAS_VALUE, f'"value":{suffix}{at}}}', False) for at in "01"]
         segment = segments.build(world.device, drafts, keys.segment_key(HOUR_START, suffix), NOW_MS * 1000)
         if suffix == 2:
-            segment.moved = {0: segments.Moved(keys.segment_key(HOUR_START, 0) + "0009", NOW_MS * 1000)}
+            segment.moved = {0: Moved(keys.segment_key(HOUR_START, 0) + "0009", NOW_MS * 1000)}
         item = segments.encode(segment)
         assert b'"a":' not in item.body
         old = item.body.replace(b",%d,0]]" % NOW_MS, b",%d]]" % NOW_MS)

@@ -35,7 +35,7 @@ def test_keys_are_all_in_the_table():
         names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
         names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.KEYS, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
-        names.DEPLOYMENT, names.LOCK, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
+        names.DEPLOYMENT, names.LOCK, names.SEALING, names.SEALED, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
         names.analysis("<analysis>"), names.run_user("<user>"), names.ACCOUNTS, names.ACCOUNT,
         names.CONNECTORS + "<connector>", names.network("<network>"), names.account("<account>"),
         names.email("<SHA-256>"), names.member("<account>"), names.POLICIES + "<policy>", names.run_email("<SHA-256>"),

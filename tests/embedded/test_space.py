@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import sqlite3
+import threading
 
 import pytest
 
@@ -98,17 +99,35 @@ def test_a_file_of_an_early_version_stays_as_it_is(tmp_path):
     old.close()
 
 
-@pytest.mark.parametrize("synchronous", ["FULL", "NORMAL"])
-def test_a_slice_does_not_wait_for_the_disk_and_commits_after_it_do_as_before(tmp_path, synchronous):
+@pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1)])
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_slice_neither_syncs_nor_merges_the_log_and_later_commits_do_as_before(
+    tmp_path, synchronous, number, is_left
+):
     sqlite = SqliteStore(tmp_path / "decant.db", synchronous=synchronous)
+    if is_left:
+        sqlite.leave_checkpoints()
     fill(sqlite, 6_000)
-    seen, number = [], {"FULL": 2, "NORMAL": 1}[synchronous]
-    sqlite._db.set_trace_callback(
-        lambda sql: seen.append(sql) if sql == "COMMIT" or sql.startswith("PRAGMA synchronous=") else None
-    )
+    seen = []
+    sqlite._db.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" or "=" in sql else None)
     sqlite.space.give_back()
-    assert seen == ["PRAGMA synchronous=NORMAL", "COMMIT", f"PRAGMA synchronous={number}"]
+    sqlite._db.set_trace_callback(None)
+    before = ["PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=0"]
+    after = [f"PRAGMA synchronous={number}", f"PRAGMA wal_autocheckpoint={0 if is_left else 1000}"]
+    assert seen == [*before, "COMMIT", *after]
     sqlite.close()
+
+
+def test_the_log_is_merged_in_a_thread_from_time_to_time(serve, sqlite, monkeypatch):
+    fill(sqlite, 6_000)
+    monkeypatch.setattr(chores, "_MERGED_AFTER", 2)
+    did, give_back, checkpoint = [], sqlite.space.give_back, sqlite.checkpoint
+    monkeypatch.setattr(sqlite.space, "give_back", lambda: (did.append("slice"), give_back())[1])
+    monkeypatch.setattr(
+        sqlite, "checkpoint", lambda: (did.append(threading.current_thread() is threading.main_thread()), checkpoint())
+    )
+    serve(lambda gateway: shrink(sqlite, gateway._commits))
+    assert did[:6] == ["slice", "slice", False] * 2 and did[-1] is False and True not in did
 
 
 def test_a_slice_waits_for_the_commit_and_the_sync_of_others(serve, sqlite, world):
@@ -180,3 +199,10 @@ def test_the_chore_looks_again_and_again_and_survives_a_failure(sqlite, monkeypa
     asyncio.run(run())
     sqlite.grouped, sqlite.on_begin = False, lambda: None
     assert len(calls) > 2 and store.current() is sqlite
+
+
+def test_the_server_starts_the_chores(sqlite):
+    started = chores.of(sqlite, None, None)
+    assert {"purge_daily", "erase_soon", "account_often", "shrink_often"} <= {chore.__name__ for chore in started}
+    for chore in started:
+        chore.close()

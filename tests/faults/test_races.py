@@ -209,7 +209,7 @@ def test_move_that_was_cut_short_is_completed_by_the_same_edit(world, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(current, "replace_segment", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            rewrite.edit(device=world.doc, items=[edit])
+            rewrite.edit(device=world.doc, items=[edit], done={})
     assert current.replace_segment == original
     assert world.api.put("/data", edit).result == "1 item(s) updated"
     assert world.read(query="count") == 4 and [one["id"] for one in world.read()].count(ids[0]) == 1

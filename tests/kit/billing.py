@@ -28,8 +28,11 @@ def counting():
         if model.name == "PutItem":
             calls.stored_bytes += item_bytes(params["Item"])
             calls.units["write"] += -(-item_bytes(params["Item"]) // 1024)
-        elif model.name == "UpdateItem":  # only counters, which are small
+        elif model.name in ("UpdateItem", "DeleteItem"):  # only of small items
             calls.units["write"] += 1
+        elif model.name == "TransactWriteItems":  # each part costs twice
+            for (part,) in map(dict.values, params["TransactItems"]):
+                calls.units["write"] += 2 * -(-item_bytes(part.get("Item", part.get("Key"))) // 1024)
 
     def after(model, parsed, **_):
         calls[model.name] += 1

@@ -15,14 +15,9 @@ KEY_NAMES = ("device", "key", "owner", "name")
 def be_strict(params, model, **_):
     """Refuse a call that DynamoDB would refuse. It is a botocore handler of before-parameter-build."""
     if model.name == "BatchWriteItem":
-        for table, requests in params["RequestItems"].items():
-            keys = [json.dumps(_key(request), sort_keys=True, default=str) for request in requests]
-            if len(keys) != len(set(keys)):
-                raise _invalid("Provided list of item keys contains duplicates", model.name)
-            if not 1 <= len(requests) <= 25:
-                raise _invalid(f"Too many items in {table}", model.name)
-            for request in requests:
-                _check_item(request.get("PutRequest", {}).get("Item", {}), model.name)
+        _check_batch(params["RequestItems"], model.name)
+    if model.name == "TransactWriteItems":
+        _check_transaction([*map(next, map(iter, map(dict.values, params["TransactItems"])))], model.name)
     _check_item(params.get("Item", {}), model.name)
     _check_item(params.get("Key", {}), model.name, is_key=True)
     for low, high in re.findall(r"BETWEEN (:\w+) AND (:\w+)", params.get("KeyConditionExpression", "")):
@@ -34,6 +29,34 @@ def be_strict(params, model, **_):
     for attribute in params.get("ExpressionAttributeValues", {}).values():
         if attribute.get("S") == "":
             raise _invalid("One or more parameter values are not valid: an empty key value", model.name)
+
+
+def _check_batch(tables, operation):
+    """Refuse more than 25 requests, and two with one key."""
+    for table, requests in tables.items():
+        keys = [json.dumps(_key(request), sort_keys=True, default=str) for request in requests]
+        if len(keys) != len(set(keys)):
+            raise _invalid("Provided list of item keys contains duplicates", operation)
+        if not 1 <= len(requests) <= 25:
+            raise _invalid(f"Too many items in {table}", operation)
+        for request in requests:
+            _check_item(request.get("PutRequest", {}).get("Item", {}), operation)
+
+
+def _check_transaction(parts, operation):
+    """Refuse more than 100 parts, two parts with one key, and more than 4 MB."""
+    keys = [
+        json.dumps([part["TableName"], _key({"DeleteRequest": {"Key": part.get("Key") or part["Item"]}})])
+        for part in parts
+    ]
+    if not 1 <= len(parts) <= 100:
+        raise _invalid("Member must have length less than or equal to 100", operation)
+    if len(keys) != len(set(keys)):
+        raise _invalid("Transaction request cannot include multiple operations on one item", operation)
+    for part in parts:
+        _check_item(part.get("Item", {}), operation)
+    if sum(len(str(part.get("Item", ""))) for part in parts) > 16_000_000:  # bytes are up to four times as long as text
+        raise _invalid("Transaction size has exceeded the maximum allowed size", operation)
 
 
 def _key(request):

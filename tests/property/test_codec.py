@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.codec import keys, numbers, patterns, periods, querystring, segments, times
-from chalicelib.codec.segments import Draft, Item
+from chalicelib.codec.segment import HAS_VALUE, Draft, Item, Moved
 from chalicelib.services.points import aggregates
 
 TIMES = st.integers(keys.EARLIEST_MS, keys.LATEST_MS)
@@ -208,7 +208,7 @@ def test_segment_survives_a_round_trip(hour, points):
     start_ms = max(keys.EARLIEST_MS, min(hour * keys.HOUR_MS, keys.LATEST_MS - keys.HOUR_MS))
     start_ms -= start_ms % keys.HOUR_MS
     drafts = [
-        Draft(start_ms + into_ms, name, segments.HAS_VALUE, json.dumps({"variable": name, **line})[1:], False)
+        Draft(start_ms + into_ms, name, HAS_VALUE, json.dumps({"variable": name, **line})[1:], False)
         for into_ms, name, line in sorted(points, key=lambda one: one[0])
     ]
     segment = segments.build("d" * 24, drafts, keys.segment_key(drafts[-1].time_ms, 7), 5_042)
@@ -221,7 +221,7 @@ def test_segment_survives_a_round_trip(hour, points):
     assert [back.names[number] for number in back.variables] == [draft.variable for draft in drafts]
     assert back.lines == [draft.line for draft in drafts]
     assert (header.offsets, header.variables, header.names) == (back.offsets, back.variables, back.names)
-    texts = segments.splice(back, range(len(drafts)), details=True)
+    texts = back.splice(range(len(drafts)), details=True)
     decoded = [json.loads(text) for text in texts]
     assert [one["id"] for one in decoded] == [back.point_id(index) for index in range(len(drafts))]
     assert {one["created_at"] for one in decoded} == {"1970-01-01T00:00:00.005Z"}
@@ -229,9 +229,9 @@ def test_segment_survives_a_round_trip(hour, points):
 
 @given(st.integers(0, 10**16), st.dictionaries(st.integers(0, 9), st.integers(0, 10**16)), st.sets(st.integers(0, 9)))
 def test_segment_keeps_arrivals_origins_and_forwarding_marks(created_us, arrivals, gone):
-    drafts = [Draft(1_000 + number, "a", segments.HAS_VALUE, f'"value":{number}}}', False) for number in range(10)]
+    drafts = [Draft(1_000 + number, "a", HAS_VALUE, f'"value":{number}}}', False) for number in range(10)]
     segment = segments.build("d" * 24, drafts, keys.segment_key(1_009, 7), created_us)
-    segment.moved = {index: segments.Moved(f"{index:024x}", arrival) for index, arrival in arrivals.items()}
+    segment.moved = {index: Moved(f"{index:024x}", arrival) for index, arrival in arrivals.items()}
     for index in gone:
         segment.kill(index, forward="f" * 20)
     for back in (segments.decode(segments.encode(segment)), segments.decode_header(segments.encode(segment))):
@@ -272,8 +272,14 @@ def test_aggregate_agrees_with_a_plain_model(points, interval, function):
         model.setdefault(tuple((place + [1, 1])[:3] + place[3:] if parts < 3 else place), []).append(value)
     apply = {"avg": lambda v: sum(v) / len(v), "sum": sum, "min": min, "max": max, "count": len}[function]
     expected = {times.from_datetime(datetime(*place, tzinfo=UTC)): apply(found) for place, found in model.items()}
-    named = [(name, *point) for point in points for name in "ab"]
-    assert aggregates.fold(named, interval, function) == ({"a": expected, "b": expected} if points else {})
+    buckets = aggregates.Buckets(interval, function)
+    for time_ms, value in points:
+        buckets.add("a", [time_ms], [value])
+    times_ms, values = zip(*sorted(points), strict=True) if points else ((), ())
+    buckets.add("b", times_ms, values)
+    assert {name: of for name, of in buckets.values().items() if of} == (
+        {"a": expected, "b": expected} if points else {}
+    )
 
 
 @given(st.lists(st.integers(-(10**37), 10**37) | st.floats(-1e125, 1e125), max_size=30), st.integers(1, 100))

@@ -12,6 +12,7 @@ from chalicelib.codec import keys, times
 from chalicelib.host import cache
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import Killed, answer_lost, answered, killed_after, throttled
+from tests.kit.sealing import seal
 from tests.kit.tables import empty_tables
 from tests.kit.world import World, point
 
@@ -74,7 +75,9 @@ STEPS = st.lists(
         st.tuples(st.just("delete id"), NUMBER),
         st.tuples(st.just("delete newest"), st.sampled_from("ab"), st.integers(1, 3)),
         st.tuples(st.just("delete any"), st.sampled_from(["ascending", "descending"]), st.integers(1, 3)),
-        st.tuples(st.just("clock"), st.sampled_from([-0.002, 0.001, 3_600])),
+        st.tuples(st.just("clock"), st.sampled_from([-0.002, 0.001, 3_600, 90_000])),
+        st.tuples(st.just("seal"), st.integers(1, 4), st.integers(1, 3)),
+        st.tuples(st.just("seal"), st.integers(1, 4), st.integers(1, 3)),
     ),
     max_size=14,
 )
@@ -170,6 +173,8 @@ class Model:
             self.delete(tags[: args[1]], qty=args[1], ordination=args[0])
         elif kind == "clock":
             clock.advance(*args)
+        elif kind == "seal":
+            seal(self.world.device, at_once=args[0], max_points=args[1], steps=2)
 
     def check(self, skip):
         """Compare the answers to queries of every kind with the model's."""

@@ -177,6 +177,9 @@ def test_zone_is_asked_for_buckets_and_not_for_points(interval, buckets):
     first_ms = times.parse_bound("2026-03-23", now_ms=0, is_end=False, zone=ZoneInfo("Europe/Berlin"))
     moments = [first_ms + index * 7 * 86_400_000 // 100_000 - 3_600_000 for index in range(100_000)]
     random.Random(1).shuffle(moments)
-    folded = aggregates.fold((("a", time_ms, 1) for time_ms in moments), interval, "count", zone)
+    buckets_of = aggregates.Buckets(interval, "count", zone)
+    for time_ms in moments:
+        buckets_of.add("a", [time_ms], [1])
+    folded = buckets_of.values()
     assert sum(folded["a"].values()) == 100_000
     assert len(folded["a"]) <= buckets + 1 and zone.count <= 12 * (buckets + 1)

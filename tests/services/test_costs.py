@@ -16,6 +16,7 @@ from tests.kit.clock import NOW_MS
 from tests.kit.faults import hook
 from tests.kit.networks import Network, authorization
 from tests.kit.parsers import CONNECTOR_ID, NETWORK_ID, integration
+from tests.kit.sealings import DAY_MS, YESTERDAY, fill, kept_world, store_one, work
 from tests.kit.world import World, point
 
 HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
@@ -287,9 +288,7 @@ def test_ascending_read_sorts_an_hour_once_however_many_requests_it_has(sqlite, 
     assert len(sorts) == 1
 
 
-@pytest.mark.parametrize(
-    "query", [{"qty": 60}, {"query": "last_value"}, {"query": "min"}, {"qty": 60, "ordination": "asc"}]
-)
+@pytest.mark.parametrize("query", [{"qty": 60}, {"query": "last_value"}, {"qty": 60, "ordination": "asc"}])
 def test_requests_of_one_moment_are_sorted_once_however_many_they_are(sqlite, clock, monkeypatch, query):
     world, sorts = World(), []
     for number in range(60):
@@ -298,3 +297,25 @@ def test_requests_of_one_moment_are_sorted_once_however_many_they_are(sqlite, cl
     monkeypatch.setattr(scan, "_split", lambda *args: sorts.append(1) or split(*args))
     assert len(world.read(**query)) == (60 if "qty" in query else 1)
     assert len(sorts) == 1
+
+
+def test_reads_of_a_past_day_cost_a_tenth_once_it_is_sealed(clock, dynamo):
+    world, day = kept_world(), YESTERDAY * DAY_MS
+    fill(world, count=200, minutes=5)
+    asked = {"qty": 200, "start_date": day, "end_date": day + DAY_MS - 1}
+
+    def read():
+        assert len(world.read(**asked)) == 200
+
+    read()
+    assert cost_of(read) == ({"Query": 3}, {"read": 17})
+    wait_s = work(world)
+    assert cost_of(read) == ({"Query": 3}, {"read": 17})
+    clock.advance(wait_s)
+    work(world, noted=False)
+    read()
+    assert cost_of(read) == ({"Query": 2}, {"read": 2})
+    again = point("v1", 1, time=day + 300_000)
+    assert cost_of(lambda: store_one(world.doc, again)) == ({"Query": 1}, {"read": 1})
+    late = cost_of(lambda: world.send(point("v1", "late", time=day + 300_001)))
+    assert late == ({"Query": 1, "PutItem": 1}, {"read": 1, "write": 1})

@@ -5,10 +5,12 @@ import tracemalloc
 import pytest
 
 from chalicelib.codec import keys, segments
-from chalicelib.codec.segments import Draft
-from chalicelib.services.points import directory
+from chalicelib.codec.segment import Draft
+from chalicelib.codec.times import to_iso
+from chalicelib.services.points import directory, scan
 from chalicelib.services.points.directory import Span
 from tests.kit.clock import NOW_MS
+from tests.kit.sealing import seal
 from tests.kit.world import World, values
 
 HOUR = NOW_MS // keys.HOUR_MS
@@ -90,3 +92,32 @@ def test_segments_that_are_kept_decoded_are_small(large, sqlite):
     assert len(item.body) < 8_192, "deflated well"
     assert segments.decode_shared(item) is not segments.decode_shared(item)
     assert segments._decode_shared(item) is None
+
+
+def test_sealed_segments_are_read_one_page_at_a_time(sqlite, clock):
+    """60 sealed segments of 512 points and 64 kB of metadata each: what is decoded is let go as the walk goes on."""
+    world = World()
+    for day in range(60):
+        day_ms = NOW_MS - NOW_MS % keys.DAY_MS - day * keys.DAY_MS
+        items = []
+        for number in range(512):
+            time_ms = day_ms + number * 60_000
+            text = "x" * 100 + str(number)
+            line = f'"variable":"a","value":{number},"group":"g","time":"{to_iso(time_ms)}","metadata":{{"text":"{text}"}}}}'
+            key = keys.segment_key(time_ms, number)
+            draft = Draft(time_ms, "a", 1, line, False)
+            items.append(segments.pack(world.device, [draft], key, NOW_MS, digest=bytes(32), expires_at=None))
+        sqlite.put_segments(items, profile=world.profile, now_ms=NOW_MS)
+    directory.widen(device=world.device, spans={"a": Span(HOUR - 61 * 24, HOUR)})
+    assert seal(world.device) == 60
+    scan._sealed_shared.cache_clear()
+    bounds = {"start_date": to_iso(NOW_MS - 100 * keys.DAY_MS), "end_date": to_iso(NOW_MS + 1)}
+    for query in (
+        {"query": "aggregate", "interval": "hour", "function": "avg", **bounds},
+        {"query": "first_insert"},
+        {"query": "count", "groups": "g"},
+        {"qty": 2, "skip": 30_000},
+    ):
+        answer, peak_bytes = peak(lambda query=query: world.api.get("/data", query=query))
+        assert answer.status == 200, answer.text
+        assert peak_bytes < 8_000_000, (query, peak_bytes)

@@ -20,6 +20,7 @@ from chalicelib.store.sqlite import SqliteStore
 from tests.kit.api import Api
 from tests.kit.clock import NOW_MS
 from tests.kit.faults import client
+from tests.kit.sealing import seal
 from tests.kit.world import World, point
 
 FOLDER = Path(__file__).parents[1] / "rows"
@@ -133,6 +134,19 @@ def test_rows_of_a_release_are_read_from_sqlite(clock, tmp_path, version, reques
     store.use(opened)
     assert answers(found["tokens"]) == found["answers"]
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_of_a_release_are_sealed_and_give_the_same_answers(clock, tmp_path, version, request):
+    found, path = kept(version, "sqlite"), tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("\n".join(found["rows"]))
+    opened = SqliteStore(path, synchronous="NORMAL")
+    request.addfinalizer(opened.close)
+    store.use(opened)
+    devices = [row[0] for row in opened._db.execute("SELECT DISTINCT device FROM segments")]
+    assert sum(seal(device) for device in devices) >= 2
+    assert answers(found["tokens"]) == found["answers"]
 
 
 def test_a_release_is_frozen():

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.codec import keys
-from chalicelib.codec.segments import Item
+from chalicelib.codec.segment import Item
 from chalicelib.store import ABSENT, Conflict, Entity
 from tests.kit.clock import NOW_MS
 

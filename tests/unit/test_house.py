@@ -30,6 +30,7 @@ FLOORS = (
         "host.mqtt",
         "host.outside",
         "host.queues",
+        "host.sealer",
         "host.secret",
         "host.topics",
         "host.webhooks",
@@ -187,7 +188,9 @@ def loaded_by(module):
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["authorizer", "iot_authorizer", "iot_ingest", "counters", "housekeeping", "keys"])
+@pytest.mark.parametrize(
+    "module", ["authorizer", "iot_authorizer", "iot_ingest", "counters", "housekeeping", "keys", "sealer"]
+)
 def test_functions_beside_the_handler_load_no_route(module):
     loaded = loaded_by(f"chalicelib.functions.{module}")
     assert not [name for name in loaded if name.startswith(("chalicelib.routes", "chalicelib.http", "app", "deploy"))]

@@ -1,14 +1,18 @@
 """Folds points into calendar buckets."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
+from functools import reduce
 from typing import Any
 
 from chalicelib import errors
 from chalicelib.codec import keys, numbers, periods, times
+from chalicelib.codec.segment import HAS_VALUE
+from chalicelib.codec.summaries import Facts
 from chalicelib.host import clock
 from chalicelib.schemas.queries import PointQuery
-from chalicelib.services.points import directory, totals
+from chalicelib.services.points import directory, filters, folds
 from chalicelib.services.points.directory import Span
 from chalicelib.services.points.filters import Number
 from chalicelib.store import Doc
@@ -39,23 +43,16 @@ def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
         known = directory.read(device=device["id"])
         variables = variables or sorted(known)
         _check_buckets(known, query)
-    buckets = fold(_values(device, query), query.interval, query.function, query.zone)
+    buckets = Buckets(query.interval, query.function, query.zone)
+    kinds = 0 if buckets.counts_all else HAS_VALUE
+    folds.fold(device, filters.of(device, query, kinds), buckets)
     answer = []
+    values = buckets.values()
     for name in variables:
-        for start_ms, value in sorted(buckets.get(name, {}).items()):
+        for start_ms, value in sorted(values.get(name, {}).items()):
             bucket: dict[str, Any] = {"time": times.to_iso(start_ms), "value": value}
             answer.append(bucket | {"variable": name} if len(variables) > 1 else bucket)
     return answer
-
-
-def _values(device: Doc, query: PointQuery) -> Iterator[tuple[str, int, Any]]:
-    """Yield variable, milliseconds since 1970 and value of each point; the value is None if only points are counted."""
-    if query.function == "count":
-        for segment, index in totals.points(device=device, query=query):
-            yield segment.names[segment.variables[index]], segment.time_ms - segment.offsets[index], None
-        return
-    for segment, index, value in totals.numeric_points(device=device, query=query):
-        yield segment.names[segment.variables[index]], segment.time_ms - segment.offsets[index], value
 
 
 def _is_short(query: PointQuery) -> bool:
@@ -80,62 +77,98 @@ def _check_buckets(known: Mapping[str, Span], query: PointQuery) -> None:
         )
 
 
-def fold(
-    points: Iterable[tuple[str, int, Any]], interval: str, function: str, zone: tzinfo = UTC
-) -> dict[str, dict[int, Number]]:
-    """Fold points into buckets.
+class Buckets:
+    """Folds points into buckets; implements ``folds.Fold``.
 
     A bucket is half-open, [start, end), in local time. A bucket without a point is omitted, not returned as zero.
 
     Args:
-        points: variable, milliseconds since 1970 and value of each, in any order.
         interval: one of ``periods.INTERVALS``.
         function: avg, sum, min, max or count.
         zone: the time zone of the buckets.
 
-    Returns:
-        By variable, the value of each bucket by its first millisecond.
-
     Cost: constant memory a bucket. The time zone is asked once a bucket, not once a point.
 
-    >>> fold([("a", 0, 1), ("a", 1_000, 4), ("a", 60_000, 5)], "minute", "avg")
+    >>> buckets = Buckets("minute", "avg")
+    >>> buckets.add("a", [0, 1_000, 60_000], [1, 4, 5])
+    >>> buckets.values()
     {'a': {0: 2.5, 60000: 5}}
     """
-    step, start_of = _STEPS[function], periods.Buckets(interval, zone).start_of
-    states: dict[str, dict[int, Any]] = {}
-    for name, time_ms, value in points:
-        of_variable = states.setdefault(name, {})
-        start_ms = start_of(time_ms)
-        of_variable[start_ms] = step(of_variable.get(start_ms), value)
-    if function in ("avg", "sum"):
-        read: Callable[[numbers.Sum], Number] = numbers.Sum.mean if function == "avg" else numbers.Sum.total
-        return {name: {start: read(state) for start, state in of.items()} for name, of in states.items()}
-    return states
+
+    def __init__(self, interval: str, function: str, zone: tzinfo = UTC) -> None:
+        self.counts_all = function == "count"
+        self._function, self._step = function, _STEPS[function]
+        self._bounds_of = periods.Buckets(interval, zone).bounds_of
+        self._states: dict[str, dict[int, Any]] = {}
+
+    def holds(self, oldest_ms: int, newest_ms: int) -> bool:
+        """See folds.Fold."""
+        return newest_ms < self._bounds_of(oldest_ms)[1]
+
+    def add_facts(self, name: str, time_ms: int, facts: Facts) -> None:
+        """See folds.Fold."""
+        if facts.numbers or self.counts_all:
+            states, start_ms = self._states.setdefault(name, {}), self._bounds_of(time_ms)[0]
+            states[start_ms] = self._step(states.get(start_ms), facts)
+
+    def add(self, name: str, times: Sequence[int], values: Sequence[Any]) -> None:
+        """See folds.Fold."""
+        states, bounds_of = self._states.setdefault(name, {}), self._bounds_of
+        step = self._step
+        if step is _add and {*map(type, values)} == _FLOATS:
+            step = _add_floats
+        first, length = 0, len(times)
+        while first < length:
+            start_ms, end_ms = bounds_of(times[first])
+            end = bisect_left(times, end_ms, first)
+            states[start_ms] = step(states.get(start_ms), values[first:end])
+            first = end
+
+    def values(self) -> Mapping[str, Mapping[int, Number]]:
+        """Return, by variable, the value of each bucket by its first millisecond."""
+        if self._function not in ("avg", "sum"):
+            return self._states
+        read: Callable[[numbers.Sum], Number] = numbers.Sum.mean if self._function == "avg" else numbers.Sum.total
+        return {name: {start: read(state) for start, state in of.items()} for name, of in self._states.items()}
 
 
-def _count(state: int | None, _: Any) -> int:
-    return (state or 0) + 1
+Part = Any
+"""What is added to a bucket: the ``Facts`` of some points, or a sequence of their values."""
 
 
-def _least(state: Any, value: Any) -> Any:
-    return value if state is None or value < state else state
+def _count(state: int | None, part: Part) -> int:
+    return (state or 0) + (part.records if isinstance(part, Facts) else len(part))
 
 
-def _greatest(state: Any, value: Any) -> Any:
-    return value if state is None or value > state else state
+def _least(state: Any, part: Part) -> Any:
+    return reduce(numbers.lesser, [part.least] if isinstance(part, Facts) else part, state)
 
 
-def _add(state: numbers.Sum | None, value: Any) -> numbers.Sum:
+def _greatest(state: Any, part: Part) -> Any:
+    return reduce(numbers.greater, [part.greatest] if isinstance(part, Facts) else part, state)
+
+
+def _add(state: numbers.Sum | None, part: Part) -> numbers.Sum:
     state = state or numbers.Sum()
-    state.add(value)
+    if isinstance(part, Facts):
+        state.add_sums(part.numbers, part.whole, part.partials)
+    else:
+        state.extend(part)
     return state
 
 
-_STEPS: dict[str, Callable[[Any, Any], Any]] = {
+def _add_floats(state: numbers.Sum | None, part: Part) -> numbers.Sum:
+    state = state or numbers.Sum()
+    state.add_sums(len(part), 0, part)
+    return state
+
+
+_FLOATS = {float}
+_STEPS: dict[str, Callable[[Any, Part], Any]] = {
     "avg": _add,
     "sum": _add,
     "min": _least,
     "max": _greatest,
     "count": _count,
 }
-"""By function: how the next value changes the state of a bucket, which is None at first."""
+"""By function: how a part changes the state of a bucket, which is None at first."""

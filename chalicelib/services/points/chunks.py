@@ -6,7 +6,6 @@ from chalicelib import errors, store
 from chalicelib.codec import keys, periods, times
 from chalicelib.host import deadline
 from chalicelib.services.points import expiry, scan
-from chalicelib.services.points.filters import Filter
 from chalicelib.store import Doc
 
 
@@ -22,8 +21,8 @@ def list_all(*, device: Doc) -> list[dict[str, Any]]:
         return []
     period = device["chunk_period"]
     amounts: dict[int, int] = {}
-    kept = Filter(expiry.kept_from_ms(device), keys.LATEST_MS)
-    for item in scan.items(device["id"], kept, is_ascending=False, first_page=100):
+    kept = scan.Bounds(expiry.kept_from_ms(device), keys.LATEST_MS, False, 100, has_bodies=False)
+    for item in scan.items(device, kept):
         first_ms = periods.period_start(keys.key_time_ms(item.key), period)
         amounts[first_ms] = amounts.get(first_ms, 0) + item.points
     return [_show(first_ms, period, amount) for first_ms, amount in amounts.items()]

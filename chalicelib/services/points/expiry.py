@@ -3,6 +3,8 @@
 Readers go by the settings. What a segment carries as ``expires_at`` only tells DynamoDB when to remove it.
 """
 
+from itertools import islice
+
 from chalicelib import store
 from chalicelib.codec import keys, periods
 from chalicelib.host import clock, deadline
@@ -38,7 +40,13 @@ def amount(device: Doc) -> int:
     records = store.current().counters(device["profile"], device["id"]).records
     if device["type"] != "immutable":
         return records
-    return max(0, records - store.current().count_points(device["id"], *_expired(device)))
+    current, (low, high) = store.current(), _expired(device)
+    sealed = current.scan_sealed(device["id"], low, high, newest_first=False, first_page=100, has_bodies=False)
+    expired = 0
+    for item in sealed:
+        expired += item.counted if current.keeps_originals else item.points
+        deadline.check()
+    return max(0, records - expired - current.count_points(device["id"], low, high))
 
 
 def drop(device: Doc) -> None:
@@ -53,16 +61,20 @@ def drop(device: Doc) -> None:
 
 
 def drop_oldest(device: Doc) -> bool:
-    """Remove the oldest hour that has expired; return whether there was one. Cost: one small read, and one delete."""
+    """Remove the oldest hour that has expired; return whether there was one. Cost: two small reads, a delete."""
     if device["type"] != "immutable":
         return False
     low, high = _expired(device)
-    for item in store.current().scan_segments(device["id"], low, high, newest_first=False, first_page=1):
-        time_ms = keys.key_time_ms(item.key)
-        with deadline.sharing(device["profile"]):
-            store.current().drop_segments(device["id"], *keys.key_bounds(time_ms, time_ms), profile=device["profile"])
-        return True
-    return False
+    current, device_id = store.current(), device["id"]
+    small = current.scan_segments(device_id, low, high, newest_first=False, first_page=1)
+    sealed = current.scan_sealed(device_id, low, high, newest_first=False, first_page=1, has_bodies=False)
+    found = [*(item.key for item in islice(small, 1)), *(item.key for item in islice(sealed, 1))]
+    if not found:
+        return False
+    time_ms = keys.key_time_ms(min(found))
+    with deadline.sharing(device["profile"]):
+        current.drop_segments(device_id, *keys.key_bounds(time_ms, time_ms), profile=device["profile"])
+    return True
 
 
 def _expired(device: Doc) -> tuple[str, str]:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from chalicelib import errors
 from chalicelib.codec import keys
-from chalicelib.codec.segments import Segment
+from chalicelib.codec.segment import Segment
 from chalicelib.services.points import scan
 from chalicelib.services.points.directory import Span
 from chalicelib.services.points.filters import Filter
@@ -24,7 +25,7 @@ class _Kept:
 
     def add(self, name: str, segment: Segment, index: int) -> None:
         """Keep a point. Raises errors.TooLarge: there is no room for its line."""
-        self._room -= len(segment.lines[index])
+        self._room -= len(segment.line(index))
         if self._room < 0:
             raise errors.TooLarge(TOO_LARGE)
         runs = self.taken[name]
@@ -95,9 +96,9 @@ def take_each(
         high = min(end_ms, (newest_hour + 1) * keys.HOUR_MS - 1)
         if low > high:
             break
-        wanted = Filter(low, high, frozenset(missing), bounds.kinds, bounds.accepts)
+        wanted = replace(bounds, start_ms=low, end_ms=high, variables=frozenset(missing))
         page = first_page((skip + count) * len(missing))
-        runs = scan.walk(device["id"], wanted, is_ascending=is_ascending, first_page=page)
+        runs = scan.walk(device, wanted, is_ascending=is_ascending, first_page=page)
         reached_ms = _fill(runs, kept, missing, known, is_ascending)
         if reached_ms is None:
             break
@@ -119,8 +120,8 @@ def _walk_one(
         return iter(())
     low = max(bounds.start_ms, span.first * keys.HOUR_MS)
     high = min(bounds.end_ms, (span.newest + 1) * keys.HOUR_MS - 1)
-    wanted = Filter(low, high, frozenset((name,)), bounds.kinds, bounds.accepts)
-    return scan.walk(device["id"], wanted, is_ascending=is_ascending, first_page=first_page(count))
+    wanted = replace(bounds, start_ms=low, end_ms=high, variables=frozenset((name,)))
+    return scan.walk(device, wanted, is_ascending=is_ascending, first_page=first_page(count))
 
 
 def _fill(

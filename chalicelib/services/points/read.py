@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from chalicelib import errors, settings
-from chalicelib.codec import jsontext, segments, times
-from chalicelib.codec.segments import Item
+from chalicelib.codec import jsontext, sealed, times
+from chalicelib.codec.segment import SealedItem
 from chalicelib.host import clock
 from chalicelib.schemas.queries import SCALARS, PointQuery
-from chalicelib.services.points import aggregates, by_id, directory, filters, per_variable, scan, totals
-from chalicelib.services.points.scan import Run
+from chalicelib.services.points import aggregates, by_id, directory, filters, folds, per_variable, scan, totals
+from chalicelib.services.points.scan import Run, Stored
 from chalicelib.store import Doc
 
 AsList = Literal["never", "nothing", "fractions", "always"]
@@ -76,7 +76,7 @@ def _ordered(*, device: Doc, query: PointQuery, room: float) -> Iterable[Run]:
     wanted, count = filters.of(device, query), query.skip + query.qty
     if not query.variables:
         page = per_variable.first_page(count)
-        runs = scan.walk(device["id"], wanted, is_ascending=query.is_ascending, first_page=page)
+        runs = scan.walk(device, wanted, is_ascending=query.is_ascending, first_page=page)
         return per_variable.take(runs, query.skip, query.qty)
     known = directory.read(device=device["id"])
     taken = per_variable.take_each(
@@ -99,18 +99,17 @@ def _edge(*, device: Doc, query: PointQuery, room: float) -> Iterable[Run]:
 def _by_creation(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run]:
     """Take the first or last stored point of each variable. Reads every header in range: no key sorts by creation."""
     is_first = query.kind == "first_insert"
-    best: dict[str, tuple[tuple[int, str], Item, int]] = {}
+    best: dict[str, tuple[tuple[int, str], Stored, int]] = {}
     wanted = filters.of(device, query)
-    decode = totals.reader(wanted)
-    for item in scan.items(device["id"], wanted, is_ascending=False, first_page=100):
-        segment = decode(item)
+    for item in scan.items(device, scan.Bounds(wanted.start_ms, wanted.end_ms, False, 100)):
+        segment = sealed.decode(item) if isinstance(item, SealedItem) else folds.small(item, wanted, needs_lines=False)
         for index in wanted.select(segment):
             name = segment.names[segment.variables[index]]
             rank = (segment.point_created_us(index), segment.point_id(index))
             if name not in best or (rank < best[name][0] if is_first else rank > best[name][0]):
                 best[name] = (rank, item, index)
     order = query.variables or sorted(best)
-    return ((segments.decode(best[name][1]), [best[name][2]]) for name in order if name in best)
+    return ((scan.decode(best[name][1]), [best[name][2]]) for name in order if name in best)
 
 
 def _extremes(*, device: Doc, query: PointQuery, **_: object) -> Iterable[Run]:
@@ -158,7 +157,7 @@ def _splice(runs: Iterable[Run], *, details: bool) -> Answer:
     parts: list[str] = []
     points = size_bytes = 0
     for segment, indices in runs:
-        parts += segments.splice(segment, indices, details=details)
+        parts += segment.splice(indices, details=details)
         if len(parts) >= _JOINED_AT_ONCE:
             points, size_bytes = points + len(parts), size_bytes + _join(parts, joined)
             if size_bytes > settings.MAX_ANSWER_BYTES:

@@ -7,24 +7,28 @@ from typing import Any
 
 from chalicelib import errors, store
 from chalicelib.codec import keys, segments
-from chalicelib.codec.segments import Draft, Moved, Segment
+from chalicelib.codec.segment import Draft, Moved, Segment
 from chalicelib.host import clock, deadline
 from chalicelib.schemas.points import EditIn
 from chalicelib.schemas.queries import PointQuery
 from chalicelib.services.points import by_id, directory, fullness, read, rules
+from chalicelib.services.points.changes import Change
 from chalicelib.services.points.directory import Span
 from chalicelib.services.points.scan import Run
 from chalicelib.store import Doc
 
 _ATTEMPTS = 10
+_SLICE = 256
+"""How many points are removed between two looks at the clock, or a few more."""
 
 
-def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
+def edit(*, device: Doc, items: Sequence[EditIn], done: dict[int, bool]) -> int:
     """Change points by id. Fields that are not sent keep their value, and ``null`` clears a field.
 
     Args:
         device: a mutable device.
         items: at most 25. If two have the same id, the later one wins. It is no error if no point has an id.
+        done: empty at first. By index, whether a point was changed; for the next call.
 
     Returns:
         How many points were changed.
@@ -32,6 +36,7 @@ def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
     Raises:
         errors.BadRequest: the device is immutable, or an item breaks a rule; nothing was changed.
         errors.Conflict: others kept changing the same points.
+        deadline.TooLong: some are left; the next call goes on.
 
     Cost: one read and one write a point. A point that moves to another hour, or past its segment's time, or grows out
     of its segment, costs two writes more.
@@ -40,11 +45,12 @@ def edit(*, device: Doc, items: Sequence[EditIn]) -> int:
         raise errors.BadRequest("You cannot edit data on immutable device")
     for index, item in enumerate(items):
         _checked(index, item, {"variable": "x", "time": "2000-01-01T00:00:00.000Z"})
-    changed = set()
-    for index, item in enumerate(items):
-        if _retry(lambda index=index, item=item: _edit_one(device, index, item)):  # type: ignore[misc]
-            changed.add(item["id"])
-    return len(changed)
+    with deadline.sharing(device["profile"]):
+        for index, item in enumerate(items):
+            if index not in done:
+                done[index] = _retry(lambda index=index, item=item: _edit_one(device, index, item)) > 0  # type: ignore[misc]
+                deadline.check()
+    return len({items[index]["id"] for index, is_changed in done.items() if is_changed})
 
 
 def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
@@ -62,42 +68,67 @@ def _checked(index: int, item: EditIn, old: dict[str, Any]) -> Draft:
 
 
 def _edit_one(device: Doc, index: int, item: EditIn) -> bool | None:
-    places = by_id.find_all(device=device["id"], ids=[item["id"]])
-    if not places:
+    reader = by_id.Reader(device["id"])
+    place = reader.find(item["id"]) if keys.is_id(item["id"]) else None
+    if place is None:
         return False
-    segment, at = places[0]
+    segment, at = place
     draft = _checked(index, item, segment.point(at))
-    newest_ms = segment.time_ms
+    home = segment.home(at)
+    newest_ms = keys.key_time_ms(home[:20])
     if keys.hour_of(draft.time_ms) == keys.hour_of(newest_ms) and draft.time_ms <= newest_ms:
-        segment.put(at, draft)
+        change = Change(segment)
+        change.put(home, draft)
         with contextlib.suppress(ValueError):  # too large for its segment, it gets one of its own
-            return _replace(device, segment) or None
-    return _move(device, segment, at, draft, item["id"])
+            return change.store(device) or None
+    moved = Moved(item["id"], segment.point_created_us(at))
+    return _move(device, reader, home, moved, draft)
 
 
-def _move(device: Doc, old: Segment, at: int, draft: Draft, point_id: str) -> bool | None:
+def _move(device: Doc, reader: by_id.Reader, old: str, moved: Moved, draft: Draft) -> bool | None:
     """Move a point to a segment of its own: put that, forward to it from the segment of the id, remove the old point.
 
     After a crash between these steps, the point is still readable, and a retry of the edit completes the move.
+
+    Args:
+        device: the owner.
+        reader: has found the point.
+        old: the place of the point, where it is removed.
+        moved: its id and arrival.
+        draft: the edited point.
     """
-    created_us = old.point_created_us(at)
+    point_id = moved.id
     digest = hashlib.sha256(f"{point_id}{draft.time_ms}{draft.line}".encode()).digest()
     key = keys.segment_key(draft.time_ms, keys.digest_suffix(digest))
     new = segments.build(device["id"], [draft], key, clock.now_us(), digest=digest)
-    new.moved = {0: Moved(point_id, created_us)}
+    new.moved = {0: moved}
     hour = keys.hour_of(draft.time_ms)
     directory.widen(device=device["id"], spans={draft.variable: Span(hour, hour)})
     if not _claim(device, new):
         return None
-    home = _home(old, point_id)
-    if home is not None:
-        home.kill(int(point_id[20:], 16), forward=key)
-    if home is None or not _replace(device, home):
+    home = reader.load(point_id[:20])
+    if home is None or not _forward(device, home, point_id, key):
         store.current().delete_segment(segments.encode(new), profile=device["profile"])
         return None
-    if old.key != home.key:
-        _retry(lambda: _remove(device, old.key, [at]))
+    if old != point_id:
+        _retry(lambda: _remove_at(device, old))
     return True
+
+
+def _forward(device: Doc, home: Segment, point_id: str, key: str) -> bool:
+    change = Change(home)
+    change.move(point_id, key)
+    return change.store(device)
+
+
+def _remove_at(device: Doc, home: str) -> int | None:
+    """Remove the point at a place, from which it was moved away."""
+    segment = by_id.Reader(device["id"]).load(home[:20])
+    if segment is None:
+        return 0
+    change = Change(segment)
+    change.kill(home)
+    return int(change.store(device)) or None
 
 
 def _claim(device: Doc, new: Segment) -> bool:
@@ -112,15 +143,7 @@ def _claim(device: Doc, new: Segment) -> bool:
     if existing.digest != new.digest:
         raise errors.Conflict("The new time of the point is taken, send another millisecond")
     new.version = existing.version
-    return _replace(device, new)
-
-
-def _home(segment: Segment, point_id: str) -> Segment | None:
-    """Return the segment that the id names, in which the point was first stored. It may be ``segment`` itself."""
-    if segment.key == point_id[:20]:
-        return segment
-    item = store.current().get_segment(segment.device, point_id[:20])
-    return segments.decode(item) if item else None
+    return Change(new).store(device)
 
 
 class Removal:
@@ -131,11 +154,27 @@ class Removal:
     """
 
     def __init__(self, runs: Iterable[Run]) -> None:
-        self.left: dict[str, list[int]] = {}
-        """By the key of its segment, the indices of the points that are still to be removed."""
+        self.left: dict[str, list[str]] = {}
+        """By the key of the request that they name, the ids of the points that are still to be removed."""
         self.removed = 0
         for segment, indices in runs:
-            self.left.setdefault(segment.key, []).extend(indices)
+            for index in indices:
+                point_id = segment.point_id(index)
+                self.left.setdefault(point_id[:20], []).append(point_id)
+
+    def take(self) -> list[str]:
+        """Return the next ids, those of one request together. They stay in ``left`` until ``drop``."""
+        ids: list[str] = []
+        for own in self.left.values():
+            ids += own
+            if len(ids) >= _SLICE:
+                break
+        return ids
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Note that no point has one of these ids any more."""
+        for point_id in ids:
+            self.left.pop(point_id[:20], None)
 
 
 def find(*, device: Doc, query: PointQuery) -> Removal:
@@ -166,35 +205,43 @@ def remove(*, device: Doc, removal: Removal) -> int:
     try:
         with deadline.sharing(device["profile"]):
             while removal.left:
-                key, indices = removal.left.popitem()
-                removal.removed += _retry(lambda key=key, indices=indices: _remove(device, key, indices))  # type: ignore[misc]
+                ids = removal.take()
+                _retry(lambda ids=ids: _remove(device, ids, removal))  # type: ignore[misc]
+                removal.drop(ids)
                 deadline.check()
     finally:
         fullness.forget(device["id"])
     return removal.removed
 
 
-def _remove(device: Doc, key: str, indices: Iterable[int]) -> int | None:
-    item = store.current().get_segment(device["id"], key)
-    if item is None:
-        return 0
-    segment = segments.decode(item)
-    existing = [index for index in indices if index not in segment.dead]
-    for index in existing:
-        segment.kill(index)
-    if not existing:
-        return 0
-    if segment.points or segment.forwards:
-        return len(existing) if _replace(device, segment) else None
-    return len(existing) if store.current().delete_segment(item, profile=device["profile"]) else None
+def _remove(device: Doc, ids: Sequence[str], removal: Removal) -> int | None:
+    """Remove points by id, one segment after the other, and count them in ``removal``.
 
+    Returns:
+        None: others changed a segment, and some are left.
 
-def _replace(device: Doc, segment: Segment) -> bool:
-    """Store the changed segment as its next version. Raises ValueError: it does not fit; the version stays."""
-    segment.expires_at = None  # an edited device is mutable now, whatever it was when the segment was stored
-    item = segments.encode(segment)
-    segment.version += 1
-    return store.current().replace_segment(item._replace(version=segment.version), profile=device["profile"])
+    Raises:
+        deadline.TooLong: some are left.
+    """
+    reader = by_id.Reader(device["id"])
+    found: Segment | None = None
+    homes: list[str] = []
+    for point_id in [*ids, ""]:
+        place = reader.find(point_id) if keys.is_id(point_id) else None
+        if found is not None and homes and (not point_id or (place is not None and place[0] is not found)):
+            change = Change(found)
+            for home in homes:
+                change.kill(home)
+            if not change.store(device):
+                return None
+            removal.removed += len(homes)
+            reader, homes = by_id.Reader(device["id"]), []
+            deadline.check()
+            place = reader.find(point_id) if place else None
+        if place is not None:
+            found = place[0]
+            homes.append(found.home(place[1]))
+    return 0
 
 
 def _retry(attempt: Callable[[], int | None]) -> int:

@@ -1,12 +1,13 @@
 """Checks every rule of the points that a client sent, and writes their lines for the segment."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from chalicelib import errors
 from chalicelib.codec import jsontext, keys, numbers, times
-from chalicelib.codec.segments import HAS_LOCATION, HAS_VALUE, Draft
+from chalicelib.codec.segment import HAS_LOCATION, HAS_VALUE, Draft
 from chalicelib.schemas import points as schema
 from chalicelib.schemas.points import PointIn
 
@@ -15,22 +16,26 @@ _MAX_CLEAN_NAMES = 10_000
 _MAX_MAGNITUDE = numbers.MAX_MAGNITUDE
 
 
-def draft_all(*, items: Sequence[PointIn], now_ms: int, group: str) -> list[Draft]:
+def draft_all(*, items: Sequence[PointIn], now_ms: int, group_of: Callable[[Sequence[int]], str]) -> list[Draft]:
     """Check every item; return the points in rising order of time. Points of the same time keep their order.
 
     Args:
         items: as the schema read them.
         now_ms: the time of points that have none.
-        group: the group of points that have none.
+        group_of: returns the group of points that have none, from the times of all points in milliseconds since 1970.
 
     Raises:
         errors.BadRequest: an item breaks a rule; the text names the index and the field of the first.
     """
+    times_read: list[tuple[int, str]] = []
+    with contextlib.suppress(ValueError):  # it is raised again below, for the first item that breaks a rule
+        times_read += [_time(item, now_ms) for item in items]
+    group = group_of([time_ms for time_ms, _ in times_read]) if times_read else ""
     drafts = []
     is_rising, last_ms = True, keys.EARLIEST_MS
     for index, item in enumerate(items):
         try:
-            point = draft(item, now_ms=now_ms, group=group)
+            point = draft(item, now_ms=now_ms, group=group, time=times_read[index] if times_read else None)
         except ValueError as error:
             raise errors.BadRequest.item(index, str(error)) from None
         drafts.append(point)
@@ -46,8 +51,14 @@ def _time_of(point: Draft) -> int:
     return point.time_ms
 
 
-def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
+def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str, time: tuple[int, str] | None = None) -> Draft:
     """Check one item and return it as a point.
+
+    Args:
+        item: what was sent.
+        now_ms: its time if it has none.
+        group: its group if it has none.
+        time: its time in milliseconds since 1970 and as text, if that was read already.
 
     Raises:
         ValueError: the item breaks a rule; the text names the field and the rule.
@@ -69,14 +80,7 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str) -> Draft:
     if unit is not None:
         out["unit"] = schema.check_text("unit", unit, schema.MAX_UNIT_CHARS)
     out["group"] = _group(item) or group
-    time = item.get("time")
-    time_ms = times.canonical_ms(time) if type(time) is str else None
-    if time_ms is not None:
-        out["time"] = time
-    elif time is None or time == "":
-        time_ms, out["time"] = now_ms, times.to_iso(now_ms)
-    else:
-        time_ms, out["time"] = _read_time(time)
+    time_ms, out["time"] = time or _time(item, now_ms)
     location = item.get("location")
     if location is not None:
         out["location"] = schema.clean_location(location)
@@ -111,6 +115,16 @@ def _group(item: PointIn | dict[str, Any]) -> str | None:
             return None
         group = str(serie)
     return schema.check_text("group", group, schema.MAX_GROUP_CHARS)
+
+
+def _time(item: PointIn | dict[str, Any], now_ms: int) -> tuple[int, str]:
+    """Return the time of an item in milliseconds and in the API's format. Raises ValueError: not a time."""
+    time = item.get("time")
+    if isinstance(time, str) and (time_ms := times.canonical_ms(time)) is not None:
+        return time_ms, time
+    if time is None or time == "":
+        return now_ms, times.to_iso(now_ms)
+    return _read_time(time)
 
 
 def _read_time(time: str | int | float) -> tuple[int, str]:

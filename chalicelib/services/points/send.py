@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from chalicelib import errors, settings, store
 from chalicelib.codec import keys, segments, times
-from chalicelib.codec.segments import Draft, Item
+from chalicelib.codec.segment import Draft, Item
 from chalicelib.host import clock, events
 from chalicelib.schemas.points import PointIn, Sent
 from chalicelib.services.points import directory, expiry, fullness, retries, rules
 from chalicelib.services.points.directory import Span
+from chalicelib.services.points.retries import Known
 from chalicelib.services.usage import quotas
 from chalicelib.store import ABSENT, Doc, Entity, names
 
@@ -49,6 +50,25 @@ class _Request(NamedTuple):
     digest: bytes | None
     """Equal for a retry; None if retries cannot be recognised."""
     arrival_us: int
+    noise: bytes
+    """Random, 32 bytes: tells the request from others if it has no digest."""
+
+    def digest_of(self, hour: int) -> bytes:
+        """Return the digest of its points of an hour."""
+        return self.noise if self.digest is None else hashlib.sha256(self.digest + str(hour).encode()).digest()
+
+    def key_of(self, hour: int, newest_ms: int) -> str:
+        """Return the key of its points of an hour, of which the newest is at ``newest_ms``."""
+        digest = self.digest_of(hour)
+        suffix = keys.arrival_suffix(self.arrival_us, digest) if self.digest is None else keys.digest_suffix(digest)
+        return keys.segment_key(newest_ms, suffix)
+
+    def group_of(self, times_ms: Sequence[int]) -> str:
+        """Return the group of points that have none: the id of its first point. So sealed segments need not keep it."""
+        hour, newest_ms = keys.hour_of(min(times_ms)), max(times_ms)
+        if keys.hour_of(newest_ms) != hour:
+            newest_ms = max(time_ms for time_ms in times_ms if keys.hour_of(time_ms) == hour)
+        return self.key_of(hour, newest_ms) + keys.HEX4[0]
 
 
 _Part = tuple[int, Sequence[Draft], Item]
@@ -105,7 +125,7 @@ def prepare(
         if arrival is not None and not is_deduplicated:
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
-    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us)
+    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us, secrets.token_bytes(32))
     return Prepared(request, now_ms, _parts(request, now_ms) if sent.items else [], key_name)
 
 
@@ -177,7 +197,7 @@ def put(prepared: Prepared) -> int:
             _widen(device, parts)
     if not is_full:
         amount[0] += _put(request, parts, now_ms)
-    elif request.digest is None or not all(_is_there(part) for part in parts):
+    elif request.digest is None or not all(_is_there(device, part) for part in parts):
         raise fullness.refusal()
     return sum([len(points) for _, points, _ in parts])
 
@@ -189,8 +209,7 @@ def _parts(request: _Request, now_ms: int) -> list[_Part]:
         request: the request.
         now_ms: the time of points that have none.
     """
-    group = keys.new_id() if request.digest is None else request.digest.hex()[:24]
-    points = rules.draft_all(items=request.items, now_ms=now_ms, group=group)
+    points = rules.draft_all(items=request.items, now_ms=now_ms, group_of=request.group_of)
     if request.is_deduplicated and len(points) > 1:
         points = [*{point.line: point for point in points}.values()]
     _check_window(request.device, points, now_ms)
@@ -256,12 +275,16 @@ def _put(request: _Request, parts: list[_Part], now_ms: int) -> int:
     device = request.device
     stored: list[Item] = []
     for _ in range(_MAX_STEPS):
-        items = [item for _, _, item in parts]
-        existing = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
-        stored += [item for index, item in enumerate(items) if index not in existing] if existing else items
+        known, fresh = retries.sealed_among(device, [item for _, _, item in parts])
+        items = [parts[index][2] for index in fresh]
+        if items:
+            existing = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
+            stored += [item for at, item in enumerate(items) if at not in existing] if existing else items
+            for at, item in existing.items():
+                known[fresh[at]] = retries.of_small(item)
         waiting: list[_Part] = []
-        for index, item in existing.items():
-            restored, left = _meet(request, parts[index], item)
+        for index, of in known.items():
+            restored, left = _meet(request, parts[index], of)
             stored += [restored] if restored else []
             waiting += [left] if left else []
         if not waiting:
@@ -271,41 +294,42 @@ def _put(request: _Request, parts: list[_Part], now_ms: int) -> int:
     raise errors.Conflict(directory.CONFLICT)
 
 
-def _meet(request: _Request, part: _Part, existing: Item) -> tuple[Item | None, _Part | None]:
+def _meet(request: _Request, part: _Part, known: Known) -> tuple[Item | None, _Part | None]:
     """Handle a part whose key is taken. Return what was restored, and the part that is still to be put."""
     hour, points, item = part
-    if existing.digest != item.digest:
+    if not known.is_of(item.digest):
         return None, (hour, points, _step(item))
-    indices = retries.missing(existing, points)
+    indices = retries.missing(known, points)
     if not indices:
         return None, None
-    segment = segments.decode(existing)
-    if not retries.is_alike(segment, points):
+    if not retries.is_alike(known, points):
         left = [points[index] for index in indices]
         rest = _item(request, left, hour)
         return None, (hour, left, _step(rest._replace(key=item.key) if rest.key[:12] == item.key[:12] else rest))
-    restored = retries.restore(device=request.device, segment=segment, points=points, indices=indices)
+    restored = retries.restore(device=request.device, known=known, points=points, indices=indices)
     return restored, None if restored else part
 
 
-def _is_there(part: _Part) -> bool:
+def _is_there(device: Doc, part: _Part) -> bool:
     """Return whether all points of a retry are there. Cost: one read, and one for each request of the same key."""
     _, points, item = part
     for _ in range(_MAX_STEPS):
-        existing = store.current().get_segment(item.device, item.key)
-        if existing is None or existing.digest == item.digest:
-            return existing is not None and not retries.missing(existing, points)
+        known = retries.of_sealed(device, item.key)
+        if known is None:
+            existing = store.current().get_segment(item.device, item.key)
+            if existing is None:
+                return False
+            known = retries.of_small(existing)
+        if known.is_of(item.digest):
+            return not retries.missing(known, points)
         item = _step(item)
     return False
 
 
 def _item(request: _Request, points: Sequence[Draft], hour: int) -> Item:
     device = request.device
-    hour_digest = request.digest and hashlib.sha256(request.digest + str(hour).encode()).digest()
-    digest = hour_digest or secrets.token_bytes(32)
-    suffix = keys.digest_suffix(digest) if hour_digest else keys.arrival_suffix(request.arrival_us, digest)
     expires_at = expiry.expires_at(device, points[0].time_ms)
-    key = keys.segment_key(points[-1].time_ms, suffix)
+    digest, key = request.digest_of(hour), request.key_of(hour, points[-1].time_ms)
     try:
         return segments.pack(device["id"], points, key, request.arrival_us, digest=digest, expires_at=expires_at)
     except ValueError as error:
