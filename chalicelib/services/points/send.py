@@ -57,9 +57,8 @@ class _Request(NamedTuple):
         """Return the digest of its points of an hour."""
         return self.noise if self.digest is None else hashlib.sha256(self.digest + str(hour).encode()).digest()
 
-    def key_of(self, hour: int, newest_ms: int) -> str:
-        """Return the key of its points of an hour, of which the newest is at ``newest_ms``."""
-        digest = self.digest_of(hour)
+    def key_of(self, digest: bytes, newest_ms: int) -> str:
+        """Return the key of its points of an hour with this digest, of which the newest is at ``newest_ms``."""
         suffix = keys.arrival_suffix(self.arrival_us, digest) if self.digest is None else keys.digest_suffix(digest)
         return keys.segment_key(newest_ms, suffix)
 
@@ -68,7 +67,7 @@ class _Request(NamedTuple):
         hour, newest_ms = keys.hour_of(min(times_ms)), max(times_ms)
         if keys.hour_of(newest_ms) != hour:
             newest_ms = max(time_ms for time_ms in times_ms if keys.hour_of(time_ms) == hour)
-        return self.key_of(hour, newest_ms) + keys.HEX4[0]
+        return self.key_of(self.digest_of(hour), newest_ms) + keys.HEX4[0]
 
 
 _Part = tuple[int, Sequence[Draft], Item]
@@ -329,7 +328,8 @@ def _is_there(device: Doc, part: _Part) -> bool:
 def _item(request: _Request, points: Sequence[Draft], hour: int) -> Item:
     device = request.device
     expires_at = expiry.expires_at(device, points[0].time_ms)
-    digest, key = request.digest_of(hour), request.key_of(hour, points[-1].time_ms)
+    digest = request.digest_of(hour)
+    key = request.key_of(digest, points[-1].time_ms)
     try:
         return segments.pack(device["id"], points, key, request.arrival_us, digest=digest, expires_at=expires_at)
     except ValueError as error:
