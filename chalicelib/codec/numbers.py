@@ -94,8 +94,7 @@ class Sum:
             self._whole += value
             return
         self._fractions.append(float(value))
-        if len(self._fractions) >= _MAX_PENDING:
-            self._fractions = partials(self._fractions)
+        self._compact()
 
     def extend(self, values: Sequence[int | float | Decimal]) -> None:
         """Add many numbers."""
@@ -105,14 +104,16 @@ class Sum:
         else:
             self._fractions += [float(value) for value in values if not isinstance(value, int)]
             self._whole += sum([value for value in values if isinstance(value, int)])
-        if len(self._fractions) >= _MAX_PENDING:
-            self._fractions = partials(self._fractions)
+        self._compact()
 
     def add_sums(self, count: int, whole: int, fractions: Sequence[float]) -> None:
         """Add ``count`` numbers: the sum of the whole ones, and floats whose exact sum is that of the others."""
         self.count += count
         self._whole += whole
         self._fractions += fractions
+        self._compact()
+
+    def _compact(self) -> None:
         if len(self._fractions) >= _MAX_PENDING:
             self._fractions = partials(self._fractions)
 

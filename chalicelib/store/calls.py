@@ -20,7 +20,7 @@ BATCH = 25
 _BACKOFF_S = 0.05
 _BACKOFF_CAP_S = 2.0
 _REFUSED = ("ConditionalCheckFailedException", "TransactionCanceledException")
-LOST = {"None", "ConditionalCheckFailed", "TransactionConflict"}
+_LOST = {"None", "ConditionalCheckFailed", "TransactionConflict"}
 """The reasons of a cancelled transaction that mean a lost race."""
 _REJECTED = ("ValidationException",)
 """What is refused for good: an item that is too large, or an attribute of another type. All else may be over soon: a
@@ -59,6 +59,22 @@ def rejection(error: errors.Unavailable) -> str | None:
     if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in _REJECTED:
         return str(cause)
     return None
+
+
+def transact(parts: Sequence[dict[str, Any]]) -> bool:
+    """Write all parts or none. Return False if another writer was first.
+
+    Raises:
+        errors.Unavailable: it was cancelled for another reason, or the call failed.
+    """
+    try:
+        call("TransactWriteItems", TransactItems=[*parts])
+    except ClientError as error:
+        reasons: Any = error.response.get("CancellationReasons", [{}])
+        if {reason.get("Code") for reason in reasons} <= _LOST:
+            return False
+        raise errors.Unavailable from error
+    return True
 
 
 def refused(error: ClientError) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from chalicelib.codec.segment import Item
 from chalicelib.host import deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, Totals, Usage, dynamodb_counters, dynamodb_sealed
 from chalicelib.store.calls import (
-    LOST,
     call,
     count,
     get,
@@ -24,6 +23,7 @@ from chalicelib.store.calls import (
     now_s,
     query,
     refused,
+    transact,
     write_batch,
     write_if_version,
 )
@@ -190,14 +190,7 @@ class DynamoStore(SealedSegments):
         for owner, name in deletes:
             key = {"owner": {"S": owner}, "name": {"S": name}}
             parts.append({"Delete": {"TableName": EntityModel.Meta.table_name, "Key": key}})
-        try:
-            call("TransactWriteItems", TransactItems=parts)
-        except ClientError as error:
-            reasons: Any = error.response.get("CancellationReasons", [{}])
-            if {reason.get("Code") for reason in reasons} <= LOST:
-                return False
-            raise errors.Unavailable from error
-        return True
+        return transact(parts)
 
     def delete(self, owner: str, names: Sequence[str]) -> None:
         """See Store."""

@@ -8,14 +8,11 @@ what was removed comes too late, or is removed as well.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from chalicelib import errors
 from chalicelib.codec import keys
 from chalicelib.codec.segment import SealedItem
 from chalicelib.host import clock
 from chalicelib.store import ABSENT, names
-from chalicelib.store.calls import LOST, call, query, write_if_version
+from chalicelib.store.calls import call, query, transact, write_if_version
 from chalicelib.store.models import EntityModel, SegmentModel
 
 LAG_MS = 1_800_000
@@ -90,14 +87,7 @@ class SealedSegments:
         device = items[0].device
         parts = [{"Put": _put(item, profile)} for item in items]
         parts += [{"Delete": _gone(device, key, version)} for key, version in gone]
-        try:
-            call("TransactWriteItems", TransactItems=[*parts, {"ConditionCheck": _in_epoch(device, epoch)}])
-        except ClientError as error:
-            reasons: Any = error.response.get("CancellationReasons", [{}])
-            if {reason.get("Code") for reason in reasons} <= LOST:
-                return False
-            raise errors.Unavailable from error
-        return True
+        return transact([*parts, {"ConditionCheck": _in_epoch(device, epoch)}])
 
     def replace_sealed(self, item: SealedItem, *, profile: str) -> bool:
         """See Store."""

@@ -260,7 +260,8 @@ class SqliteStore(SealedWrites):
     def set_expiry(self, device: str, key: str, expires_at: int | None, *, is_sealed: bool = False) -> None:
         """See Store."""
         with self._write.to(names.device(device)) as db:
-            db.execute("UPDATE segments SET expires_at = ? WHERE device = ? AND key = ?", (expires_at, device, key))
+            table = "sealed" if is_sealed else "segments"
+            db.execute(f"UPDATE {table} SET expires_at = ? WHERE device = ? AND key = ?", (expires_at, device, key))
 
     def put(self, entity: Entity) -> None:
         """See Store."""

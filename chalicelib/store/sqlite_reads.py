@@ -19,7 +19,7 @@ COLUMNS = "device, key, body, digest, points, version, expires_at"
 SELECT = f"SELECT {COLUMNS} FROM segments WHERE device = ? AND key = ?"
 BETWEEN = "FROM segments WHERE device = ? AND key >= ? AND key <= ?"
 SEALED = "device, key, low, oldest_ms, points, version, expires_at, summary, body"
-WITHOUT_BODY = SEALED.replace("body", "X''")
+_WITHOUT_BODY = SEALED.replace("body", "X''")
 EntityKey = tuple[str, str]
 """Owner and name of an entity."""
 _TOTALS = "hour, input, output, records"
@@ -102,13 +102,7 @@ class Reads:
     ) -> Iterator[SealedItem]:
         """See Store. One statement, whose rows are read as they are needed."""
         self.note_read(names.device(device))
-        order = "DESC" if newest_first else "ASC"
-        rows = self._long_rows(
-            f"SELECT {SEALED if has_bodies else WITHOUT_BODY} FROM sealed "
-            f"WHERE device = ? AND key >= ? AND key <= ? AND oldest_ms <= ? ORDER BY key {order}",
-            device, low, high, oldest_to_ms,
-        )  # fmt: skip
-        for row in rows:
+        for row in self._long_rows(sealed_between(newest_first, has_bodies), device, low, high, oldest_to_ms):
             yield SealedItem(*row)
 
     def count_sealed(self, device: str, low: str, high: str, *, oldest_from_ms: int) -> int | None:
@@ -315,6 +309,14 @@ def _totals(sums: tuple[int, int, int, int, int]) -> Totals:
     """Return an owner's sums as totals at the end of the current hour."""
     points_in, records, _, points_out, _ = sums
     return Totals(hours.now() + 1, points_in, points_out, records)
+
+
+def sealed_between(newest_first: bool, has_bodies: bool) -> str:
+    """Return the statement for sealed segments by device, lowest key, highest key, and highest time of the oldest."""
+    return (
+        f"SELECT {SEALED if has_bodies else _WITHOUT_BODY} FROM sealed WHERE device = ? AND key >= ? AND key <= ? "
+        f"AND oldest_ms <= ? ORDER BY key {'DESC' if newest_first else 'ASC'}"
+    )
 
 
 def row_of(entity: Entity) -> Sequence[object]:

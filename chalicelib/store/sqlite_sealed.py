@@ -9,7 +9,7 @@ from chalicelib.codec.segment import SMALL_POINTS, Item, SealedItem
 from chalicelib.host.cache import Cache
 from chalicelib.store import ABSENT, names
 from chalicelib.store.sqlite_counters import PendingCounters
-from chalicelib.store.sqlite_reads import BETWEEN, SEALED, WITHOUT_BODY, Reads
+from chalicelib.store.sqlite_reads import BETWEEN, SEALED, Reads, sealed_between
 from chalicelib.store.sqlite_slices import Row
 from chalicelib.store.sqlite_units import Unit, Write
 from chalicelib.store.sqlite_waiting import Waiting
@@ -70,15 +70,9 @@ class SealedWrites(Reads):
     ) -> Iterator[SealedItem]:
         """See Store. Each page is a statement of its own, so writes in between do no harm."""
         self.note_read(names.device(device))
-        order = "DESC" if newest_first else "ASC"
-        columns = SEALED if has_bodies else WITHOUT_BODY
-        size = first_page
+        sql, size = f"{sealed_between(newest_first, has_bodies)} LIMIT ?", first_page
         while True:
-            rows = self._rows(
-                f"SELECT {columns} FROM sealed WHERE device = ? AND key >= ? AND key <= ? AND oldest_ms <= ? "
-                f"ORDER BY key {order} LIMIT ?",
-                device, low, high, oldest_to_ms, size,
-            )  # fmt: skip
+            rows = self._rows(sql, device, low, high, oldest_to_ms, size)
             for row in rows:
                 yield SealedItem(*row)
             if len(rows) < size:

@@ -124,26 +124,27 @@ def test_rows_of_a_release_are_read_from_dynamodb(clock, dynamo, version):
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_rows_of_a_release_are_read_from_sqlite(clock, tmp_path, version, request):
+def open_old(tmp_path, version, request):
+    """Open a database with the rows of a release; return what is kept of it, and the store."""
     found, path = kept(version, "sqlite"), tmp_path / "old.db"
     with contextlib.closing(sqlite3.connect(path)) as old:
         old.executescript("\n".join(found["rows"]))
     opened = SqliteStore(path, synchronous="NORMAL")
     request.addfinalizer(opened.close)
     store.use(opened)
+    return found, opened
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_of_a_release_are_read_from_sqlite(clock, tmp_path, version, request):
+    found, _ = open_old(tmp_path, version, request)
     assert answers(found["tokens"]) == found["answers"]
     assert Api(found["tokens"]["device"]).post("/data", point("many", 1)).result == "1 Data Added"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_of_a_release_are_sealed_and_give_the_same_answers(clock, tmp_path, version, request):
-    found, path = kept(version, "sqlite"), tmp_path / "old.db"
-    with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript("\n".join(found["rows"]))
-    opened = SqliteStore(path, synchronous="NORMAL")
-    request.addfinalizer(opened.close)
-    store.use(opened)
+    found, opened = open_old(tmp_path, version, request)
     devices = [row[0] for row in opened._db.execute("SELECT DISTINCT device FROM segments")]
     assert sum(seal(device) for device in devices) >= 2
     assert answers(found["tokens"]) == found["answers"]
