@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 import sqlite3
 import time
 import uuid
@@ -109,7 +110,7 @@ def _put(sqlite: SqliteStore, device: dict[str, Any], size: int) -> None:
 
 
 def _items(device: dict[str, Any], start: datetime, size: int) -> Iterator[Item]:
-    arrival_us = clock.now_us()
+    lags = random.Random(size)
     for number in range(size):
         moment = start + number * MINUTE
         sent = point(number, moment)
@@ -121,7 +122,8 @@ def _items(device: dict[str, Any], start: datetime, size: int) -> Iterator[Item]
         line = orjson.dumps(sent | group | {"time": text})[1:].decode()  # in the order of a segment's lines
         draft = Draft(time_ms, sent["variable"], HAS_VALUE, line, False)
         expires_at = expiry.expires_at(device, time_ms)
-        yield segments.pack(device["id"], [draft], key, arrival_us + number, digest=of_hour, expires_at=expires_at)
+        arrival_us = time_ms * 1000 + lags.randrange(20_000, 80_000)
+        yield segments.pack(device["id"], [draft], key, arrival_us, digest=of_hour, expires_at=expires_at)
 
 
 def _check(device: dict[str, Any], start: datetime) -> None:

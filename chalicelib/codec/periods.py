@@ -30,6 +30,11 @@ _MONDAY_MS = 4 * DAY_MS
 """1970-01-05, the first Monday."""
 
 
+def is_within_day(interval: str) -> bool:
+    """Return whether an interval is shorter than a day."""
+    return _STEP_MS.get(interval, DAY_MS) < DAY_MS
+
+
 def period_start(time_ms: int, period: str) -> int:
     """Return the first millisecond of the period in which ``time_ms`` lies. Weeks start on Monday.
 

@@ -205,7 +205,7 @@ class Segment:
         indices = [index for index, origin in self.moved.items() if origin.id == point_id and index not in self.dead]
         return indices[0] if indices else None
 
-    def splice(self, indices: Iterable[int], *, details: bool) -> list[str]:
+    def splice(self, indices: Sequence[int], *, details: bool) -> list[str]:
         """Return the finished JSON objects of the points at ``indices``, in that order."""
         device, lines = f'","device":"{self.device}",', self.lines
         if not self.moved:

@@ -97,7 +97,7 @@ def _seal_day(profile: str, device: str, day: int) -> None:
     noted = _change(device, lambda known: known | {str(day): clock.now_ms()})
     doc = _worth(profile, device)
     existing = {item.key: item for item in _sealed(device, day)}
-    listed = {key for item in existing.values() for key in sealed.decode(item).numbers_by_key}
+    listed = {key for item in existing.values() for key in sealed.decode(item).keys}
     is_kept = doc is not None and day * DAY_MS >= expiry.kept_from_ms(doc)
     smalls = _unsealed(_smalls(device, day), listed) if is_kept else iter(())
     first = [*islice(smalls, LEAST)]

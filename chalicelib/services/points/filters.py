@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import compress, repeat
 from typing import Any
 
 from chalicelib.codec import keys, numbers
@@ -50,8 +51,8 @@ class Values:
         if values is None:
             return [index for index in indices if self.accepts(segment.value(index))]
         if self.comparison is not None and not self.texts and {*map(type, values)} <= {int, float}:
-            compare, threshold = _COMPARISONS[self.comparison], self.threshold
-            return [index for index in indices if compare(values[index], threshold)]
+            found = values if len(indices) == len(values) else map(values.__getitem__, indices)
+            return [*compress(indices, map(_COMPARISONS[self.comparison], found, repeat(self.threshold)))]
         return [index for index in indices if self.accepts(values[index])]
 
     def may_accept(self, facts: Facts) -> bool:

@@ -1,7 +1,7 @@
 """Computes one thing of many points, from the summaries of sealed segments as far as these suffice."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,12 +21,14 @@ class Fold(Protocol):
 
     counts_all: bool
     """Whether points without a number count, too. Then the values are None."""
+    is_fine: bool
+    """Whether it holds hardly any sealed segment as a whole, so that their bodies are read at once."""
 
     def holds(self, oldest_ms: int, newest_ms: int) -> bool:
         """Return whether facts of all points from ``oldest_ms`` to ``newest_ms`` can be added."""
 
-    def add_facts(self, name: str, time_ms: int, facts: Facts) -> None:
-        """Add what is known of the points of a variable, of which one is at ``time_ms``."""
+    def add_facts(self, time_ms: int, facts: Mapping[str, Facts]) -> None:
+        """Add what is known, by variable, of points of which one is at ``time_ms``."""
 
     def add(self, name: str, times: Sequence[int], values: Sequence[Any]) -> None:
         """Add points of a variable, in rising order of time."""
@@ -35,7 +37,7 @@ class Fold(Protocol):
 class Count:
     """Counts points."""
 
-    counts_all = True
+    counts_all, is_fine = True, False
 
     def __init__(self) -> None:
         self.points = 0
@@ -44,9 +46,9 @@ class Count:
         """See Fold."""
         return True
 
-    def add_facts(self, name: str, time_ms: int, facts: Facts) -> None:
+    def add_facts(self, time_ms: int, facts: Mapping[str, Facts]) -> None:
         """See Fold."""
-        self.points += facts.records
+        self.points += sum([of.records for of in facts.values()])
 
     def add(self, name: str, times: Sequence[int], values: Sequence[Any]) -> None:
         """See Fold."""
@@ -56,7 +58,7 @@ class Count:
 class Total:
     """Adds up numbers."""
 
-    counts_all = False
+    counts_all = is_fine = False
 
     def __init__(self) -> None:
         self.sum = numbers.Sum()
@@ -65,9 +67,10 @@ class Total:
         """See Fold."""
         return True
 
-    def add_facts(self, name: str, time_ms: int, facts: Facts) -> None:
+    def add_facts(self, time_ms: int, facts: Mapping[str, Facts]) -> None:
         """See Fold."""
-        self.sum.add_sums(facts.numbers, facts.whole, facts.partials)
+        for of in facts.values():
+            self.sum.add_sums(of.numbers, of.whole, of.partials)
 
     def add(self, name: str, times: Sequence[int], values: Sequence[Any]) -> None:
         """See Fold."""
@@ -83,7 +86,7 @@ def fold(device: Doc, wanted: Filter, into: Fold) -> None:
     Raises:
         errors.Unavailable, deadline.TooLong: as ``deadline.check``.
     """
-    bounds = scan.Bounds(wanted.start_ms, wanted.end_ms, False, _PAGE, has_bodies=False)
+    bounds = scan.Bounds(wanted.start_ms, wanted.end_ms, False, _PAGE, has_bodies=into.is_fine)
     for item in scan.items(device, bounds):
         if isinstance(item, SealedItem):
             _add_sealed(item, wanted, into)
@@ -102,9 +105,10 @@ def _add_sealed(item: SealedItem, wanted: Filter, into: Fold) -> None:
     if wanted.excludes(summary):
         return
     if is_whole(item, summary, wanted) and into.holds(item.oldest_ms, summary.newest_ms):
-        for name, facts in summary.facts.items():
-            if wanted.variables is None or name in wanted.variables:
-                into.add_facts(name, item.oldest_ms, facts)
+        facts = summary.facts
+        if wanted.variables is not None:
+            facts = {name: facts[name] for name in facts.keys() & wanted.variables}
+        into.add_facts(item.oldest_ms, facts)
         left = frozenset(summary.unknown)
         if wanted.variables is not None:
             left &= wanted.variables
