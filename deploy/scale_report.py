@@ -77,7 +77,7 @@ def _restart(fleet: Fleet) -> str:
     """Return what happens when all clients or environments begin at the same moment."""
     if fleet.path == "mqtt":
         seconds = fleet.devices / limits()["iot_connects"].figure
-        return f"After an outage, all clients are connected again in {_figure(math.ceil(seconds))} s at the least."
+        return f"After an outage, all clients are connected again in {_figure(math.ceil(seconds))} s at least."
     needed, load_ms = needs(fleet), prices()["assumed"]["load_ms"]["authorizer"]
     environments = math.ceil(needed["running authorizer"] + needed["requests"] * load_ms / 1000)
     return (

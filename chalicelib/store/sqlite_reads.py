@@ -175,7 +175,7 @@ class Reads:
             after: owner and name of the last entity that was looked at. Two empty texts: begin.
 
         Returns:
-            Owners and names; and where the next call goes on, None if all were looked at.
+            Owners and names; and where the next call resumes, None if all were looked at.
         """
         ends = self._rows(f"SELECT owner, name {_AFTER} ORDER BY owner, name LIMIT 1 OFFSET {_LOOKED_AT - 1}", *after)
         end: EntityKey | None = ends[0] if ends else None

@@ -42,7 +42,7 @@ def begin(*, profile: str) -> None:
     """Erase a profile: its tokens are refused and no list shows it when this returns. The rest is removed later.
 
     Raises:
-        errors.Unavailable: some of it may be there still; a retry or ``resume`` goes on.
+        errors.Unavailable: some of it may be there still; a retry or ``resume`` does the rest.
 
     Cost: two reads and three writes, and a write a member.
     """

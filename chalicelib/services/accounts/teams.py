@@ -106,7 +106,7 @@ def remove(*, found: Reached, member: str) -> None:
         errors.Denied: a member wants to remove somebody else.
         errors.NotFound: there is no such member.
         errors.BadRequest: it is the owner.
-        errors.Unavailable: not all is removed yet; a retry goes on.
+        errors.Unavailable: not all is removed yet; a retry resumes.
 
     Cost: two queries, three writes, and those of ``made.delete_made``.
     """
@@ -124,7 +124,7 @@ def end(*, profile: str, account: str) -> None:
     """End an account's membership in a profile, with all tokens that it made there.
 
     Raises:
-        errors.Unavailable: not all is removed yet; a retry goes on.
+        errors.Unavailable: not all is removed yet; a retry resumes.
     """
     marker = Entity(names.ERASURES, names.membership(account, profile), {"account": account, "profile": profile})
     store.current().put(marker)

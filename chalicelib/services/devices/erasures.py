@@ -34,7 +34,7 @@ def announce(*, device: Doc) -> Doc:
     """Begin to erase a device: its tokens, then the device itself. ``resume`` removes its data. Return the marker.
 
     Raises:
-        errors.Unavailable: the device still exists; a retry or ``resume`` goes on.
+        errors.Unavailable: the device still exists; a retry or ``resume`` does the rest.
     """
     marker = {"device": device["id"], "profile": device["profile"], "since_ms": clock.now_ms()}
     store.current().put(Entity(names.ERASURES, names.device(device["id"]), marker))

@@ -39,7 +39,7 @@ def delete(*, device: Doc, chunk: str) -> None:
 
     Raises:
         errors.NotFound: the device has no chunk with this id.
-        deadline.TooLong: some are left; the next call goes on.
+        deadline.TooLong: some are left; the next call resumes.
     """
     first, _, last = chunk.partition("_")
     period = device["chunk_period"]

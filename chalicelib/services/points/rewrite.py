@@ -36,7 +36,7 @@ def edit(*, device: Doc, items: Sequence[EditIn], done: dict[int, bool]) -> int:
     Raises:
         errors.BadRequest: the device is immutable, or an item breaks a rule; nothing was changed.
         errors.Conflict: others kept changing the same points.
-        deadline.TooLong: some are left; the next call goes on.
+        deadline.TooLong: some are left; the next call resumes.
 
     Cost: one read and one write a point. A point that moves to another hour, or past its segment's time, or grows out
     of its segment, costs two writes more.
@@ -197,7 +197,7 @@ def remove(*, device: Doc, removal: Removal) -> int:
         How many points were removed, in all calls.
 
     Raises:
-        deadline.TooLong: some are left; the next call goes on.
+        deadline.TooLong: some are left; the next call resumes.
         errors.Conflict: others kept changing the same points.
 
     Cost: one read and one write a segment.
@@ -257,7 +257,7 @@ def empty(*, device: Doc) -> None:
     """Remove all points of a device, in batches. A retry resumes.
 
     Raises:
-        deadline.TooLong: some are left; the next call goes on.
+        deadline.TooLong: some are left; the next call resumes.
 
     Cost: one read a page, and one batch write for 25 segments.
     """
