@@ -10,7 +10,8 @@ import orjson
 
 from chalicelib.codec import jsontext, segments, summaries
 from chalicelib.codec.keys import EARLIEST_MS, HEX4, key_time_ms
-from chalicelib.codec.sealed import NO_VALUE, RAW, VALUE, Request, Row, Sealed, Template
+from chalicelib.codec.rows import NO_VALUE, RAW, VALUE, Request, Row, Template
+from chalicelib.codec.sealed import Sealed
 from chalicelib.codec.segment import HAS_VALUE, Draft, Item, SealedItem
 from chalicelib.codec.times import DayTexts
 

@@ -57,7 +57,7 @@ class Strict:
 
     def since(self, *event):
         """Return the seconds since something happened, or infinity. Does not note that it happens."""
-        return self.now_s - self.last[event] if event in self.last else float("inf")
+        return round(self.now_s - self.last[event], 6) if event in self.last else float("inf")
 
     def note(self, *event):
         """Note that something happens now."""

@@ -20,7 +20,7 @@ HOUR_START = NOW_MS - NOW_MS % keys.HOUR_MS
 @pytest.fixture
 def slept(clock, dynamo, monkeypatch):
     """Pauses move the clock instead of taking time."""
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     monkeypatch.setattr("botocore.retries.standard.time.sleep", clock.advance, raising=False)
     dynamo._sleep = clock.advance
     return clock

@@ -33,7 +33,7 @@ def runs(monkeypatch):
 
 @pytest.fixture
 def world(clock, dynamo, runs, monkeypatch):
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     monkeypatch.setattr("botocore.retries.standard.time.sleep", clock.advance, raising=False)
     dynamo._sleep = clock.advance
     made = World()

@@ -59,7 +59,7 @@ def connect(monkeypatch, clean_process):
 @pytest.fixture
 def paused(clock, monkeypatch):
     """Pauses move the clock instead of taking time."""
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     return clock
 
 

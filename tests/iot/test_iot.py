@@ -361,7 +361,7 @@ def test_deactivated_and_deleted_devices_store_nothing(connected, letters):
 
 
 def test_store_that_is_down_raises_so_that_the_message_comes_again(clock, dynamo, monkeypatch):
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     world = World()
     connect(world.token)
     world.send(point("a", 0))

@@ -1,5 +1,8 @@
 """Replaces the clock by one that a test moves."""
 
+import threading
+import time
+
 from chalicelib.host import clock
 
 NOW_MS = 1_790_000_000_000
@@ -25,3 +28,8 @@ class Clock:
         monkeypatch.setattr(clock, "monotonic_s", lambda: self.elapsed_s)
         monkeypatch.setattr(clock, "sleep", self.advance)
         return self
+
+    def take_pauses(self, monkeypatch):
+        """Let pauses of this thread move the clock instead of taking time. Threads of earlier tests may still wait."""
+        own, sleep = threading.get_ident(), time.sleep
+        monkeypatch.setattr(time, "sleep", lambda s: self.advance(s) if threading.get_ident() == own else sleep(s))

@@ -261,7 +261,7 @@ def test_any_order_of_the_same_sends_gives_the_same_answers(clock, each_store, s
 @pytest.mark.parametrize("seed", range(10))
 def test_history_with_faults_keeps_what_was_acknowledged_once(clock, dynamo, monkeypatch, seed):
     """Sends and retries of three devices, with a fault at every fifth. Then all points are read."""
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     chance = random.Random(seed)
     worlds = [World() for _ in range(3)]
     acknowledged, attempted = ([{} for _ in worlds] for _ in range(2))

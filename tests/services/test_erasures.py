@@ -83,7 +83,7 @@ def test_killed_anywhere_is_finished_by_the_next_run(clock, dynamo, operation, c
 
 
 def test_store_that_fails_half_way_hides_the_device_and_the_next_run_resumes(clock, dynamo, monkeypatch):
-    monkeypatch.setattr("botocore.endpoint.time.sleep", clock.advance)
+    clock.take_pauses(monkeypatch)
     dynamo._sleep = clock.advance
     world = World()
     fill(world)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from chalicelib import errors, settings, store
 from chalicelib.codec import keys, sealed, segments
 from chalicelib.codec.keys import DAY_MS
-from chalicelib.codec.sealed import Request
+from chalicelib.codec.rows import Request
 from chalicelib.codec.sealing import DoesNotFitError
 from chalicelib.codec.segment import Item, SealedItem
 from chalicelib.host import clock, deadline, sealer

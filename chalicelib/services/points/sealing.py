@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from chalicelib.codec import keys, sealed, sealing
-from chalicelib.codec.sealed import Row
+from chalicelib.codec.rows import Row
 from chalicelib.codec.sealing import Contents
 from chalicelib.codec.segment import SMALL_POINTS, Item, SealedItem
 
