@@ -62,6 +62,7 @@ class Sealed(Segment):
     _keys: list[str] | None = None
     _homes: dict[str, int] | None = None
     _objects: list[str] | None = None
+    _asked: int = 0
     _numbers: dict[str, tuple[list[int], list[Any]] | None] = field(default_factory=dict)
 
     @property
@@ -223,11 +224,12 @@ class Sealed(Segment):
         return [newest_ms - offsets[index] for index in indices], found
 
     def splice(self, indices: Sequence[int], *, details: bool) -> list[str]:
-        """See Segment. The objects of all points are kept, as the next query often asks for them, too."""
+        """See Segment. Once it was asked for as many points as it has, the objects of all are made and kept."""
         if details or self.moved:
             return self._splice_each(indices, details)
         if self._objects is None:
-            if len(indices) < len(self.offsets):
+            self._asked += len(indices)
+            if self._asked < len(self.offsets):
                 return self._objects_of(indices)
             self._objects = self._objects_of(range(len(self.offsets)))
         return [*_at(self._objects, indices)]
