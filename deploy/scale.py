@@ -62,10 +62,18 @@ class Fleet(NamedTuple):
         return DAY_S / self.every_s * self.batch
 
     @property
+    def why_not_sealed(self) -> str:
+        """Why sealing would not pay; empty: it does, and is done."""
+        if self.months * 30 < sealable.LEAST_DAYS:
+            return f"as it pays from {math.ceil(sealable.LEAST_DAYS / 30)} months on"
+        if not sealing.is_small(math.ceil(self.batch / self.hours)):
+            return "as no segment is small"
+        return "" if self.segments_a_day >= sealings.LEAST else f"as a day has fewer than {sealings.LEAST} segments"
+
+    @property
     def is_sealed(self) -> bool:
         """Whether sealing pays: points are kept for long, and in small segments."""
-        is_small = sealing.is_small(math.ceil(self.batch / self.hours)) and self.segments_a_day >= sealings.LEAST
-        return bool(self.months * 30 >= sealable.LEAST_DAYS and is_small)
+        return not self.why_not_sealed
 
     @property
     def sealed_a_day(self) -> int:

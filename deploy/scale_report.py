@@ -45,7 +45,8 @@ def _too_low(fleet: Fleet) -> list[str]:
 def _title(fleet: Fleet) -> str:
     points = "1 point" if fleet.batch == 1 else f"{fleet.batch:,} points"
     profiles = "1 profile" if fleet.profiles == 1 else f"{fleet.profiles:,.0f} profiles"
-    kept = f"kept for {fleet.months:g} months, {'sealed' if fleet.is_sealed else 'not sealed'}"
+    sealed = f"not sealed {why}" if (why := fleet.why_not_sealed) else "sealed"
+    kept = f"kept for {fleet.months:g} months, {sealed}"
     sent = f"{points} over {fleet.path.upper()} every {fleet.every_s:,g} s"
     return f"{fleet.devices:,.0f} devices of {profiles} send {sent}, {kept}"
 
