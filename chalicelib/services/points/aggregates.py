@@ -46,13 +46,15 @@ def aggregate(*, device: Doc, query: PointQuery) -> list[dict[str, Any]]:
     buckets = Buckets(query.interval, query.function, query.zone)
     kinds = 0 if buckets.counts_all else HAS_VALUE
     folds.fold(device, filters.of(device, query, kinds), buckets)
-    answer = []
     values = buckets.values()
-    rising = [(times.to_iso(start_ms), values[start_ms]) for start_ms in sorted(values)]
-    for name in variables:
-        also = {"variable": name} if len(variables) > 1 else {}
-        answer += [{"time": time, "value": of[name], **also} for time, of in rising if name in of]
-    return answer
+    by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in variables}
+    for start_ms in sorted(values):
+        time = times.to_iso(start_ms)
+        for name, value in values[start_ms].items():
+            if name in by_name:
+                also = {"variable": name} if len(variables) > 1 else {}
+                by_name[name].append({"time": time, "value": value, **also})
+    return [bucket for of_name in by_name.values() for bucket in of_name]
 
 
 def _is_short(query: PointQuery) -> bool:
