@@ -7,7 +7,7 @@ import pytest
 from chalicelib.codec import keys, segments
 from chalicelib.codec.segment import Draft
 from chalicelib.codec.times import to_iso
-from chalicelib.services.points import directory, scan
+from chalicelib.services.points import decoded, directory
 from chalicelib.services.points.directory import Span
 from tests.kit.clock import NOW_MS
 from tests.kit.sealing import seal
@@ -94,7 +94,7 @@ def test_segments_that_are_kept_decoded_are_small(large, sqlite):
     assert segments._decode_shared(item) is None
 
 
-def test_sealed_segments_are_read_one_page_at_a_time(sqlite, clock):
+def test_sealed_segments_are_read_one_page_at_a_time(sqlite, clock, monkeypatch):
     """60 sealed segments of 512 points and 64 kB of metadata each: what is decoded is let go as the walk goes on."""
     world = World()
     for day in range(60):
@@ -110,7 +110,8 @@ def test_sealed_segments_are_read_one_page_at_a_time(sqlite, clock):
         sqlite.put_segments(items, profile=world.profile, now_ms=NOW_MS)
     directory.widen(device=world.device, spans={"a": Span(HOUR - 61 * 24, HOUR)})
     assert seal(world.device) == 60
-    scan._sealed_shared.cache_clear()
+    decoded.clear()
+    monkeypatch.setattr(decoded, "MAX_SEGMENTS", 1)
     bounds = {"start_date": to_iso(NOW_MS - 100 * keys.DAY_MS), "end_date": to_iso(NOW_MS + 1)}
     for query in (
         {"query": "aggregate", "interval": "hour", "function": "avg", **bounds},

@@ -15,7 +15,7 @@ from chalicelib.codec.times import to_iso
 from chalicelib.host import clock as host_clock
 from chalicelib.host import deadline
 from chalicelib.services.devices import erasures, retention
-from chalicelib.services.points import filters, rewrite, scan, sealing
+from chalicelib.services.points import decoded, filters, rewrite, scan, sealing
 from chalicelib.store import names
 from chalicelib.store.sqlite_reads import Snapshot
 from embedded import sealer
@@ -292,7 +292,7 @@ def test_what_removes_points_removes_sealed_ones(sqlite, clock, how):
 def test_sealed_segments_are_skipped_by_their_summaries(filled, monkeypatch):
     opened = []
     monkeypatch.setattr(sealed, "decode", lambda item, decode=sealed.decode: opened.append(item) or decode(item))
-    scan._sealed_shared.cache_clear()
+    decoded.clear()
     assert values(filled.read(query="conditional", variables="a", function="gte", value="97", start_date=at(0))) == [
         99,
         98,

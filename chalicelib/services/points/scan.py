@@ -9,7 +9,6 @@ sealed one is read first.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from chalicelib import store
@@ -17,14 +16,13 @@ from chalicelib.codec import keys, sealed, segments, summaries
 from chalicelib.codec.sealed import Sealed
 from chalicelib.codec.segment import Item, SealedItem, Segment
 from chalicelib.host import deadline
+from chalicelib.services.points import decoded
 from chalicelib.services.points.filters import Filter
 from chalicelib.store import Doc
 
 Run = tuple[Segment, Sequence[int]]
 """Points of one segment, by index, that follow each other in the answer."""
 Stored = Item | SealedItem
-_SHARED_BYTES, _SHARED_CHARS = 50_000, 60_000
-"""A sealed segment with a longer body or text is not kept decoded."""
 _EACH = 64
 """How many small segments make one sealed segment at least. It says how many to fetch at first."""
 
@@ -92,23 +90,7 @@ def decode(item: Stored) -> Segment:
 
 def decode_shared(item: Stored) -> Segment:
     """Read a stored segment, or return one that was decoded before. Do not change it."""
-    return decode_sealed(item) if isinstance(item, SealedItem) else segments.decode_shared(item)
-
-
-def decode_sealed(item: SealedItem) -> Sealed:
-    """Read a sealed segment, or return the one that was decoded from an equal item before. Do not change it.
-
-    At most 32 stay decoded, which take 5 to 20 MB.
-    """
-    shared = _sealed_shared(item) if len(item.body) <= _SHARED_BYTES else None
-    return sealed.decode(item) if shared is None else shared
-
-
-@lru_cache(maxsize=32)
-def _sealed_shared(item: SealedItem) -> Sealed | None:
-    """Return None if the text is too long to be kept."""
-    segment = sealed.decode(item)
-    return segment if len(segment.texts) <= _SHARED_CHARS else None
+    return decoded.decode(item) if isinstance(item, SealedItem) else segments.decode_shared(item)
 
 
 def load(item: SealedItem) -> Sealed | None:
@@ -117,7 +99,7 @@ def load(item: SealedItem) -> Sealed | None:
     Cost: at most one read.
     """
     whole = item if item.body else store.current().sealed_at(item.device, item.key)
-    return decode_sealed(whole) if whole else None
+    return decoded.decode(whole) if whole else None
 
 
 def sealed_to(device: Doc) -> str:
