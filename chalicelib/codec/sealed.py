@@ -62,7 +62,9 @@ class Sealed(Segment):
     _keys: list[str] | None = None
     _homes: dict[str, int] | None = None
     _objects: list[str] | None = None
+    """By point: its finished JSON object, once they are kept; see ``splice``."""
     _asked: int = 0
+    """How many objects were asked for before. Threads that count at once may count too few."""
     _numbers: dict[str, tuple[list[int], list[Any]] | None] = field(default_factory=dict)
 
     @property
@@ -98,7 +100,7 @@ class Sealed(Segment):
 
     @property
     def keys(self) -> list[str]:
-        """By request: its key. Computed once, at once, as that is some times as fast."""
+        """By request: its key. Computed once, for all requests: one by one would take several times as long."""
         if self._keys is None:
             newest = self.time_ms - EARLIEST_MS
             times = pack(f">{len(self.ends)}Q", *[newest - end for end in self.ends])
@@ -224,7 +226,7 @@ class Sealed(Segment):
         return [newest_ms - offsets[index] for index in indices], found
 
     def splice(self, indices: Sequence[int], *, details: bool) -> list[str]:
-        """See Segment. Once it was asked for as many points as it has, the objects of all are made and kept."""
+        """See Segment. When as many points were asked for as it has, the objects of all are made and kept."""
         if details or self.moved:
             return self._splice_each(indices, details)
         if self._objects is None:

@@ -81,7 +81,22 @@ def test_rows_and_bodies_of_a_day_on_sqlite(sqlite, clock, decoded):
     assert [world.read(**query) for query in queries[:2] + queries[3:]] == answers[:2] + answers[3:]
     assert decoded == [0, 0]
     assert world.read(**queries[2]) == answers[2]
-    assert decoded[0] == 0 and 1 <= decoded[1] <= 5  # those of the five points that it answers, each once
+    assert decoded == [0, 2]  # two segments hold the five points that it answers
+
+
+def test_aggregate_by_hour_reads_bodies_and_summaries_at_once(sqlite, clock, monkeypatch):
+    world = World(type="immutable", chunk_period="month", chunk_retention=12)
+    fill(world)
+    clock.now_ms = DAY + 3 * keys.DAY_MS
+    seal(world.device)
+
+    def fail(*_):
+        raise AssertionError("a body was read alone")
+
+    monkeypatch.setattr(type(sqlite), "sealed_at", fail)
+    bounds = {name: SPAN[name] for name in ("start_date", "end_date")}
+    buckets = world.read(query="aggregate", interval="hour", function="count", **bounds)
+    assert len(buckets) == 5 * 24 and {bucket["value"] for bucket in buckets} == {12}
 
 
 def test_statements_of_a_late_post_and_of_a_point_by_its_id(sqlite, clock):

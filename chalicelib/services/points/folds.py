@@ -22,13 +22,13 @@ class Fold(Protocol):
     counts_all: bool
     """Whether points without a number count, too. Then the values are None."""
     is_fine: bool
-    """Whether it holds hardly any sealed segment as a whole, so that their bodies are read at once."""
+    """Whether few sealed segments fit into one of its parts. Then their bodies are read at once."""
 
     def holds(self, oldest_ms: int, newest_ms: int) -> bool:
         """Return whether facts of all points from ``oldest_ms`` to ``newest_ms`` can be added."""
 
     def add_facts(self, time_ms: int, facts: Mapping[str, Facts]) -> None:
-        """Add what is known, by variable, of points of which one is at ``time_ms``."""
+        """Add the facts of some points, by variable. One of these points is at ``time_ms``."""
 
     def add(self, name: str, times: Sequence[int], values: Sequence[Any]) -> None:
         """Add points of a variable, in rising order of time."""
