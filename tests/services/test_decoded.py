@@ -132,3 +132,26 @@ def test_threads_that_use_one_segment_at_once_find_the_same():
             assert found == [expected] * 4
     finally:
         sys.setswitchinterval(interval_s)
+
+
+def test_callers_may_change_the_objects_that_they_get():
+    segment = decoded.decode(item_of(points=16))
+    expected = segment.splice(range(16), details=False)
+    segment.splice(range(16), details=False).clear()
+    segment.splice(range(15, -1, -1), details=False).clear()
+    assert segment.splice(range(16), details=False) == expected and len(expected) == 16
+
+
+def test_key_whose_suffix_lies_across_two_others_is_not_there():
+    rows, requests = {}, {}
+    for suffix in (0x00000102, 0x03040506):
+        key = keys.segment_key(DAY_MS, suffix)
+        home = key + "0000"
+        rows[home] = Row(DAY_MS, 0, home, home, "v", 1, '"variable":"v","value":1}', False)
+        requests[key] = Request(bytes(4), 0)
+    end = keys.end_of_day(DAY_MS)
+    low = keys.key_before(keys.segment_key(DAY_MS, 0))
+    held = sealing.Contents(rows, requests, {})
+    segment = sealed.decode(sealing.encode("d", low, end, held, version=1, expires_at=None))
+    assert [segment.number_of(key) for key in requests] == [0, 1]
+    assert segment.number_of(keys.segment_key(DAY_MS, 0x01020304)) is None
