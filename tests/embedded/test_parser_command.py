@@ -103,7 +103,10 @@ def test_device_and_network(script):
     ],
 )
 def test_failure_ends_with_status_1(script, source, arguments, reason):
-    done = run(script(source), *arguments)
+    for _ in range(10):
+        done = run(script(source), *arguments)
+        if "did not get its turn" not in done.stderr:  # it says so, too, if the machine is busy
+            break
     assert done.returncode == 1 and done.stdout == "" and reason in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 

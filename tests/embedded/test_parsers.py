@@ -272,7 +272,7 @@ def test_device_without_a_parser_needs_neither_thread_nor_more_statements(serve,
 def test_parser_that_never_ends_keeps_nobody_waiting(serve, world, monkeypatch):
     """With the real engine: the loop answers others all the time, and the parser ends at its limit."""
     ready()
-    monkeypatch.setattr(parsers, "Budget", lambda: Budget(cpu_s=0.4, wall_s=0.6))
+    monkeypatch.setattr(parsers, "Budget", lambda: Budget(cpu_s=0.4, wall_s=8))  # the machine may be busy
     give(world, "for (;;);")
     other = World()
 
@@ -290,7 +290,7 @@ def test_parser_that_never_ends_keeps_nobody_waiting(serve, world, monkeypatch):
     began_s = time.monotonic()
     endless, answered = serve(scenario)
     assert endless.status == 400 and "takes too long" in endless.message and answered > 20
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 20
 
 
 def test_inspector_shows_the_console_once(serve, world, inspector):
