@@ -1,13 +1,13 @@
 """Writes the MQTT packets that a broker sends: pure functions, no I/O."""
 
 import struct
+from collections.abc import Sequence
 
-from embedded.mqtt import packets
+from embedded.mqtt import packets, properties
 from embedded.mqtt.packets import V5, Message
+from embedded.mqtt.reading import write_text, write_variable
 
 PINGRESP = b"\xd0\x00"
-_RETAIN_AVAILABLE, _MAXIMUM_PACKET_SIZE, _IDENTIFIERS_AVAILABLE, _SHARED_AVAILABLE = 0x25, 0x27, 0x29, 0x2A
-_REASON_STRING = 0x1F
 REASONS = {
     packets.MALFORMED: "malformed packet",
     packets.PROTOCOL_ERROR: "protocol error",
@@ -17,6 +17,7 @@ REASONS = {
     packets.KEEP_ALIVE_TIMEOUT: "silent for too long",
     packets.TAKEN_OVER: "another connection has this client id",
     packets.BAD_TOPIC: "bad topic",
+    packets.BAD_ALIAS: "topic aliases are not offered",
     packets.TOO_LARGE: "packet too large",
     packets.ADMINISTRATIVE: "the token or the device is gone",
 }
@@ -31,32 +32,13 @@ _OLD_CONNACK = {
 
 
 def _packet(first: int, body: bytes) -> bytes:
-    length = len(body)
-    head = bytearray((first,))
-    while True:
-        length, digit = length >> 7, length & 127
-        head.append(digit | (128 if length else 0))
-        if not length:
-            return bytes(head) + body
-
-
-def _variable(value: int) -> bytes:
-    encoded = bytearray()
-    while True:
-        value, digit = value >> 7, value & 127
-        encoded.append(digit | (128 if value else 0))
-        if not value:
-            return bytes(encoded)
-
-
-def _write_text(text: str) -> bytes:
-    raw = text.encode()
-    return len(raw).to_bytes(2) + raw
+    return bytes((first,)) + write_variable(len(body)) + body
 
 
 def connack(
-    version: int, reason: int, *, is_present: bool = False, assigned: str = "", expiry_s: int = 0, max_bytes: int = 0
-) -> bytes:
+    version: int, reason: int, *, is_present: bool = False, assigned: str = "", expiry_s: int = 0, max_bytes: int = 0,
+    keep_alive_s: int = 0,
+) -> bytes:  # fmt: skip
     """Write CONNACK.
 
     Args:
@@ -66,26 +48,49 @@ def connack(
         assigned: the client id, if the broker chose it.
         expiry_s: how long the session is kept after the connection ends.
         max_bytes: the size of the largest packet that the broker accepts.
+        keep_alive_s: the keep-alive that the client must use instead of its own; 0: its own.
     """
     if version != V5:
         return bytes(
             (packets.CONNACK << 4, 2, is_present and version > 3, _OLD_CONNACK.get(reason, 3) if reason else 0)
         )
-    properties = b""
+    named = b""
     if not reason:
-        properties = bytes((_RETAIN_AVAILABLE, 0, _IDENTIFIERS_AVAILABLE, 0, _SHARED_AVAILABLE, 0))
-        properties += struct.pack(">BIBI", packets.SESSION_EXPIRY, expiry_s, _MAXIMUM_PACKET_SIZE, max_bytes)
+        named = bytes((properties.SHARED_AVAILABLE, 0))
+        named += struct.pack(">BIBI", properties.SESSION_EXPIRY, expiry_s, properties.MAXIMUM_PACKET_SIZE, max_bytes)
+        if keep_alive_s:
+            named += struct.pack(">BH", properties.SERVER_KEEP_ALIVE, keep_alive_s)
         if assigned:
-            properties += bytes((packets.ASSIGNED_CLIENT_ID,)) + _write_text(assigned)
-    return _packet(packets.CONNACK << 4, bytes((is_present, reason)) + _variable(len(properties)) + properties)
+            named += bytes((properties.ASSIGNED_CLIENT_ID,)) + write_text(assigned)
+    return _packet(packets.CONNACK << 4, bytes((is_present, reason)) + write_variable(len(named)) + named)
 
 
-def publish(message: Message, version: int, packet_id: int, qos: int, *, is_again: bool = False) -> bytes:
-    """Write PUBLISH."""
-    body = _write_text(message.topic) + (packet_id.to_bytes(2) if qos else b"")
+def publish(
+    message: Message, version: int, packet_id: int, qos: int, *, now_ms: int, is_again: bool = False,
+    is_retained: bool = False, identifiers: Sequence[int] = (),
+) -> bytes:  # fmt: skip
+    """Write PUBLISH.
+
+    Args:
+        message: the message.
+        version: the client's version of MQTT.
+        packet_id: 0 with QoS 0.
+        qos: the QoS of this delivery.
+        now_ms: milliseconds since 1970, as what is left of the message's expiry is written.
+        is_again: whether it may have been sent before.
+        is_retained: the RETAIN flag of this delivery.
+        identifiers: those of the client's subscriptions that match.
+    """
+    body = write_text(message.topic) + (packet_id.to_bytes(2) if qos else b"")
     if version == V5:
-        body += _variable(len(message.properties)) + message.properties
-    return _packet(packets.PUBLISH << 4 | is_again << 3 | qos << 1, body + message.payload)
+        named = message.properties
+        if message.expires_ms is not None:
+            left_s = max(0, -((now_ms - message.expires_ms) // 1_000))
+            named += bytes((properties.EXPIRY,)) + left_s.to_bytes(4)
+        for identifier in identifiers:
+            named += bytes((properties.IDENTIFIER,)) + write_variable(identifier)
+        body += write_variable(len(named)) + named
+    return _packet(packets.PUBLISH << 4 | is_again << 3 | qos << 1 | is_retained, body + message.payload)
 
 
 def ack(kind: int, packet_id: int, version: int, reason: int = packets.NORMAL) -> bytes:
@@ -109,5 +114,5 @@ def unsuback(packet_id: int, version: int, reasons: list[int]) -> bytes:
 
 def disconnect(reason: int, text: str) -> bytes:
     """Write DISCONNECT with the reason in words. Only for version 5: before it, a server only closes."""
-    properties = bytes((_REASON_STRING,)) + _write_text(text)
-    return _packet(packets.DISCONNECT << 4, bytes((reason,)) + _variable(len(properties)) + properties)
+    named = bytes((properties.REASON_STRING,)) + write_text(text)
+    return _packet(packets.DISCONNECT << 4, bytes((reason,)) + write_variable(len(named)) + named)

@@ -120,8 +120,7 @@ class Broker:
             session = self._sessions[key] = Session(who.device, client_id)
         session.version = sent.version
         session.expiry_s = expiry_s(sent)
-        receive = sent.properties.get(packets.RECEIVE_MAXIMUM)
-        session.max_inflight = min(MAX_INFLIGHT, receive) if isinstance(receive, int) and receive else MAX_INFLIGHT
+        session.max_inflight = min(MAX_INFLIGHT, sent.receive_maximum)
         self._connected[session] = client
         self.clients[client] = who.client_id
         events.current().seen(who.device, "[MQTT] Connected", client_id)
@@ -287,5 +286,4 @@ def expiry_s(sent: Connect) -> int:
     """Return how long the session of a client is kept after its connection has ended."""
     if sent.version != packets.V5:
         return 0 if sent.is_clean else PERSIST_S
-    wanted_s = sent.properties.get(packets.SESSION_EXPIRY, 0)
-    return min(wanted_s, MAX_PERSIST_S) if isinstance(wanted_s, int) else 0
+    return min(sent.expiry_s, MAX_PERSIST_S)

@@ -12,8 +12,9 @@ from chalicelib.host import clock, log
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import MAX_PERSIST_S, Broker
-from embedded.mqtt.packets import Malformed, Message, Publish
+from embedded.mqtt.packets import Publish, Will
 from embedded.mqtt.rates import next_minute_s
+from embedded.mqtt.reading import Malformed
 from embedded.mqtt.session import Session
 
 MAX_PACKET_BYTES = 131_072 + 1_024
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._version = 4
         self._who: Admission | None = None
         self._session: Session | None = None
-        self._will: Message | None = None
+        self._will: Will | None = None
         self._silence_s = CONNECT_WITHIN_S
         self._heard_s = self._loop.time()
         self._is_over = False
@@ -82,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._broker.leave(self, session, self._loop.time())
         if will is not None and who.may_publish:
             with contextlib.suppress(errors.Unavailable):
-                self._broker.accept(who, session, will)
+                self._broker.accept(who, session, will.due(clock.now_ms()))
 
     def data_received(self, data: bytes) -> None:
         """Handle every complete packet, then send the acknowledgements after the commit."""
@@ -177,7 +178,7 @@ class Connection(asyncio.Protocol):
         if not self._broker.rates.take(who.profile, "publish"):
             self._hold(first, body)
             return
-        sent = packets.read_publish(first, body, self._version)
+        sent = packets.read_publish(first, body, self._version, clock.now_ms())
         message, packet_id = sent.message, sent.packet_id
         if not who.may_publish:
             self._forbid(message.qos, packet_id)
@@ -268,10 +269,10 @@ class Connection(asyncio.Protocol):
             self._read_or_pause()
 
     def _acknowledged(self, body: bytes, session: Session) -> None:
-        session.acknowledged(packets.read_ack(body))
+        session.acknowledged(packets.read_ack(body, self._version).packet_id)
 
     def _release(self, body: bytes, session: Session) -> None:
-        packet_id = packets.read_ack(body)
+        packet_id = packets.read_ack(body, self._version).packet_id
         session.received.discard(packet_id)
         self._acks += answers.ack(packets.PUBCOMP, packet_id, self._version)
 
@@ -294,11 +295,10 @@ class Connection(asyncio.Protocol):
         self._write(answers.PINGRESP)
 
     def _disconnect(self, body: bytes, session: Session) -> None:
-        reason, properties = packets.read_disconnect(body, self._version)
+        reason, wanted_s = packets.read_disconnect(body, self._version)
         if reason != packets.WITH_WILL:
             self._will = None
-        wanted_s = properties.get(packets.SESSION_EXPIRY)
-        if isinstance(wanted_s, int) and session.expiry_s:
+        if wanted_s is not None and session.expiry_s:
             session.expiry_s = min(wanted_s, MAX_PERSIST_S)
         if not session.expiry_s:
             session.parsing.clear()  # the client does not send these again, so they are stored

@@ -5,42 +5,23 @@ Source: the OASIS specifications MQTT 3.1.1 and MQTT 5.0; section numbers in com
 
 from typing import NamedTuple
 
+from embedded.mqtt import properties, reading
+from embedded.mqtt.reading import Malformed, Reader, decode
+
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = range(1, 12)
 PINGREQ, PINGRESP, DISCONNECT, AUTH = range(12, 16)
 V5 = 5
+MAX = 268_435_460
+"""The size in bytes of the largest packet that MQTT has."""
 _FIRST = {0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0, *range(0x30, 0x40)}
 """Valid first bytes: a packet's type and its flags. Only the flags of PUBLISH vary."""
 
-NORMAL, NO_SUBSCRIBERS, WITH_WILL = 0x00, 0x10, 0x04
-MALFORMED, PROTOCOL_ERROR, UNSUPPORTED_VERSION, BAD_CLIENT_ID = 0x81, 0x82, 0x84, 0x85
-BAD_PASSWORD, NOT_AUTHORIZED, UNAVAILABLE, KEEP_ALIVE_TIMEOUT = 0x86, 0x87, 0x88, 0x8D
-TAKEN_OVER, BAD_FILTER, BAD_TOPIC, TOO_LARGE, ADMINISTRATIVE, RATE_EXCEEDED = 0x8E, 0x8F, 0x90, 0x95, 0x98, 0x9F
-SHUTTING_DOWN = 0x8B
-
-SESSION_EXPIRY, RECEIVE_MAXIMUM, ASSIGNED_CLIENT_ID = 0x11, 0x21, 0x12
-_TOPIC_ALIAS = 0x23
-_BYTE, _TWO, _FOUR, _VARIABLE, _TEXT, _BINARY, _PAIR = range(7)
-_KINDS = {
-    0x01: _BYTE, 0x02: _FOUR, 0x03: _TEXT, 0x08: _TEXT, 0x09: _BINARY, 0x0B: _VARIABLE, 0x11: _FOUR, 0x12: _TEXT,
-    0x13: _TWO, 0x15: _TEXT, 0x16: _BINARY, 0x17: _BYTE, 0x18: _FOUR, 0x19: _BYTE, 0x1A: _TEXT, 0x1C: _TEXT,
-    0x1F: _TEXT, 0x21: _TWO, 0x22: _TWO, 0x23: _TWO, 0x24: _BYTE, 0x25: _BYTE, 0x26: _PAIR, 0x27: _FOUR, 0x28: _BYTE,
-    0x29: _BYTE, 0x2A: _BYTE,
-}  # fmt: skip
-"""The encoding of each property's value, section 2.2.2.2."""
-Value = int | str | bytes
-
-
-class Malformed(Exception):
-    """The bytes are not valid MQTT; the connection must end.
-
-    Args:
-        text: what is wrong, for the log.
-        reason: the reason code of version 5.
-    """
-
-    def __init__(self, text: str, reason: int = MALFORMED) -> None:
-        super().__init__(text)
-        self.reason = reason
+MALFORMED, PROTOCOL_ERROR = reading.MALFORMED, reading.PROTOCOL_ERROR
+NORMAL, WITH_WILL, NO_SUBSCRIPTION = 0x00, 0x04, 0x11
+UNSUPPORTED_VERSION, BAD_CLIENT_ID, BAD_PASSWORD, NOT_AUTHORIZED, UNAVAILABLE = 0x84, 0x85, 0x86, 0x87, 0x88
+SHUTTING_DOWN, BAD_AUTHENTICATION_METHOD, KEEP_ALIVE_TIMEOUT, TAKEN_OVER = 0x8B, 0x8C, 0x8D, 0x8E
+BAD_FILTER, BAD_TOPIC, UNKNOWN_PACKET_ID, BAD_ALIAS, TOO_LARGE, RATE_EXCEEDED = 0x8F, 0x90, 0x92, 0x94, 0x95, 0x9F
+QUOTA_EXCEEDED, ADMINISTRATIVE, BAD_PAYLOAD, NO_SHARED_SUBSCRIPTIONS = 0x97, 0x98, 0x99, 0x9E
 
 
 class Message(NamedTuple):
@@ -50,11 +31,36 @@ class Message(NamedTuple):
     payload: bytes
     qos: int = 0
     properties: bytes = b""
-    """Properties of version 5, passed on to subscribers unchanged."""
+    """The properties of version 5 that subscribers get unchanged, as the publisher wrote them."""
+    is_retained: bool = False
+    """Whether the publisher set RETAIN."""
+    expires_ms: int | None = None
+    """When the message expires, in milliseconds since 1970; None: never."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What limits count: the bytes of payload, topic and properties."""
+        return len(self.payload) + len(self.topic.encode()) + len(self.properties)
+
+
+class Will(NamedTuple):
+    """A message that is published for a client whose connection ends without DISCONNECT."""
+
+    message: Message
+    """Without ``expires_ms``, as this counts from when it is published; see ``due``."""
+    delay_s: int
+    expiry_s: int | None = None
+    """The message's expiry interval; None: it never expires."""
+
+    def due(self, now_ms: int) -> Message:
+        """Return the message as it is published now."""
+        if self.expiry_s is None:
+            return self.message
+        return self.message._replace(expires_ms=now_ms + 1_000 * self.expiry_s)
 
 
 class Connect(NamedTuple):
-    """A client's first packet."""
+    """A client's first packet. Before version 5, the last three fields are as if it had named none."""
 
     version: int
     client_id: str
@@ -62,8 +68,13 @@ class Connect(NamedTuple):
     keep_alive_s: int
     username: str | None
     password: bytes | None
-    will: Message | None
-    properties: dict[int, Value]
+    will: Will | None
+    expiry_s: int = 0
+    """How long the client wants its session to be kept after the connection has ended; 4,294,967,295: for ever."""
+    receive_maximum: int = 65_535
+    """How many messages above QoS 0 it takes at once."""
+    max_packet_bytes: int = MAX
+    """The size of the largest packet that it takes."""
 
 
 class Publish(NamedTuple):
@@ -75,11 +86,25 @@ class Publish(NamedTuple):
     is_again: bool
 
 
+class Ack(NamedTuple):
+    """PUBACK, PUBREC, PUBREL or PUBCOMP."""
+
+    packet_id: int
+    reason: int
+    """0 before version 5."""
+
+
 class Subscribe(NamedTuple):
-    """Filters, each with its options byte: QoS in the lowest two bits, the no-local flag in the third."""
+    """Filters, each with its options byte.
+
+    The lowest two bits are the QoS. Those of version 5 follow: no-local, retain as published, and two of retain
+    handling.
+    """
 
     packet_id: int
     filters: list[tuple[str, int]]
+    identifier: int = 0
+    """What messages that match carry; 0: nothing."""
 
 
 class Unsubscribe(NamedTuple):
@@ -89,169 +114,109 @@ class Unsubscribe(NamedTuple):
     filters: list[str]
 
 
-class Reader:
-    """Takes values off the front of a packet's body."""
-
-    __slots__ = ("_at", "_body", "_end")
-
-    def __init__(self, body: bytes) -> None:
-        self._body, self._at, self._end = body, 0, len(body)
-
-    def take(self, count: int) -> bytes:
-        """Take this many bytes."""
-        at = self._at
-        if at + count > self._end:
-            raise Malformed("a packet ends too early")
-        self._at = at + count
-        return self._body[at : at + count]
-
-    def rest(self) -> bytes:
-        """Take the remaining bytes."""
-        at, self._at = self._at, self._end
-        return self._body[at:]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no bytes remain."""
-        return self._at >= self._end
-
-    def byte(self) -> int:
-        """Take a byte."""
-        return self.take(1)[0]
-
-    def two(self) -> int:
-        """Take two bytes as a number."""
-        return int.from_bytes(self.take(2))
-
-    def variable(self) -> int:
-        """Take a number that is written with 7 bits a byte."""
-        value = 0
-        for shift in (0, 7, 14, 21):
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise Malformed("a length takes more than four bytes")
-
-    def binary(self) -> bytes:
-        """Take a length of two bytes, and the bytes that follow it."""
-        return self.take(self.two())
-
-    def text(self) -> str:
-        """Take a length of two bytes, and the UTF-8 text that follows it."""
-        return _text(self.binary())
-
-    def properties(self) -> dict[int, Value]:
-        """Take the properties of version 5. If a property may repeat, its last value is kept."""
-        return _properties(self.take(self.variable()))
-
-
-def _text(raw: bytes) -> str:
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        raise Malformed("a text is not UTF-8") from None
-    if "\0" in text:
-        raise Malformed("a text holds a null character")
-    return text
-
-
-def _properties(raw: bytes) -> dict[int, Value]:
-    reader, properties = Reader(raw), {}
-    while not reader.is_empty:
-        name = reader.variable()
-        kind = _KINDS.get(name)
-        if kind is None:
-            raise Malformed(f"there is no property {name}")
-        if name in properties and kind != _PAIR and name != 0x0B:
-            raise Malformed(f"property {name} comes twice", PROTOCOL_ERROR)
-        properties[name] = _property(reader, kind)
-    return properties
-
-
-def _property(reader: Reader, kind: int) -> Value:
-    if kind == _BYTE:
-        return reader.byte()
-    if kind == _TWO:
-        return reader.two()
-    if kind == _FOUR:
-        return int.from_bytes(reader.take(4))
-    if kind == _VARIABLE:
-        return reader.variable()
-    if kind == _PAIR:
-        reader.text()
-    return reader.binary() if kind == _BINARY else reader.text()
-
-
 def split(buffer: bytearray, max_bytes: int) -> tuple[int, bytes] | None:
     """Take the first packet off a buffer; return its first byte and its body, or None while it is incomplete.
+
+    Raises:
+        Malformed: as ``measure``.
+    """
+    found = measure(buffer, 0, max_bytes)
+    if found is None or len(buffer) < found[1]:
+        return None
+    start, end = found
+    packet = buffer[0], bytes(memoryview(buffer)[start:end])
+    del buffer[:end]
+    return packet
+
+
+def measure(buffer: bytearray, at: int, max_bytes: int) -> tuple[int, int] | None:
+    """Return where the body of the packet at a place begins, and where it will end; None while that is not known.
 
     Raises:
         Malformed: the first byte or the length is invalid, or the length is over ``max_bytes``.
     """
     size = len(buffer)
-    if size and buffer[0] not in _FIRST:
-        raise Malformed(f"no packet begins with {buffer[0]:#04x}")
-    if size < 2:
-        return None
-    length = buffer[1]
-    start = 2
-    if length > 127:
-        length &= 127
-        while True:
-            if start > 4:
-                raise Malformed("a length takes more than four bytes")
-            if size <= start:
-                return None
-            byte = buffer[start]
-            length |= (byte & 127) << (7 * (start - 1))
-            start += 1
-            if byte < 128:
-                break
+    if size > at and buffer[at] not in _FIRST:
+        raise Malformed(f"no packet begins with {buffer[at]:#04x}")
+    start, length, shift = at + 1, 0, 0
+    while True:
+        if size <= start:
+            return None
+        byte = buffer[start]
+        start += 1
+        length |= (byte & 127) << shift
+        if byte < 128:
+            break
+        shift += 7
+        if shift > 21:
+            raise Malformed("a length takes more than four bytes")
     if length > max_bytes:
         raise Malformed(f"a packet of {length} bytes is larger than {max_bytes}", TOO_LARGE)
-    end = start + length
-    if size < end:
-        return None
-    packet = buffer[0], bytes(memoryview(buffer)[start:end])
-    del buffer[:end]
-    return packet
+    return start, start + length
+
+
+def read_version(body: bytes) -> int:
+    """Return the version of MQTT that a CONNECT is of.
+
+    Raises:
+        Malformed: it cannot be read. The reason is UNSUPPORTED_VERSION if it is another version than 3, 4 and 5.
+    """
+    return _version(Reader(body))
+
+
+def _version(reader: Reader) -> int:
+    name, version = reader.text(), reader.byte()
+    if (name, version) not in (("MQIsdp", 3), ("MQTT", 4), ("MQTT", 5)):
+        raise Malformed(f"{name!r} version {version} is not spoken here", UNSUPPORTED_VERSION)
+    return version
 
 
 def read_connect(body: bytes) -> Connect:
     """Read the body of CONNECT.
 
     Raises:
-        Malformed: it is not valid. The reason is UNSUPPORTED_VERSION if the packet is of another version.
+        Malformed: it is not valid; see also ``read_version``.
     """
     reader = Reader(body)
-    name, version = reader.text(), reader.byte()
-    if (name, version) not in (("MQIsdp", 3), ("MQTT", 4), ("MQTT", 5)):
-        raise Malformed(f"{name!r} version {version} is not spoken here", UNSUPPORTED_VERSION)
+    version = _version(reader)
     flags, keep_alive_s = reader.byte(), reader.two()
     if flags & 1 and version > 3:
         raise Malformed("a reserved flag is set")
-    properties = reader.properties() if version == V5 else {}
+    named = _connect_properties(reader) if version == V5 else {}
     client_id = reader.text()
     will = _will(reader, flags, version) if flags & 4 else None
     if not flags & 4 and flags & 0x38:
         raise Malformed("the flags speak of a will that is not there")
+    if flags & 0xC0 == 0x40 and version != V5:
+        raise Malformed("there is a password without a user name")
     username = reader.text() if flags & 0x80 else None
     password = reader.binary() if flags & 0x40 else None
-    if not reader.is_empty:
-        raise Malformed("something follows the packet's end")
-    return Connect(version, client_id, bool(flags & 2), keep_alive_s, username, password, will, properties)
+    reader.finish()
+    return Connect(
+        version, client_id, bool(flags & 2), keep_alive_s, username, password, will,
+        named.get(properties.SESSION_EXPIRY, 0), named.get(properties.RECEIVE_MAXIMUM, 65_535),
+        min(named.get(properties.MAXIMUM_PACKET_SIZE, MAX), MAX),
+    )  # fmt: skip
 
 
-def _will(reader: Reader, flags: int, version: int) -> Message:
+def _connect_properties(reader: Reader) -> dict[int, int]:
+    named = properties.read(reader, properties.OF_CONNECT).numbers
+    if properties.AUTHENTICATION_METHOD in named:
+        raise Malformed("authentication methods are not offered", BAD_AUTHENTICATION_METHOD)
+    if properties.AUTHENTICATION_DATA in named:
+        raise Malformed("there is authentication data without a method", PROTOCOL_ERROR)
+    return named
+
+
+def _will(reader: Reader, flags: int, version: int) -> Will:
     qos = flags >> 3 & 3
     if qos == 3:
         raise Malformed("there is no QoS 3")
-    if version == V5:
-        reader.properties()
+    named, handed_on = properties.read(reader, properties.OF_WILL) if version == V5 else properties.NONE
     topic = reader.text()
     check_topic(topic)
-    return Message(topic, reader.binary(), qos)
+    message = Message(topic, reader.binary(), qos, handed_on, bool(flags & 0x20))
+    return Will(message, named.get(properties.WILL_DELAY, 0), named.get(properties.EXPIRY))
 
 
 def check_topic(topic: str) -> None:
@@ -260,18 +225,20 @@ def check_topic(topic: str) -> None:
         raise Malformed("a topic must have a character at least, and no wildcard", BAD_TOPIC)
 
 
-def read_publish(first: int, body: bytes, version: int) -> Publish:
-    """Read PUBLISH from its first byte and body.
+def read_publish(first: int, body: bytes, version: int, now_ms: int) -> Publish:
+    """Read PUBLISH from its first byte and body. It arrived at ``now_ms``, from which its expiry counts.
 
     Raises:
         Malformed: it is not valid.
     """
-    qos = first >> 1 & 3
+    qos, is_again = first >> 1 & 3, bool(first & 8)
     length = int.from_bytes(body[:2])
     at = 2 + length
     if qos == 3 or len(body) < at + (2 if qos else 0):
         raise Malformed("a publish is not whole")
-    topic = _text(body[2:at])
+    if is_again and not qos and version > 3:
+        raise Malformed("a message with QoS 0 is not sent again")
+    topic = decode(body[2:at])
     if version != V5 or topic:
         check_topic(topic)
     packet_id = 0
@@ -279,29 +246,37 @@ def read_publish(first: int, body: bytes, version: int) -> Publish:
         packet_id = int.from_bytes(body[at : at + 2])
         at += 2
         if packet_id == 0:
-            raise Malformed("a packet id is 0")
-    properties = b""
-    if version == V5:
-        reader = Reader(body[at:])
-        properties = reader.take(reader.variable())
-        if _TOPIC_ALIAS in _properties(properties) or not topic:
-            raise Malformed("topic aliases are not offered", 0x94)
-        return Publish(Message(topic, reader.rest(), qos, properties), packet_id, bool(first & 8))
-    return Publish(Message(topic, body[at:], qos), packet_id, bool(first & 8))
+            raise Malformed("a packet id is 0", PROTOCOL_ERROR)
+    if version != V5:
+        return Publish(Message(topic, body[at:], qos, b"", bool(first & 1)), packet_id, is_again)
+    reader = Reader(body, at)
+    named, handed_on = properties.read(reader, properties.OF_PUBLISH)
+    if properties.ALIAS in named:
+        raise Malformed("topic aliases are not offered", BAD_ALIAS)
+    if not topic:
+        raise Malformed("a message has no topic", PROTOCOL_ERROR)
+    expiry_s = named.get(properties.EXPIRY)
+    expires_ms = None if expiry_s is None else now_ms + 1_000 * expiry_s
+    message = Message(topic, reader.rest(), qos, handed_on, bool(first & 1), expires_ms)
+    return Publish(message, packet_id, is_again)
 
 
-def read_ack(body: bytes) -> int:
-    """Read the packet id of PUBACK, PUBREC, PUBREL or PUBCOMP."""
-    return Reader(body).two()
+def read_ack(body: bytes, version: int) -> Ack:
+    """Read PUBACK, PUBREC, PUBREL or PUBCOMP.
 
-
-def _with_id(body: bytes, version: int) -> tuple[Reader, int]:
-    """Read the packet id and skip the properties. Return the reader, which continues behind them, and the id."""
+    Raises:
+        Malformed: it is not valid.
+    """
     reader = Reader(body)
-    packet_id = reader.two()
-    if version == V5:
-        reader.properties()
-    return reader, packet_id
+    packet_id, reason = reader.two(), NORMAL
+    if packet_id == 0:
+        raise Malformed("a packet id is 0", PROTOCOL_ERROR)
+    if version == V5 and not reader.is_empty:
+        reason = reader.byte()
+        if not reader.is_empty:
+            properties.read(reader, properties.OF_ACK)
+    reader.finish()
+    return Ack(packet_id, reason)
 
 
 def read_subscribe(body: bytes, version: int) -> Subscribe:
@@ -310,16 +285,26 @@ def read_subscribe(body: bytes, version: int) -> Subscribe:
     Raises:
         Malformed: it is not valid.
     """
-    reader, packet_id = _with_id(body, version)
+    reader = Reader(body)
+    packet_id = reader.two()
+    named = properties.read(reader, properties.OF_SUBSCRIBE).numbers if version == V5 else {}
     filters = []
     while not reader.is_empty:
         name, options = reader.text(), reader.byte()
-        if options & 3 == 3 or (version != V5 and options > 2):
-            raise Malformed("there is no QoS 3")
+        _check_options(name, options, version)
         filters.append((name, options))
     if not filters or packet_id == 0:
         raise Malformed("a subscription names nothing", PROTOCOL_ERROR)
-    return Subscribe(packet_id, filters)
+    return Subscribe(packet_id, filters, named.get(properties.IDENTIFIER, 0))
+
+
+def _check_options(name: str, options: int, version: int) -> None:
+    if options & 3 == 3 or options & (0xC0 if version == V5 else 0xFC):
+        raise Malformed("the options of a subscription are not valid")
+    if options & 0x30 == 0x30:
+        raise Malformed("there is no retain handling 3", PROTOCOL_ERROR)
+    if options & 4 and name.startswith("$share/"):
+        raise Malformed("a shared subscription cannot leave out the client's own messages", PROTOCOL_ERROR)
 
 
 def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
@@ -328,7 +313,10 @@ def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
     Raises:
         Malformed: it is not valid.
     """
-    reader, packet_id = _with_id(body, version)
+    reader = Reader(body)
+    packet_id = reader.two()
+    if version == V5:
+        properties.read(reader, properties.OF_UNSUBSCRIBE)
     filters = []
     while not reader.is_empty:
         filters.append(reader.text())
@@ -337,10 +325,20 @@ def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
     return Unsubscribe(packet_id, filters)
 
 
-def read_disconnect(body: bytes, version: int) -> tuple[int, dict[int, Value]]:
-    """Read reason and properties of DISCONNECT."""
-    if version != V5 or not body:
-        return NORMAL, {}
+def read_disconnect(body: bytes, version: int) -> tuple[int, int | None]:
+    """Read DISCONNECT.
+
+    Returns:
+        Its reason, and how many seconds the session is to be kept; None: it does not say.
+
+    Raises:
+        Malformed: it is not valid.
+    """
     reader = Reader(body)
-    reason = reader.byte()
-    return reason, {} if reader.is_empty else reader.properties()
+    reason, named = NORMAL, {}
+    if version == V5 and body:
+        reason = reader.byte()
+        if not reader.is_empty:
+            named = properties.read(reader, properties.OF_DISCONNECT).numbers
+    reader.finish()
+    return reason, named.get(properties.SESSION_EXPIRY)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chalicelib.codec import topics
+from chalicelib.host import clock
 from embedded.mqtt import answers, packets
 from embedded.mqtt.packets import Message
 
@@ -56,17 +57,19 @@ class Session:
 
     def subscribe(self, name: str, options: int) -> int:
         """Add a filter; return the granted QoS, or the reason code of the refusal."""
+        if name.startswith("$share/"):
+            return packets.NO_SHARED_SUBSCRIPTIONS
         if not topics.is_filter(name):
             return packets.BAD_FILTER
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS and name not in self.subscriptions:
-            return 0x97
+            return packets.QUOTA_EXCEEDED
         qos = min(options & 3, 1)
         self.subscriptions[name] = Subscription(qos, bool(options & 4))
         return qos
 
     def unsubscribe(self, name: str) -> int:
         """Remove a filter; return version 5's reason code: success, or no such subscription."""
-        return packets.NORMAL if self.subscriptions.pop(name, None) else 0x11
+        return packets.NORMAL if self.subscriptions.pop(name, None) else packets.NO_SUBSCRIPTION
 
     def wants(self, topic: str, *, is_own: bool) -> int | None:
         """Return the highest QoS among the subscriptions that match a topic, or None."""
@@ -102,7 +105,7 @@ class Session:
         """Send a message. Above QoS 0, keep it while the client is away or has too many to acknowledge."""
         if qos == 0:
             if self.write is not None:
-                self.write(answers.publish(message, self.version, 0, 0))
+                self.write(answers.publish(message, self.version, 0, 0, now_ms=clock.now_ms()))
             return
         self.keep(message)
         self.drain()
@@ -121,7 +124,7 @@ class Session:
             self._waiting_bytes -= len(message.payload)
             packet_id = self._next_id()
             self._inflight[packet_id] = message
-            self.write(answers.publish(message, self.version, packet_id, 1))
+            self.write(answers.publish(message, self.version, packet_id, 1, now_ms=clock.now_ms()))
 
     def _next_id(self) -> int:
         while True:
@@ -138,5 +141,5 @@ class Session:
         """Use a new connection: send the unacknowledged messages again, then the waiting ones."""
         self.write, self.ends_s = write, None
         for packet_id, message in self._inflight.items():
-            write(answers.publish(message, self.version, packet_id, 1, is_again=True))
+            write(answers.publish(message, self.version, packet_id, 1, now_ms=clock.now_ms(), is_again=True))
         self.drain()

@@ -20,6 +20,7 @@ from chalicelib.host import clock
 from deploy import spec
 from embedded.mqtt import answers, packets
 from embedded.mqtt.packets import Message
+from embedded.mqtt.reading import Malformed
 from tests.kit.policies import running
 
 ACCOUNT = "123456789012"
@@ -130,7 +131,7 @@ class IotCore:
                             return
                     elif not session.handle(*packet):
                         return
-        except (ConnectionError, packets.Malformed):
+        except (ConnectionError, Malformed):
             pass
         finally:
             self._end(session)
@@ -168,7 +169,7 @@ class IotCore:
 
 class _Session:
     def __init__(self, core, writer, connect, answer):
-        self.core, self.writer, self.connect, self.will = core, writer, connect, connect.will
+        self.core, self.writer, self.connect, self.will = core, writer, connect, connect.will and connect.will.message
         self.principal = core.name_principal(answer, connect)
         documents = [json.loads(text) for text in answer["policyDocuments"]]
         self.statements = [statement for document in documents for statement in document["Statement"]]
@@ -210,7 +211,7 @@ class _Session:
         return True
 
     def _publish(self, first, body):
-        sent = packets.read_publish(first, body, self.connect.version)
+        sent = packets.read_publish(first, body, self.connect.version, clock.now_ms())
         topic, is_retained = sent.message.topic, bool(first & 1)
         resource = f"{BASE}:topic/{topic}"
         if topic.count("/") > 7 or len(topic.encode()) > 256 or sent.message.qos > 1:
@@ -241,8 +242,8 @@ class _Session:
         """Send a message if the client subscribes to it and may receive it."""
         is_wanted = any(topics.matches(name, message.topic) for name in self.filters)
         if is_wanted and self.may("iot:Receive", f"{BASE}:topic/{message.topic}"):
-            first, *rest = answers.publish(message, self.connect.version, 0, 0)
-            self.writer.write(bytes((first | is_retained, *rest)))
+            found = answers.publish(message, self.connect.version, 0, 0, now_ms=clock.now_ms(), is_retained=is_retained)
+            self.writer.write(found)
 
 
 def _rule(sql):

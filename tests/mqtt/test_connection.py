@@ -340,14 +340,14 @@ def test_unacknowledged_messages_are_sent_again_on_a_new_connection(run):
         transport.take()
         bench.broker.publish(device=bench.world.device, topic="a", payload=b"1", qos=1)
         bench.broker.publish(device=bench.world.device, topic="a", payload=b"2", qos=1)
-        first = answers.publish(packets.Message("a", b"1"), 4, 1, 1)
-        assert transport.take() == first + answers.publish(packets.Message("a", b"2"), 4, 2, 1)
+        first = answers.publish(packets.Message("a", b"1"), 4, 1, 1, now_ms=0)
+        assert transport.take() == first + answers.publish(packets.Message("a", b"2"), 4, 2, 1, now_ms=0)
         link.data_received(b"\x40\x02\x00\x02")
         link.connection_lost(None)
         again, transport = bench.open()
         again.data_received(_connect(bench.world.token, "c", flags=0xC0))
         assert transport.take() == b"\x20\x02\x01\x00" + answers.publish(
-            packets.Message("a", b"1"), 4, 1, 1, is_again=True
+            packets.Message("a", b"1"), 4, 1, 1, now_ms=0, is_again=True
         )
 
     run(scenario)
