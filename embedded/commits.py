@@ -82,7 +82,7 @@ class GroupCommit:
     def __init__(
         self, store: SqliteStore, is_alone: Callable[[], bool] = lambda: False, disk: "Disk | None" = None
     ) -> None:
-        self._store = store
+        self.store = store
         self._is_alone = is_alone
         self._disk = disk
         self._is_syncing = False
@@ -103,15 +103,15 @@ class GroupCommit:
             loop = asyncio.get_running_loop()
             self._open = _Group()
             self._latest_s = loop.time() + MAX_WAIT_S
-            loop.call_soon(loop.call_soon, self._look, loop, self._open, self._store.writes)
-        self._waiting[self._store.group] = self._open  # a second number, if SQLite undid the first by itself
+            loop.call_soon(loop.call_soon, self._look, loop, self._open, self.store.writes)
+        self._waiting[self.store.group] = self._open  # a second number, if SQLite undid the first by itself
 
     def _look(self, loop: asyncio.AbstractEventLoop, group: _Group, writes: int) -> None:
         """Commit if the last turn of the loop wrote nothing, else look again after the next turn."""
         if self._open is not group:
             return
-        if self._store.writes != writes and loop.time() < self._latest_s:
-            loop.call_soon(self._look, loop, group, self._store.writes)
+        if self.store.writes != writes and loop.time() < self._latest_s:
+            loop.call_soon(self._look, loop, group, self.store.writes)
         else:
             self._commit()
 
@@ -119,9 +119,9 @@ class GroupCommit:
         """Commit the open transaction. While a thread syncs, nothing is committed: the end of the sync does it."""
         if self._open is None or self._is_syncing:
             return
-        self._open, number = None, self._store.group
+        self._open, number = None, self.store.group
         try:
-            self._store.commit()
+            self.store.commit()
         except errors.Unavailable:
             self._settle(number, is_kept=False)
             return
@@ -129,7 +129,7 @@ class GroupCommit:
             # The log begins again only if a transaction begins when all of it is merged. Only now none is open.
             self._is_nearly_merged = False
             with contextlib.suppress(sqlite3.Error):
-                self._store.checkpoint()
+                self.store.checkpoint()
         if self._disk is None:
             self._settle(number, is_kept=True)
             return
@@ -156,7 +156,7 @@ class GroupCommit:
 
     def _settle(self, number: int, *, is_kept: bool) -> None:
         """Tell those who wait for a transaction whether it was kept."""
-        touched = self._store.touched
+        touched = self.store.touched
         for owner in [owner for owner, newest in touched.items() if newest <= number]:
             del touched[owner]
         while self._waiting and (oldest := next(iter(self._waiting))) <= number:  # in rising order
@@ -180,13 +180,13 @@ class GroupCommit:
 
     def watch(self) -> int:
         """Note what is read from now on. Return a mark for ``needed``."""
-        self._store.read_of = 0
-        return self._store.writes
+        self.store.read_of = 0
+        return self.store.writes
 
     @property
     def newest(self) -> int:
         """The number of the newest transaction."""
-        return self._store.group
+        return self.store.group
 
     def needed(self, mark: int, facts: Mapping[str, str]) -> int:
         """Return the number of the transaction that must be safe before an answer leaves; 0: none.
@@ -195,12 +195,12 @@ class GroupCommit:
             mark: from ``watch``. Since then, only the request of this answer has used the store.
             facts: the ``profile`` and ``device`` whose cached documents the request may have used.
         """
-        if self._store.writes != mark:
-            return self._store.group
+        if self.store.writes != mark:
+            return self.store.group
         if self._waiting:
-            self._store.note_read(names.profile(facts.get("profile", "")))
-            self._store.note_read(names.device(facts.get("device", "")))
-        return self._store.read_of
+            self.store.note_read(names.profile(facts.get("profile", "")))
+            self.store.note_read(names.device(facts.get("device", "")))
+        return self.store.read_of
 
     async def wait(self, number: int) -> bool:
         """Wait until a transaction from ``needed`` is safe; return False if it was undone instead."""

@@ -7,12 +7,23 @@ from chalicelib.codec import topics
 from chalicelib.host import log
 from chalicelib.host.slot import Slot
 
+_MAX_QOS = 1
+"""The highest QoS of IoT Core."""
+
 
 class Mqtt(Protocol):
     """Delivers messages to devices and ends their sessions."""
 
-    def publish(self, *, device: str, topic: str, payload: bytes, qos: int) -> None:
+    def publish(self, *, device: str, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
         """Deliver a message to the device's clients that subscribe to the topic, and to no others.
+
+        Args:
+            device: the device.
+            topic: in the device's topic space.
+            payload: the message.
+            qos: 0, 1 or 2. IoT Core delivers 2 as 1.
+            retain: whether clients that subscribe later get it too, until another message with ``retain`` comes. One
+                without payload ends that.
 
         Raises:
             errors.BadRequest: there is no broker.
@@ -21,6 +32,13 @@ class Mqtt(Protocol):
 
     def disconnect(self, *, client_id: str) -> None:
         """End the session of a client, if it has one."""
+
+    def forget(self, *, device: str) -> None:
+        """Delete what the broker keeps of an erased device: sessions, waiting messages and retained messages.
+
+        Raises:
+            errors.Unavailable: not all is deleted; a retry resumes.
+        """
 
 
 class IotCore:
@@ -32,10 +50,11 @@ class IotCore:
         self._client: Any = aws.client("iot-data")
         self._failures = aws.FAILURES
 
-    def publish(self, *, device: str, topic: str, payload: bytes, qos: int) -> None:
+    def publish(self, *, device: str, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
         """See Mqtt."""
         try:
-            self._client.publish(topic=topics.of_device(device, topic), qos=qos, payload=payload)
+            topic, qos = topics.of_device(device, topic), min(qos, _MAX_QOS)
+            self._client.publish(topic=topic, qos=qos, payload=payload, retain=retain)
         except self._failures as error:
             raise errors.Unavailable("The broker is not available, try again") from error
 
@@ -48,6 +67,9 @@ class IotCore:
             if code != "ResourceNotFoundException":
                 log.line("error", function="iot-core", failed=code)
 
+    def forget(self, *, device: str) -> None:
+        """See Mqtt. IoT Core cannot list what it retains of a device, and no client can subscribe to it any more."""
+
 
 class NoBroker:
     """What a stage without MQTT has instead."""
@@ -57,6 +79,9 @@ class NoBroker:
         raise errors.BadRequest("This deployment has no MQTT")
 
     def disconnect(self, **_: Any) -> None:
+        """See Mqtt."""
+
+    def forget(self, **_: Any) -> None:
         """See Mqtt."""
 
 

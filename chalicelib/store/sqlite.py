@@ -16,6 +16,7 @@ from chalicelib.codec.segment import Item
 from chalicelib.host import cache, deadline
 from chalicelib.store import ABSENT, Conflict, Counters, Entity, names, sqlite_counters, sqlite_sealed, sqlite_slices
 from chalicelib.store.sqlite_lock import WriteLock
+from chalicelib.store.sqlite_mqtt import MQTT_SCHEMA, MqttTables
 from chalicelib.store.sqlite_reads import BETWEEN, CACHE_KB, COLUMNS, SELECT, EntityKey, now_s, row_of
 from chalicelib.store.sqlite_room import Room
 from chalicelib.store.sqlite_sealed import SealedWrites
@@ -74,7 +75,7 @@ class SqliteStore(SealedWrites):
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL" if synchronous == "FULL" else "PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-        db.executescript(SCHEMA + sqlite_sealed.SCHEMA + sqlite_counters.SCHEMA)
+        db.executescript(SCHEMA + sqlite_sealed.SCHEMA + sqlite_counters.SCHEMA + MQTT_SCHEMA)
         sqlite_counters.upgrade(db)
         self._counters = sqlite_counters.PendingCounters()
         self.lock = WriteLock(db)
@@ -83,6 +84,7 @@ class SqliteStore(SealedWrites):
         self._write, self._add = Write(self, db), Write(self, db, grows=True)
         self._insert = Write(self, db, grows=True, is_marked=False)
         self.own_unit = Unit(self, db, self._counters)
+        self.mqtt = MqttTables(self, db)
 
     def leave_checkpoints(self) -> None:
         """Let the caller merge the write-ahead log into the database. The log is written only at a commit then."""

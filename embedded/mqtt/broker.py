@@ -6,11 +6,12 @@ stored. Each device has a topic space of its own.
 
 import asyncio
 import base64
+import contextlib
 import functools
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from chalicelib import errors
 from chalicelib.codec import tokens
@@ -22,26 +23,15 @@ from chalicelib.services.devices.ingest import Pending
 from embedded.commits import GroupCommit
 from embedded.connections import Connections
 from embedded.mqtt import packets
-from embedded.mqtt.packets import Connect, Message
+from embedded.mqtt.packets import Connect, Message, Will
 from embedded.mqtt.rates import Rates
-from embedded.mqtt.session import MAX_INFLIGHT, Session
+from embedded.mqtt.retained import Retained
+from embedded.mqtt.session import Session
+from embedded.mqtt.sessions import Client, Sessions
+from embedded.mqtt.subscriptions import Match
 from embedded.workers import Workers
 
-PERSIST_S = 3_600
-"""How long the broker keeps the session of a client that asks for it with a version before 5, as on AWS."""
-MAX_PERSIST_S = 86_400
-MAX_SESSIONS = 20_000
 _logger = logging.getLogger(__name__)
-
-
-class Client(Protocol):
-    """The part of a connection that the broker needs."""
-
-    def close(self, reason: int) -> None:
-        """End the connection."""
-
-    def check(self, now_s: float) -> None:
-        """End the connection if the client has been silent for too long."""
 
 
 class Broker:
@@ -67,12 +57,12 @@ class Broker:
         self._prefix, self._count = secrets.token_hex(8), 0
         self.opened: set[Client] = set()
         """Every connection, admitted or not."""
-        self.clients: dict[Client, str] = {}
-        """Every admitted connection, with the client id to which its token is bound."""
-        self._sessions: dict[tuple[str, str], Session] = {}
-        self._listening: dict[str, set[Session]] = {}
-        """The sessions of each device that subscribe to something."""
-        self._connected: dict[Session, Client] = {}
+        self.clients: dict[Client, Admission] = {}
+        """Every admitted connection, with what its token may do."""
+        self.sessions = Sessions(commits.store.mqtt, commits, asyncio.get_running_loop().time(), self._forgotten)
+        self._retained = Retained(commits.store.mqtt)
+        self._wills: dict[Session, tuple[float, Admission, Will]] = {}
+        """Wills of clients that are away, which are published at a time of the loop or when the session ends."""
         self._tasks: set[asyncio.Task[None]] = set()
         """Messages that wait for payload parsers."""
         self._queued: set[asyncio.Task[None]] = set()
@@ -104,69 +94,91 @@ class Broker:
         return who if self.rates.take(who.profile, "connect") else packets.RATE_EXCEEDED
 
     def open(self, client: Client, who: Admission, sent: Connect) -> tuple[Session, bool]:
-        """Return the client's session, and whether it was kept from before. Ends another connection that uses it."""
+        """Return the client's session, and whether it was kept from before. Ends another connection that uses it.
+
+        Raises:
+            errors.Unavailable: the store is down.
+        """
         client_id = sent.client_id or f"auto-{secrets.token_hex(8)}"
-        key = (who.device, client_id)
-        session = self._sessions.get(key)
-        if session is not None:
-            other = self._connected.pop(session, None)
-            if other is not None:
-                other.close(packets.TAKEN_OVER)
-        if session is None or sent.is_clean:
-            self._forget(session)
-            session = None
-        is_present = session is not None
-        if session is None:
-            session = self._sessions[key] = Session(who.device, client_id)
-        session.version = sent.version
-        session.expiry_s = expiry_s(sent)
-        session.max_inflight = min(MAX_INFLIGHT, sent.receive_maximum)
-        self._connected[session] = client
-        self.clients[client] = who.client_id
+        session, is_present = self.sessions.open(client, who.device, client_id, sent)
+        self._wills.pop(session, None)
+        self.clients[client] = who
         events.current().seen(who.device, "[MQTT] Connected", client_id)
         return session, is_present
 
-    def leave(self, client: Client, session: Session, now_s: float) -> None:
-        """Note that a connection has ended. Its session is kept for as long as the client asked."""
-        self.clients.pop(client, None)
-        if self._connected.get(session) is not client:
-            return
-        del self._connected[session]
-        session.write = None
-        events.current().seen(session.device, "[MQTT] Disconnected", session.client_id)
-        if session.expiry_s and len(self._sessions) < MAX_SESSIONS:
-            session.ends_s = now_s + session.expiry_s
-        else:
-            self._forget(session)
+    def leave(self, client: Client, session: Session, now_s: float, will: Will | None = None) -> None:
+        """Note that a connection has ended. Its session is kept for as long as the client asked.
 
-    def _forget(self, session: Session | None) -> None:
-        if session is None:
+        Args:
+            client: the connection.
+            session: its session.
+            now_s: the time of the loop.
+            will: is published now, or after its delay if the client is not back by then and its session has not ended;
+                None: none.
+        """
+        who = self.clients.pop(client, None)
+        is_last = self.sessions.leave(client, session, now_s)
+        if is_last:
+            events.current().seen(session.device, "[MQTT] Disconnected", session.client_id)
+        if will is None or who is None or not who.may_publish:
             return
-        self._sessions.pop((session.device, session.client_id), None)
-        session.subscriptions.clear()
-        self.note_subscriptions(session)
+        if not will.delay_s or not self.sessions.has(session):
+            self._publish_will(who, session, will)
+        elif is_last:
+            self._wills[session] = (now_s + will.delay_s, who, will)
+
+    def _forgotten(self, session: Session) -> None:
         for task in self._queued.intersection(session.parsing.values()):
             task.cancel()  # nothing is acknowledged, and the client sends it again in a new session
+        if session in self._wills:
+            _, who, will = self._wills.pop(session)
+            self._publish_will(who, session, will)
 
-    def note_subscriptions(self, session: Session) -> None:
-        """Note which sessions of the device subscribe, after this one has changed its subscriptions."""
-        listening = self._listening.setdefault(session.device, set())
-        if session.subscriptions:
-            listening.add(session)
-        else:
-            listening.discard(session)
-            if not listening:
-                del self._listening[session.device]
+    def _publish_will(self, who: Admission, session: Session, will: Will) -> None:
+        with contextlib.suppress(errors.Unavailable):
+            self.accept(who, session, will.due(clock.now_ms()))
+
+    def subscribe(self, session: Session, filters: list[tuple[str, int]], identifier: int = 0) -> list[int]:
+        """Add filters with their options; return the reason codes of SUBACK. ``send_retained`` comes after SUBACK.
+
+        Raises:
+            errors.Unavailable: the store is down.
+        """
+        return self.sessions.subscribe(session, filters, identifier)
+
+    def unsubscribe(self, session: Session, names: list[str]) -> list[int]:
+        """Remove filters; return the reason codes of UNSUBACK. Raises errors.Unavailable."""
+        return self.sessions.unsubscribe(session, names)
+
+    def resume(self, client: Client, session: Session, write: Callable[[bytes], None]) -> None:
+        """Send over a new connection what the client did not acknowledge, and what waits. Call it after CONNACK."""
+        try:
+            session.resume(write)
+        except errors.Unavailable:
+            client.close(packets.UNAVAILABLE)
+
+    def send_retained(self, client: Client, session: Session) -> None:
+        """Send the retained messages that match what a session has subscribed to since the last call."""
+        asked, session.asked = session.asked, {}
+        if not asked or client not in self.clients:
+            return
+        try:
+            for message, match in self._retained.find(session.device, asked):
+                self._send(session, self.clients[client].profile, message, match)
+        except errors.Unavailable:
+            client.close(packets.UNAVAILABLE)
 
     def sweep(self, now_s: float) -> None:
         """End silent connections, forget expired sessions, and send the messages that a new minute allows."""
         for client in list(self.opened):
             client.check(now_s)
-        for session in list(self._sessions.values()):
-            if session.ends_s is not None and session.ends_s <= now_s:
-                self._forget(session)
-        for session in self._connected:
-            session.drain()
+        for session in [session for session, (due_s, _, _) in self._wills.items() if due_s <= now_s]:
+            _, who, will = self._wills.pop(session)
+            self._publish_will(who, session, will)
+        with contextlib.suppress(errors.Unavailable):
+            self.sessions.sweep(now_s)
+            for session in list(self.sessions.connected):
+                session.drain()
 
     def accept(self, who: Admission, session: Session, message: Message) -> asyncio.Task[None] | None:
         """Store a message if its topic is stored, and deliver it to the device's clients.
@@ -240,26 +252,35 @@ class Broker:
         events.current().seen(who.device, "[MQTT] Refused", error.message)
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
-        """Send a message to the device's clients that subscribe to its topic."""
-        listening = self._listening.get(device)
-        for session in list(listening) if listening else ():
-            qos = session.wants(message.topic, is_own=session is origin)
-            if qos is None:
-                continue
-            if profile is not None and not self.rates.take(profile, "receive"):
-                if min(qos, message.qos):
-                    session.keep(message)
-                continue
-            session.send(message, min(qos, message.qos))
+        """Send a message to the device's clients that subscribe to its topic, and retain it if it says so.
 
-    def publish(self, *, device: str, topic: str, payload: bytes, qos: int) -> None:
+        Raises:
+            errors.Unavailable: it cannot be kept for a client that must not lose it.
+        """
+        if message.is_retained and not self._retained.note(device, message):
+            log.line("warning", function="mqtt", device=device, reason="not retained: the device has too much")
+            events.current().seen(device, "[MQTT] Not retained", message.topic)
+        for session, match in self.sessions.matching(device, message.topic, origin):
+            self._send(session, profile, message, match)
+
+    def _send(self, session: Session, profile: str | None, message: Message, match: Match) -> None:
+        if profile is None or self.rates.take(profile, "receive"):
+            session.send(message, match)
+        elif min(match.qos, message.qos):
+            session.keep(message, match)
+
+    def publish(self, *, device: str, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
         """See Mqtt."""
-        self.deliver(device, None, Message(topic, payload, qos))
+        self.deliver(device, None, Message(topic, payload, qos, is_retained=retain))
 
     def disconnect(self, *, client_id: str) -> None:
         """See Mqtt."""
-        for client in [client for client, bound_id in self.clients.items() if bound_id == client_id]:
+        for client in [client for client, who in self.clients.items() if who.client_id == client_id]:
             client.close(packets.ADMINISTRATIVE)
+
+    def forget(self, *, device: str) -> None:
+        """See Mqtt."""
+        self.sessions.forget_device(device)
 
     def close(self) -> None:
         """End every connection."""
@@ -277,13 +298,7 @@ def _described(received: ingest.Message) -> dict[str, Any]:
         "payload": base64.b64encode(received.payload).decode(),
         "topic": received.topic,
         "clientid": received.client_id,
+        "principal": received.sender[1] if received.sender else "",
         "timestamp": received.arrived_ms,
         "uuid": received.unique,
     }
-
-
-def expiry_s(sent: Connect) -> int:
-    """Return how long the session of a client is kept after its connection has ended."""
-    if sent.version != packets.V5:
-        return 0 if sent.is_clean else PERSIST_S
-    return min(sent.expiry_s, MAX_PERSIST_S)

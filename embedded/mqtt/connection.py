@@ -1,7 +1,6 @@
 """A client's connection: reads packets, hands them to the broker, and acknowledges after the commit."""
 
 import asyncio
-import contextlib
 import math
 from collections import deque
 from collections.abc import Callable
@@ -11,11 +10,12 @@ from chalicelib import errors
 from chalicelib.host import clock, log
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
-from embedded.mqtt.broker import MAX_PERSIST_S, Broker
+from embedded.mqtt.broker import Broker
 from embedded.mqtt.packets import Publish, Will
 from embedded.mqtt.rates import next_minute_s
 from embedded.mqtt.reading import Malformed
 from embedded.mqtt.session import Session
+from embedded.mqtt.sessions import MAX_PERSIST_S
 
 MAX_PACKET_BYTES = 131_072 + 1_024
 """128 KiB of payload, as on AWS, and room for topic and properties."""
@@ -24,8 +24,6 @@ NO_KEEP_ALIVE_S = 60.0
 """How long a client that named no keep-alive may be silent."""
 MAX_UNSENT_BYTES = 1_000_000
 """If more bytes than this wait for a slow client, its QoS 0 messages are dropped."""
-
-
 MAX_WAITING = 32
 """How many messages of a connection may wait for payload parsers before it is read no further."""
 MAX_WAITING_BYTES = 65_536
@@ -61,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._will: Will | None = None
         self._silence_s = CONNECT_WITHIN_S
-        self._heard_s = self._loop.time()
+        self.heard_s = self._loop.time()
         self._is_over = False
         self._transport: Any = None
 
@@ -80,16 +78,13 @@ class Connection(asyncio.Protocol):
         self._session = None
         if session is None or who is None:
             return
-        self._broker.leave(self, session, self._loop.time())
-        if will is not None and who.may_publish:
-            with contextlib.suppress(errors.Unavailable):
-                self._broker.accept(who, session, will.due(clock.now_ms()))
+        self._broker.leave(self, session, self._loop.time(), will)
 
     def data_received(self, data: bytes) -> None:
         """Handle every complete packet, then send the acknowledgements after the commit."""
         if self._is_over:
             return
-        self._heard_s = self._loop.time()
+        self.heard_s = self._loop.time()
         self._buffer += data
         try:
             if self._session is None and self._buffer and self._buffer[0] != packets.CONNECT << 4:
@@ -114,6 +109,8 @@ class Connection(asyncio.Protocol):
     def _settled(self, acks: bytes, session: Session | None, is_kept: bool) -> None:
         if is_kept:
             self._write(acks)
+            if session is not None and session.asked:
+                self._broker.send_retained(self, session)
             return
         if session is not None:
             session.forget_taken()
@@ -167,7 +164,7 @@ class Connection(asyncio.Protocol):
     def _welcome(self, answer: bytes, session: Session, is_kept: bool) -> None:
         self._settled(answer, session, is_kept)
         if not self._is_over:
-            session.resume(self._deliver)
+            self._broker.resume(self, session, self._deliver)
 
     def _refuse(self, reason: int, text: str) -> None:
         self._broker.refuse(text)
@@ -184,7 +181,7 @@ class Connection(asyncio.Protocol):
             self._forbid(message.qos, packet_id)
             return
         if message.qos == 2:
-            is_known = packet_id in session.received
+            is_known = session.has_received(packet_id)
         else:
             is_known = message.qos == 1 and sent.is_again and session.was_taken(packet_id, message)
         task = None if is_known else self._accept(who, session, sent)
@@ -273,23 +270,29 @@ class Connection(asyncio.Protocol):
 
     def _release(self, body: bytes, session: Session) -> None:
         packet_id = packets.read_ack(body, self._version).packet_id
-        session.received.discard(packet_id)
-        self._acks += answers.ack(packets.PUBCOMP, packet_id, self._version)
+        reason = packets.NORMAL if session.release(packet_id) else packets.UNKNOWN_PACKET_ID
+        self._acks += answers.ack(packets.PUBCOMP, packet_id, self._version, reason)
+
+    def _received(self, body: bytes, session: Session) -> None:
+        sent = packets.read_ack(body, self._version)
+        reason = session.got_pubrec(sent.packet_id, sent.reason)
+        if reason is not None:
+            self._acks += answers.ack(packets.PUBREL, sent.packet_id, self._version, reason)
+
+    def _completed(self, body: bytes, session: Session) -> None:
+        session.completed(packets.read_ack(body, self._version).packet_id)
 
     def _subscribe(self, body: bytes, session: Session) -> None:
         sent = packets.read_subscribe(body, self._version)
+        reasons = [packets.NOT_AUTHORIZED] * len(sent.filters)
         if self._who is not None and self._who.may_subscribe:
-            reasons = [session.subscribe(name, options) for name, options in sent.filters]
-        else:
-            reasons = [packets.NOT_AUTHORIZED] * len(sent.filters)
-        self._broker.note_subscriptions(session)
-        self._write(answers.suback(sent.packet_id, self._version, reasons))
+            reasons = self._broker.subscribe(session, sent.filters, sent.identifier)
+        self._acks += answers.suback(sent.packet_id, self._version, reasons)
 
     def _unsubscribe(self, body: bytes, session: Session) -> None:
         sent = packets.read_unsubscribe(body, self._version)
-        reasons = [session.unsubscribe(name) for name in sent.filters]
-        self._broker.note_subscriptions(session)
-        self._write(answers.unsuback(sent.packet_id, self._version, reasons))
+        reasons = self._broker.unsubscribe(session, sent.filters)
+        self._acks += answers.unsuback(sent.packet_id, self._version, reasons)
 
     def _ping(self, _body: bytes, _session: Session) -> None:
         self._write(answers.PINGRESP)
@@ -330,14 +333,16 @@ class Connection(asyncio.Protocol):
         expires_ms = self._who.expires_ms if self._who is not None else None
         if expires_ms is not None and expires_ms <= clock.now_ms():
             self.close(packets.ADMINISTRATIVE)
-        if now_s - self._heard_s > self._silence_s and self._held is None and not self._waiting:
+        if now_s - self.heard_s > self._silence_s and self._held is None and not self._waiting:
             self._broker.refuse("silent for too long")
             self.close(packets.KEEP_ALIVE_TIMEOUT)
 
 
 _HANDLERS: dict[int, Callable[[Connection, bytes, Session], None]] = {
     packets.PUBACK: Connection._acknowledged,
+    packets.PUBREC: Connection._received,
     packets.PUBREL: Connection._release,
+    packets.PUBCOMP: Connection._completed,
     packets.SUBSCRIBE: Connection._subscribe,
     packets.UNSUBSCRIBE: Connection._unsubscribe,
     packets.PINGREQ: Connection._ping,

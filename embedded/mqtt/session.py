@@ -1,145 +1,167 @@
 """What the broker keeps for a client: its subscriptions, its unacknowledged messages and its waiting messages."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from chalicelib.codec import topics
-from chalicelib.host import clock
-from embedded.mqtt import answers, packets
+from embedded.mqtt import packets
+from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
+from embedded.mqtt.reading import Malformed
+from embedded.mqtt.space import Space
+from embedded.mqtt.subscriptions import Match, Subscription, match
 
-MAX_QUEUED = 1_000
-"""How many messages may wait for a client. If there are more, the oldest are dropped."""
-MAX_QUEUED_BYTES = 4_000_000
-"""How many bytes the payloads of the waiting messages may have. If there are more, the oldest are dropped."""
-MAX_INFLIGHT = 100
+if TYPE_CHECKING:
+    from embedded.mqtt.kept import Kept
+
 MAX_SUBSCRIPTIONS = 100
-_REMEMBERED = 256
+MAX_RECEIVED = 10_000
+"""How many messages of QoS 2 a client may have sent and not released."""
+RECEIVE_MAXIMUM_EXCEEDED = 0x93
+RETRY_S = 10.0
+"""How long before the end of a connection a message was accepted whose PUBACK may not have arrived."""
 
 
-class Subscription(NamedTuple):
-    """How a client wants the messages that match a filter."""
-
-    qos: int
-    is_not_local: bool
-    """Whether the client must not get its own messages."""
-
-
-class Session:
+class Session(Outbox):
     """A client of one device, connected or away.
 
     Args:
         device: the device whose topic space the client is in.
         client_id: chosen by the client or the broker.
+        space: the device's sessions.
+        kept: writes what must survive the process, if the client asked for that.
     """
 
-    def __init__(self, device: str, client_id: str) -> None:
-        self.device, self.client_id = device, client_id
-        self.version = 4
-        self.max_inflight = MAX_INFLIGHT
-        self.expiry_s = 0
-        self.ends_s: float | None = None
-        """When the session is forgotten; None while the client is connected."""
-        self.write: Callable[[bytes], None] | None = None
-        """Sends to the client; None while it is not connected."""
-        self.subscriptions: dict[str, Subscription] = {}
+    def __init__(self, device: str, client_id: str, space: Space | None = None, kept: "Kept | None" = None) -> None:
+        super().__init__(device, client_id, space or Space(), kept)
+        self.asked: dict[str, Subscription] = {}
+        """Subscriptions whose retained messages were not sent yet."""
         self.received: set[int] = set()
         """Packet ids of QoS 2 messages that were accepted and are not released yet."""
-        self.waiting: deque[Message] = deque()
-        self._waiting_bytes = 0
-        self._inflight: dict[int, Message] = {}
-        self._taken: dict[int, int] = {}
+        self._taken: dict[tuple[int, int], float] = {}
+        """Packet id and hash of QoS 1 messages that this connection has brought, and when."""
+        self._unsure: set[tuple[int, int]] | None = None
+        """Those of the last connection whose PUBACK may not have arrived."""
         self.parsing: dict[tuple[int, Message], asyncio.Task[None]] = {}
         """Messages above QoS 0, with their packet ids, that wait for payload parsers."""
-        self._last_id = 0
 
-    def subscribe(self, name: str, options: int) -> int:
-        """Add a filter; return the granted QoS, or the reason code of the refusal."""
+    def restore(
+        self,
+        deliveries: Iterable[tuple[int, Delivery]],
+        received: Iterable[int],
+        subscriptions: dict[str, Subscription],
+    ) -> None:
+        """Take over what the database has. Each delivery comes with its packet id; 0: it waits."""
+        self.subscriptions, self.received = subscriptions, {*received}
+        for packet_id, delivery in deliveries:
+            self._count(delivery.size_bytes)
+            if packet_id:
+                self._inflight[packet_id] = delivery
+                self._last_id = packet_id
+            else:
+                self.waiting.append(delivery)
+                self._waiting_bytes += delivery.size_bytes
+            self._last_number = delivery.number
+
+    def subscribe(self, name: str, options: int, identifier: int = 0) -> int:
+        """Add a filter; return the granted QoS, or the reason code of the refusal.
+
+        Args:
+            name: the filter.
+            options: the options byte of SUBSCRIBE.
+            identifier: what matching messages carry; 0: nothing.
+        """
         if name.startswith("$share/"):
             return packets.NO_SHARED_SUBSCRIPTIONS
         if not topics.is_filter(name):
             return packets.BAD_FILTER
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS and name not in self.subscriptions:
             return packets.QUOTA_EXCEEDED
-        qos = min(options & 3, 1)
-        self.subscriptions[name] = Subscription(qos, bool(options & 4))
-        return qos
+        handling, is_new = options >> 4 & 3, name not in self.subscriptions
+        added = Subscription(options & 3, bool(options & 4), bool(options & 8), identifier)
+        self.subscriptions[name] = added
+        if handling == 0 or (handling == 1 and is_new):
+            self.asked[name] = added
+        return added.qos
 
     def unsubscribe(self, name: str) -> int:
         """Remove a filter; return version 5's reason code: success, or no such subscription."""
+        self.asked.pop(name, None)
         return packets.NORMAL if self.subscriptions.pop(name, None) else packets.NO_SUBSCRIPTION
 
-    def wants(self, topic: str, *, is_own: bool) -> int | None:
-        """Return the highest QoS among the subscriptions that match a topic, or None."""
-        best = None
-        for name, (qos, is_not_local) in self.subscriptions.items():
-            if topics.matches(name, topic) and not (is_own and is_not_local) and (best is None or qos > best):
-                best = qos
-        return best
+    def match(self, topic: str, *, is_own: bool) -> Match | None:
+        """Return how the client wants a message of a topic; None: it does not."""
+        return match(self.subscriptions, topic, is_own=is_own)
 
     def was_taken(self, packet_id: int, message: Message) -> bool:
-        """Return whether a QoS 1 message that is sent again was accepted before."""
-        return self._taken.get(packet_id) == hash((message.topic, message.payload))
+        """Return whether a QoS 1 message is a retry of one that was accepted, whose PUBACK may not have arrived.
+
+        A PUBACK that was sent on this connection arrives, so its packet id is free for another message.
+        """
+        if not self._unsure:
+            return False
+        place = packet_id, hash((message.topic, message.payload))
+        is_known = place in self._unsure
+        self._unsure.discard(place)
+        return is_known
 
     def note_taken(self, packet_id: int, message: Message) -> None:
-        """Remember an accepted QoS 1 message, as the client may send it again."""
-        if len(self._taken) >= _REMEMBERED:
-            del self._taken[next(iter(self._taken))]
-        self._taken[packet_id] = hash((message.topic, message.payload))
+        """Remember an accepted QoS 1 message, as the client may send it again on its next connection."""
+        now_s = asyncio.get_running_loop().time()
+        place = packet_id, hash((message.topic, message.payload))
+        self._taken.pop(place, None)
+        self._taken[place] = now_s
+        oldest = next(iter(self._taken))
+        if self._taken[oldest] < now_s - 2 * RETRY_S:
+            del self._taken[oldest]
+        if len(self._taken) > MAX_RECEIVED:
+            del self._taken[oldest]
+
+    def end_connection(self, heard_s: float) -> None:
+        """Note that the connection has ended. ``heard_s``: when the client was last heard of, in the loop's time."""
+        self.write = None
+        self._unsure = {place for place, taken_s in self._taken.items() if taken_s >= heard_s - RETRY_S}
+        self._taken.clear()
+        self.asked.clear()
+
+    def has_received(self, packet_id: int) -> bool:
+        """Return whether a QoS 2 message was accepted before and is not released.
+
+        Raises:
+            Malformed: the client has not released MAX_RECEIVED others.
+        """
+        if packet_id in self.received:
+            return True
+        if len(self.received) >= MAX_RECEIVED:
+            raise Malformed("too many messages of QoS 2 are not released", RECEIVE_MAXIMUM_EXCEEDED)
+        return False
 
     def note_accepted(self, packet_id: int, message: Message) -> None:
-        """Remember an accepted message until the client cannot send it again."""
-        if message.qos == 2:
+        """Remember an accepted message until the client cannot send it again.
+
+        Raises:
+            errors.Unavailable: it cannot be kept; it must not be acknowledged.
+        """
+        if message.qos == 2 and packet_id not in self.received:
+            if self.kept is not None:
+                self.kept.receive(self, packet_id)
             self.received.add(packet_id)
         elif message.qos == 1:
             self.note_taken(packet_id, message)
 
+    def release(self, packet_id: int) -> bool:
+        """Note PUBREL; return whether its message is known. Raises errors.Unavailable."""
+        if packet_id not in self.received:
+            return False
+        if self.kept is not None:
+            self.kept.release_received(self, packet_id)
+        self.received.discard(packet_id)
+        return True
+
     def forget_taken(self) -> None:
         """Forget which messages were accepted: their transaction was undone, and the client sends them again."""
         self._taken.clear()
-        self.received.clear()
-
-    def send(self, message: Message, qos: int) -> None:
-        """Send a message. Above QoS 0, keep it while the client is away or has too many to acknowledge."""
-        if qos == 0:
-            if self.write is not None:
-                self.write(answers.publish(message, self.version, 0, 0, now_ms=clock.now_ms()))
-            return
-        self.keep(message)
-        self.drain()
-
-    def keep(self, message: Message) -> None:
-        """Add a message to the waiting ones, and drop the oldest if they are too many or too large."""
-        self.waiting.append(message)
-        self._waiting_bytes += len(message.payload)
-        while len(self.waiting) > MAX_QUEUED or self._waiting_bytes > MAX_QUEUED_BYTES:
-            self._waiting_bytes -= len(self.waiting.popleft().payload)
-
-    def drain(self) -> None:
-        """Send waiting messages, as many as the client accepts at once."""
-        while self.write is not None and self.waiting and len(self._inflight) < self.max_inflight:
-            message = self.waiting.popleft()
-            self._waiting_bytes -= len(message.payload)
-            packet_id = self._next_id()
-            self._inflight[packet_id] = message
-            self.write(answers.publish(message, self.version, packet_id, 1, now_ms=clock.now_ms()))
-
-    def _next_id(self) -> int:
-        while True:
-            self._last_id = self._last_id % 65_535 + 1
-            if self._last_id not in self._inflight:
-                return self._last_id
-
-    def acknowledged(self, packet_id: int) -> None:
-        """Note that the client acknowledged a message."""
-        if self._inflight.pop(packet_id, None) is not None:
-            self.drain()
-
-    def resume(self, write: Callable[[bytes], None]) -> None:
-        """Use a new connection: send the unacknowledged messages again, then the waiting ones."""
-        self.write, self.ends_s = write, None
-        for packet_id, message in self._inflight.items():
-            write(answers.publish(message, self.version, packet_id, 1, now_ms=clock.now_ms(), is_again=True))
-        self.drain()
+        self._unsure = None
+        if not self.row:
+            self.received.clear()

@@ -91,10 +91,15 @@ class IotCore:
         self.thread.join()
         self.loop.close()
 
-    def publish(self, *, device, topic, payload, qos):
+    def publish(self, *, device, topic, payload, qos, retain):
         """See Mqtt: publish as the data plane does, without a client."""
-        message = Message(f"device/{device}/{topic}", payload, qos)
+        message = Message(f"device/{device}/{topic}", payload, min(qos, 1))
+        if retain:
+            self.retained[message.topic] = payload
         self.loop.call_soon_threadsafe(self.distribute, message, self.own_client_id, "")
+
+    def forget(self, *, device):
+        """See Mqtt."""
 
     def disconnect(self, *, client_id):
         """See Mqtt: end a session without its will."""

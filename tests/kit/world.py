@@ -72,11 +72,14 @@ class Recorder:
     """An MQTT host that records its calls."""
 
     def __init__(self):
-        self.published, self.ended = [], []
+        self.published, self.ended, self.forgotten = [], [], []
 
     def publish(self, **message):
         """Record a message to publish."""
         self.published.append(message)
+
+    def forget(self, *, device):
+        self.forgotten.append(device)
 
     def disconnect(self, *, client_id):
         """Record a session to end."""

@@ -117,12 +117,12 @@ def test_read_token_may_not_publish_and_write_token_may_not_subscribe(device, co
     assert old.ended.wait(WAIT_S) and len(device.points()) == 1
 
 
-def test_bad_filters_are_refused_and_good_ones_granted_at_most_qos_1(device, raw):
+def test_bad_filters_are_refused_and_good_ones_granted_as_asked(device, raw):
     link = raw().send(_connect(device.token, "f"))
     link.read(4)
     body = b"\x00\x01" + b"".join(_text(name) + b"\x02" for name in ("a", "a/#/b", "a+", "$share/g/a", "+/b/#", "/"))
     assert link.send(bytes((0x82, len(body))) + body).read(10) == b"\x90\x08\x00\x01" + bytes(
-        (1, 0x80, 0x80, 0x80, 1, 1)
+        (2, 0x80, 0x80, 0x80, 2, 2)
     )
 
 
@@ -198,13 +198,6 @@ def test_second_connection_with_a_client_id_ends_the_first_only_in_its_own_devic
 
 def test_message_that_comes_again_is_stored_once(device, raw):
     connect_bytes = _connect(device.token, "dup")
-    body = _text(STORED) + b"\x00\x07" + numbered(1).encode()
-    publish = bytes((0x32, len(body))) + body
-    link = raw().send(connect_bytes + publish)
-    assert link.read(8) == b"\x20\x02\x00\x00\x40\x02\x00\x07"
-    again = bytes((0x3A,)) + publish[1:]
-    assert link.send(again + again).read(8) == b"\x40\x02\x00\x07" * 2
-    assert device.values() == [1]
     timed = _text(STORED) + b"\x00\x09" + numbered(2, time="2026-11-01T00:00:00Z").encode()
     for _ in range(2):  # a new connection, as after a crash: the broker does not know the packet id any more
         other = raw().send(connect_bytes + bytes((0x3A, len(timed))) + timed)

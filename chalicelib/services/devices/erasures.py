@@ -8,7 +8,7 @@ import contextlib
 
 from chalicelib import errors, store
 from chalicelib.codec import keys
-from chalicelib.host import clock, deadline
+from chalicelib.host import clock, deadline, mqtt
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
 from chalicelib.services.points import fullness
@@ -70,6 +70,7 @@ def _clear(marker: Doc) -> bool:
     with deadline.sharing():
         store.current().drop_segments(device, low, high, profile=profile)
     fullness.forget(device)
+    mqtt.current().forget(device=device)
     owner = names.device(device)
     store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])
     if not store.current().is_exclusive and clock.now_ms() - marker["since_ms"] < SETTLED_S * 1000:
