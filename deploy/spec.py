@@ -158,7 +158,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"), segments),
             (_dynamodb_actions("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             secret,
-            ("iot:Publish", arn("iot", "topic/device/*")),
+            (["iot:Publish", "iot:RetainPublish"], arn("iot", "topic/device/*")),
             end_session,
             send_mail,
             ask_for_keys,

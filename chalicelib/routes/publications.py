@@ -17,7 +17,7 @@ ROUTES = (
     Route(
         "POST", "/analysis/services/mqtt/publish", publish, who=(PROFILE, ANALYSIS), need="write", body=schema.publish,
         grant="services/mqtt_publish",
-        note="SDK. QoS 2 is delivered as 1. On AWS to `device/<id>/<topic>`, where a device's clients may subscribe. "
+        note="SDK. On AWS to `device/<id>/<topic>`, where a device's clients may subscribe; QoS 2 is delivered as 1. "
         "topic has at most 5 slashes and 224 bytes",
     ),
 )  # fmt: skip

@@ -53,6 +53,7 @@ class Publication(TypedDict):
     topic: str
     message: str
     qos: int
+    retain: bool
 
 
 def _publication(sent: PublishIn) -> Publication:
@@ -62,8 +63,13 @@ def _publication(sent: PublishIn) -> Publication:
         raise errors.BadRequest.field("device", "device is required")
     _check_length(device, sent["topic"])
     options = sent.get("options") or {}
-    qos = _qos(sent.get("qos") or options.get("qos"))
-    return {"device": device, "topic": sent["topic"], "message": _message(sent["message"]), "qos": qos}
+    return {
+        "device": device,
+        "topic": sent["topic"],
+        "message": _message(sent["message"]),
+        "qos": _qos(sent.get("qos") or options.get("qos")),
+        "retain": sent.get("retain") or options.get("retain") or False,
+    }
 
 
 def _qos(sent: int | None) -> int:
@@ -96,13 +102,7 @@ class RelayIn(_MessageIn):
     message: NotRequired[StrictStr | None]
 
 
-class Relayed(Publication):
-    """A message that a network publishes to a device, complete."""
-
-    retain: bool
-
-
-def _relayed(sent: RelayIn) -> Relayed:
+def _relayed(sent: RelayIn) -> Publication:
     return {
         "device": sent["device"],
         "topic": sent["topic"],
@@ -112,5 +112,5 @@ def _relayed(sent: RelayIn) -> Relayed:
     }
 
 
-relay: Body[Relayed] = Body(TypeAdapter(RelayIn), then=_relayed)
+relay: Body[Publication] = Body(TypeAdapter(RelayIn), then=_relayed)
 publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)

@@ -109,8 +109,8 @@ def test_publish_takes_the_shapes_of_both_clients(world, recorder):
     python = {"topic": "led", "message": "ü", "bucket": world.device, "options": {"qos": 2, "retain": True}}
     for sent in (flat, python, {"topic": "a/b", "message": "", "device": world.device}):
         assert world.admin.post("/analysis/services/mqtt/publish", sent).result == "MQTT Publish Success"
-    assert [(one["topic"], one["payload"], one["qos"]) for one in recorder.published] == [
-        ("led", b"on", 1), ("led", "ü".encode(), 1), ("a/b", b"", 0),
+    assert [(one["topic"], one["payload"], one["qos"], one["retain"]) for one in recorder.published] == [
+        ("led", b"on", 1, False), ("led", "ü".encode(), 2, True), ("a/b", b"", 0, False),
     ]  # fmt: skip
     assert {one["device"] for one in recorder.published} == {world.device}
 
@@ -206,8 +206,10 @@ def test_binding_follows_the_token_that_was_used_last(world, recorder):
 def test_iot_core_is_asked_to_publish_below_the_device_and_to_end_a_session(dynamodb, monkeypatch):
     core = mqtt.IotCore()
     with Stubber(core._client) as stub:
-        stub.add_response("publish", {}, {"topic": "device/d/led", "qos": 1, "payload": b"on"})
-        core.publish(device="d", topic="led", payload=b"on", qos=1)
+        stub.add_response("publish", {}, {"topic": "device/d/led", "qos": 1, "payload": b"on", "retain": False})
+        core.publish(device="d", topic="led", payload=b"on", qos=1, retain=False)
+        stub.add_response("publish", {}, {"topic": "device/d/led", "qos": 1, "payload": b"on", "retain": True})
+        core.publish(device="d", topic="led", payload=b"on", qos=2, retain=True)
         expected = {"clientId": "one", "cleanSession": True, "preventWillMessage": True}
         stub.add_response("delete_connection", {}, expected)
         core.disconnect(client_id="one")
@@ -220,7 +222,7 @@ def test_iot_core_is_asked_to_publish_below_the_device_and_to_end_a_session(dyna
         assert "ThrottlingException" in lines[-1]
         stub.add_client_error("publish", "ThrottlingException")
         with pytest.raises(errors.Unavailable):
-            core.publish(device="d", topic="led", payload=b"on", qos=1)
+            core.publish(device="d", topic="led", payload=b"on", qos=1, retain=False)
         stub.assert_no_pending_responses()
 
 

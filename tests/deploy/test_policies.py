@@ -176,7 +176,7 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     cache.clear_all()
     other = World()
     connect(other.token)
-    sent = {"topic": "led", "message": "on", "device": other.device}
+    sent = {"topic": "led", "message": "on", "device": other.device, "retain": True}
     assert other.admin.post("/analysis/services/mqtt/publish", sent).status == 200
     other.admin.post("/action", ACTION)
     other.admin.put(f"/device/{other.device}", {"active": False})
@@ -235,7 +235,7 @@ def test_no_policy_is_wide(stage):
                 assert (actions[0], resource.removeprefix(":")) in spec.KEY_ACTIONS and function == "keys"
                 continue
             if resource in ("topic/device/*", "client/*", "identity/*"):
-                of_account = (["iot:Publish"], ["iot:DeleteConnection"], ["ses:SendEmail"])
+                of_account = (["iot:Publish", "iot:RetainPublish"], ["iot:DeleteConnection"], ["ses:SendEmail"])
                 assert actions in of_account, "names of IoT Core and SES are the account's"
                 continue
             assert f"decant-{stage}" in resource or f"decant/{stage}" in resource

@@ -96,6 +96,8 @@ def record(params, model, **_):
         parts = [(model.http["method"], path)]
     else:
         parts = [(model.name, _resource(service, params))]
+        if service == "iot-data" and params.get("retain"):
+            parts.append(("RetainPublish", parts[0][1]))
     service = service.removesuffix("-data")
     for operation, name in parts:
         action = f"{service}:{operation}"

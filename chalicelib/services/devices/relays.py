@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib import errors
 from chalicelib.host import webhooks
-from chalicelib.schemas.publications import Relayed
+from chalicelib.schemas.publications import Publication
 from chalicelib.services.access.callers import Caller
 from chalicelib.services.devices import network_devices
 from chalicelib.store import Doc
@@ -16,7 +16,7 @@ PATH = "/publish"
 """Where a middleware takes messages, below its endpoint."""
 
 
-def request(*, caller: Caller, network: Doc, sent: Relayed) -> tuple[str, dict[str, Any]]:
+def request(*, caller: Caller, network: Doc, sent: Publication) -> tuple[str, dict[str, Any]]:
     """Return the URL of a network's middleware and the document that it is to get.
 
     Raises:
