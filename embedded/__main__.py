@@ -1,7 +1,7 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
-``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser.
+``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser; ``… letters`` shows dead letters.
 docs/settings.md lists the environment variables.
 """
 
@@ -13,7 +13,6 @@ import functools
 import gc
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -25,12 +24,11 @@ import uvicorn
 import uvloop
 from chalice.app import Chalice
 
-from chalicelib import errors, sandbox, settings, store
-from chalicelib.host import clock, dead_letters, events, log, mail, mqtt, webhooks
+from chalicelib import errors, sandbox, settings
+from chalicelib.host import dead_letters, events, log, mail, mqtt, webhooks
 from chalicelib.services.usage import outputs
-from chalicelib.store import Entity, names
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, chores, folder, listeners, operator, parser, seed, vacuum
+from embedded import backup, chores, folder, letters, listeners, operator, parser, seed, vacuum
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
@@ -71,7 +69,6 @@ The official SDKs need two environment variables:
   export TAGOIO_SSE={url}/events
 """
 _PASSWORD = "\n  Password        {}   (shown only this once)"  # noqa: S105 - a template
-_DEAD_LETTERS_KEPT_S = 14 * 86_400
 
 
 class _Server(uvicorn.Server):
@@ -218,14 +215,6 @@ def _welcome(host: str, http_socket: socket.socket, mqtt_server: asyncio.Server,
         print(text, flush=True)
 
 
-def _keep_dead_letter(reason: str, message: dict[str, Any]) -> None:
-    """Keep a message that could not be stored. It expires after two weeks."""
-    now_ms = clock.now_ms()
-    doc = {"reason": reason, "message": message}
-    name = names.dead_letter(now_ms, secrets.token_hex(4))
-    store.current().put(Entity(names.DEAD_LETTERS, name, doc, 1, now_ms // 1000 + _DEAD_LETTERS_KEPT_S))
-
-
 def main() -> int:
     """Serve until SIGINT or SIGTERM, save or restore; return the exit status."""
     os.umask(0o077)  # whatever this process writes is for this user only
@@ -264,6 +253,7 @@ _COMMANDS = {
     ),
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
+    "letters": _Command("read the dead letters", lambda options, given: letters.run(options.data_dir, given)),
 }
 """What each command does. Without a command the program serves."""
 
@@ -285,6 +275,7 @@ def _arguments() -> argparse.Namespace:
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
     commands.add_parser("vacuum", help="make the database as small as it can be, while it does not serve")
     parser.add_to(commands)
+    letters.add_to(commands)
     return main_parser.parse_args()
 
 
@@ -310,7 +301,7 @@ def _serve_folder(options: EmbeddedSettings) -> int:
         is_slow = options.synchronous == "FULL" and sync_time_s(options.data_dir) > SLOW_S
         with operator.opened(options.data_dir, "NORMAL" if is_slow else options.synchronous) as sqlite:
             tokens = _seed(sqlite, options)
-            dead_letters.use(_keep_dead_letter)
+            dead_letters.use(letters.Letters().keep)
             listeners.raise_file_limit()
             status = uvloop.run(_serve(sqlite, options, tokens, Disk(sqlite) if is_slow else None))
             mails.close()

@@ -39,6 +39,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     device#<device>      directory#<number>                      more of its variables: 128 a part
     device#<device>      request#<SHA-256 of the key>            an Idempotency-Key, for 24 hours
     device#<device>      client#<client id>                      an MQTT client id that is bound to the device
+    device#<device>      letter#<milliseconds>-<random>          embedded: an MQTT message that could not be stored
     device#<device>      sealing                                 DynamoDB: days to be sealed; its version is the epoch
     analysis#<analysis>  token#<fingerprint>                     a token of the analysis, as lists show it
     run_user#<user>      token#<fingerprint>                     a token of the run user, as lists show it
@@ -52,7 +53,7 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     retentions           device#<device>#<milliseconds>          DynamoDB: the marker of a change of retention
     recounts             device#<device>                         DynamoDB: the marker of a device to be counted again
     keys                 profile#<profile>                       DynamoDB: the marker of a profile with an old API key
-    dead-letters         <milliseconds>-<random>                 embedded: an MQTT message that could not be stored
+    dead-letters         <milliseconds>-<random>                 embedded: the same, as earlier versions wrote it
     deploy               lock                                    DynamoDB: who changes the stage at the moment
     deploy               sealing                                 DynamoDB: since when, and where older days were found
     deploy               restored#<mark>#<note>                  DynamoDB: what became of restored tables
@@ -102,6 +103,7 @@ INVITATIONS = "invitation#"
 TOKENS = "token#"
 PARAMS = "param#"
 CLIENTS = "client#"
+LETTERS = "letter#"
 DIRECTORIES = "directory#"
 COUNTERS = "counters#"
 HOURS = "hour#"

@@ -32,7 +32,7 @@ def test_keys_are_those_of_the_code():
 def test_keys_are_all_in_the_table():
     made = {
         names.profile("<profile>"), names.device("<device>"), names.ACTIONS + "<action>", names.token("<fingerprint>"),
-        names.PARAMS + "<param>", names.client("<client id>"), names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
+        names.PARAMS + "<param>", names.client("<client id>"), names.LETTERS + "<milliseconds>-<random>", names.request("<SHA-256 of the key>"), names.counters("<device>"), names.counters(""),
         names.serial("<serial>", "<device>", "<fingerprint>"), names.PROFILES, names.ERASURES, names.RETENTIONS, names.RECOUNTS, names.KEYS, names.DEAD_LETTERS, names.EMBEDDED,
         names.PROFILE, names.DIRECTORY, names.DIRECTORIES + "<number>", names.TOKEN, names.BINDING, names.SEED,
         names.DEPLOYMENT, names.LOCK, names.SEALING, names.SEALED, names.restored("<mark>", "<note>"), names.LIMITS, names.made("<account>", "<fingerprint>"),
