@@ -100,7 +100,7 @@ class Broker:
             errors.Unavailable: the store is down.
         """
         client_id = sent.client_id or f"auto-{secrets.token_hex(8)}"
-        session, is_present = self.sessions.open(client, who.device, client_id, sent)
+        session, is_present = self.sessions.open(client, who, client_id, sent)
         self._wills.pop(session, None)
         self.clients[client] = who
         events.current().seen(who.device, "[MQTT] Connected", client_id)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from chalicelib import errors
 from chalicelib.host import clock
+from chalicelib.services.access.admission import Admission
 from chalicelib.store.sqlite_mqtt import MqttTables, SessionRow
 from embedded.commits import GroupCommit
 from embedded.mqtt import packets
@@ -82,24 +83,27 @@ class Sessions:
         space.sessions.add(session)
         return session
 
-    def open(self, client: Client, device: str, client_id: str, sent: Connect) -> tuple[Session, bool]:
+    def open(self, client: Client, who: Admission, client_id: str, sent: Connect) -> tuple[Session, bool]:
         """Return the session of a client, and whether it was kept from before. Ends another connection that uses it.
+
+        A token that may not subscribe cannot resume a session that subscribes to something.
 
         Raises:
             errors.Unavailable: the store is down.
         """
-        session = self.by_id.get((device, client_id))
+        session = self.by_id.get((who.device, client_id))
         if session is not None:
             other = self.connected.pop(session, None)
             if other is not None:
                 session.end_connection(other.heard_s)
                 other.close(packets.TAKEN_OVER)
-            if sent.is_clean or not session.expiry_s:  # a session without expiry ends with its connection
+            has_ended = not session.expiry_s  # with its connection
+            if sent.is_clean or has_ended or (session.subscriptions and not who.may_subscribe):
                 self.forget(session)
                 session = None
         is_present = session is not None
         if session is None:
-            session = self._new(device, client_id)
+            session = self._new(who.device, client_id)
         session.version, session.expiry_s = sent.version, expiry_s(sent)
         session.max_inflight = min(MAX_INFLIGHT, sent.receive_maximum)
         session.max_packet_bytes = sent.max_packet_bytes

@@ -111,6 +111,15 @@ def test_subscriptions_of_a_clean_session_end_when_another_connection_takes_its_
     assert second.nothing_more()
 
 
+def test_token_that_may_not_subscribe_gets_no_session_that_does(device, connect):
+    connect(device.token, "same", clean=False, subscribe=["a"]).close()
+    connect(device.token).publish("a", "secret")
+    asked = {"device": device.id, "name": "w", "permission": "write"}
+    token = device.admin("POST", "/device/token", asked)["token"]
+    assert not connect(token, "same", clean=False).is_present
+    assert not connect(device.token, "same", clean=False).subscribe("b")[0].is_failure
+
+
 def test_qos_2_is_delivered_as_2(device, connect):
     client = connect(device.token, "two", clean=False)
     assert [code.value for code in client.subscribe("a/#", 2)] == [2]
