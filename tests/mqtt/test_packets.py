@@ -268,3 +268,32 @@ def test_packet_that_is_too_large_is_refused_before_it_has_come():
 )  # fmt: skip
 def test_filters_match_as_the_specification_says(pattern, topic, fits):
     assert topics.is_filter(pattern) and topics.matches(pattern, topic) is fits
+
+
+def test_filters_have_limits_of_levels_and_bytes():
+    assert topics.is_filter("/".join("+" * 128)) and not topics.is_filter("/".join("+" * 129))
+    assert topics.is_filter("ü" * 512) and not topics.is_filter("ü" * 512 + "a")
+    assert not topics.is_filter("$share/g/a") and topics.is_filter("$share") and topics.is_filter("a/$share/b")
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "+"]), min_size=1, max_size=4),
+    st.lists(st.sampled_from(["", "a", "b"]), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_long_filters_and_topics_match_as_short_ones(wanted, levels, is_open):
+    wanted = [*wanted, "#"] if is_open else wanted
+    expected = (len(levels) >= len(wanted) - 1 if is_open else len(levels) == len(wanted)) and all(
+        one in ("+", "#", other) for one, other in zip(wanted, levels, strict=False)
+    )
+    long = "x" * 300
+    for prefix in ("", f"{long}/"):
+        assert topics.matches(prefix + "/".join(wanted), prefix + "/".join(levels)) is expected
+
+
+def test_what_matches_is_remembered_within_a_bound_in_bytes():
+    topics._remembered.cache_clear()
+    for number in range(3_000):
+        assert topics.matches(f"{number}/#", f"{number}/" + "/" * 2_000)
+    assert topics._remembered.cache_info().currsize == 0
+    assert topics.matches("a/#", "a/b") and topics.matches("a/#", "a/b") and topics._remembered.cache_info().hits == 1
