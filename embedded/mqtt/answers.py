@@ -113,6 +113,8 @@ def unsuback(packet_id: int, version: int, reasons: list[int]) -> bytes:
 
 
 def disconnect(reason: int, text: str) -> bytes:
-    """Write DISCONNECT with the reason in words. Only for version 5: before it, a server only closes."""
+    """Write DISCONNECT with the reason in words, if any. Only for version 5: before it, a server only closes."""
+    if not text:
+        return bytes((packets.DISCONNECT << 4, 1, reason))
     named = bytes((properties.REASON_STRING,)) + write_text(text)
     return _packet(packets.DISCONNECT << 4, bytes((reason,)) + write_variable(len(named)) + named)

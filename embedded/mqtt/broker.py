@@ -26,6 +26,7 @@ from embedded.mqtt import packets
 from embedded.mqtt.packets import Connect, Message, Will
 from embedded.mqtt.rates import Rates
 from embedded.mqtt.retained import Retained
+from embedded.mqtt.rounds import Rounds
 from embedded.mqtt.session import Session
 from embedded.mqtt.sessions import Client, Sessions
 from embedded.mqtt.subscriptions import Match
@@ -53,7 +54,7 @@ class Broker:
     ) -> None:
         self.commits, self.connections = commits, connections
         self._workers, self._is_quiet = workers, is_quiet
-        self.rates = Rates()
+        self.rates, self.rounds = Rates(), Rounds()
         self._prefix, self._count = secrets.token_hex(8), 0
         self.opened: set[Client] = set()
         """Every connection, admitted or not."""
@@ -63,9 +64,9 @@ class Broker:
         self._retained = Retained(commits.store.mqtt)
         self._wills: dict[Session, tuple[float, Admission, Will]] = {}
         """Wills of clients that are away, which are published at a time of the loop or when the session ends."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[int]] = set()
         """Messages that wait for payload parsers."""
-        self._queued: set[asyncio.Task[None]] = set()
+        self._queued: set[asyncio.Task[int]] = set()
         """Those of them whose parsers have not begun."""
 
     @property
@@ -180,11 +181,12 @@ class Broker:
             for session in list(self.sessions.connected):
                 session.drain()
 
-    def accept(self, who: Admission, session: Session, message: Message) -> asyncio.Task[None] | None:
+    def accept(self, who: Admission, session: Session, message: Message) -> asyncio.Task[int] | int:
         """Store a message if its topic is stored, and deliver it to the device's clients.
 
         Returns:
-            None if that is done. If the device has payload parsers: the task that does it.
+            The reason code of version 5: BAD_PAYLOAD if the message breaks a rule and is kept as a dead letter. If the
+            device has payload parsers: the task that returns it.
 
         Raises:
             errors.Unavailable: the store is down; the message must not be acknowledged. The task raises it too.
@@ -198,21 +200,22 @@ class Broker:
             if isinstance(added, Pending):
                 return self._start(self._parse(who, session, message, received, added))
             self._note(who, message, added)
+            reason = packets.NORMAL
         except errors.Unavailable:
             raise
         except errors.ApiError as error:
-            self._refused(who, received, error)
+            reason = self._refused(who, received, error)
         self.deliver(who.device, who.profile, message, session)
-        return None
+        return reason
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, int]) -> asyncio.Task[int]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         self._queued.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[int]) -> None:
         self._tasks.discard(task)
         self._queued.discard(task)
         error = None if task.cancelled() else task.exception()
@@ -221,7 +224,7 @@ class Broker:
 
     async def _parse(
         self, who: Admission, session: Session, message: Message, received: ingest.Message, pending: Pending
-    ) -> None:
+    ) -> int:
         """Store a message whose device has payload parsers, which run in a thread; deliver it, and wait for the commit.
 
         Raises:
@@ -232,24 +235,27 @@ class Broker:
             with parsers.showing(who.device):
                 ready = await self._workers.parse(who.profile, work, lambda: self._queued.difference_update((task,)))
             self._note(who, message, ingest.finish(ready))
+            reason = packets.NORMAL
         except errors.Unavailable:
             raise
         except errors.ApiError as error:
-            self._refused(who, received, error)
+            reason = self._refused(who, received, error)
         self.deliver(who.device, who.profile, message, session)
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.commits.settle(kept.set_result, is_alone=self.is_alone)
         if not await kept:
             raise errors.Unavailable
+        return reason
 
     def _note(self, who: Admission, message: Message, added: int) -> None:
         log.line(function="mqtt", profile=who.profile, device=who.device, points=added)
         events.current().seen(who.device, "[MQTT] Publish", message.topic)
 
-    def _refused(self, who: Admission, received: ingest.Message, error: errors.ApiError) -> None:
+    def _refused(self, who: Admission, received: ingest.Message, error: errors.ApiError) -> int:
         log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
         dead_letters.keep(reason=error.message, message=_described(received))
         events.current().seen(who.device, "[MQTT] Refused", error.message)
+        return packets.BAD_PAYLOAD
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
         """Send a message to the device's clients that subscribe to its topic, and retain it if it says so.

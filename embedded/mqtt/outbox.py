@@ -26,7 +26,17 @@ _SPARE_BYTES = 64
 class Delivery:
     """A message above QoS 0 for a client, until the client has acknowledged it."""
 
-    __slots__ = ("identifiers", "is_out", "is_released", "is_retained", "message", "number", "qos", "size_bytes")
+    __slots__ = (
+        "identifiers",
+        "is_out",
+        "is_pending",
+        "is_released",
+        "is_retained",
+        "message",
+        "number",
+        "qos",
+        "size_bytes",
+    )
 
     def __init__(
         self, number: int, message: Message, qos: int, *, is_retained: bool, identifiers: tuple[int, ...]
@@ -39,6 +49,8 @@ class Delivery:
         """Whether the client has a message of QoS 2: its PUBREC has arrived."""
         self.is_out = False
         """Whether it was sent on this connection, or is about to be, and is not acknowledged."""
+        self.is_pending = False
+        """Whether it is sent on this connection after the commit."""
 
     def empty(self) -> int:
         """Keep only what PUBREL needs. Return how many bytes were given up."""
@@ -212,13 +224,15 @@ class Outbox:
         if self.kept is None:
             self._transmit(packet_id, delivery)
         else:
+            delivery.is_pending = True
             self.kept.send_later(self, packet_id)
 
     def flush(self, packet_ids: Iterable[int]) -> None:
         """Send messages whose packet ids are safe now."""
         for packet_id in packet_ids:
             delivery = self._inflight.get(packet_id)
-            if delivery is not None and delivery.is_out and not delivery.is_released:
+            if delivery is not None and delivery.is_pending and not delivery.is_released:
+                delivery.is_pending = False
                 self._transmit(packet_id, delivery)
 
     def _transmit(self, packet_id: int, delivery: Delivery, *, is_again: bool = False) -> None:
@@ -296,7 +310,7 @@ class Outbox:
         self.write, self.ends_s, self._out = write, None, 0
         self._again = {packet_id: None for packet_id, delivery in self._inflight.items() if not delivery.is_released}
         for packet_id, delivery in self._inflight.items():
-            delivery.is_out = False
+            delivery.is_out = delivery.is_pending = False
             if delivery.is_released:
                 write(answers.ack(packets.PUBREL, packet_id, self.version))
         self.drain()

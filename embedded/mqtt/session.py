@@ -43,7 +43,7 @@ class Session(Outbox):
         """Packet id and hash of QoS 1 messages that this connection has brought, and when."""
         self._unsure: set[tuple[int, int]] | None = None
         """Those of the last connection whose PUBACK may not have arrived."""
-        self.parsing: dict[tuple[int, Message], asyncio.Task[None]] = {}
+        self.parsing: dict[tuple[int, Message], asyncio.Task[int]] = {}
         """Messages above QoS 0, with their packet ids, that wait for payload parsers."""
 
     def restore(

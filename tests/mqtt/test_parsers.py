@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import threading
 
 import paho.mqtt.client as paho
@@ -14,9 +15,10 @@ from chalicelib.sandbox import Output
 from embedded import workers as lanes
 from embedded.commits import GroupCommit
 from embedded.connections import Connections
-from embedded.mqtt import connection
+from embedded.mqtt import requests
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import NO_KEEP_ALIVE_S, Connection
+from embedded.mqtt.rounds import Rounds
 from embedded.workers import Workers
 from tests.kit.parsers import Inspector, encoded, give, ready
 from tests.kit.world import World, values
@@ -35,6 +37,7 @@ class Bench:
         self.workers = Workers(sqlite.path)
         self.loop = asyncio.get_running_loop()
         self.broker = Broker(GroupCommit(sqlite), Connections(1_000, self.loop.time()), self.workers)
+        self.broker.rounds = Rounds(math.inf)
         services_broker.use(self.broker)
 
     def connected(self, client_id="c", **options):
@@ -174,7 +177,7 @@ def test_pings_are_answered_and_acknowledgements_have_the_order_of_messages(run,
 
 @pytest.mark.parametrize("limit", [("MAX_WAITING", 2), ("MAX_WAITING_BYTES", 50)])
 def test_no_more_is_read_while_too_much_waits_and_nothing_is_lost(run, gate, monkeypatch, limit):
-    monkeypatch.setattr(connection, *limit)
+    monkeypatch.setattr(requests, *limit)
 
     async def scenario(bench):
         link, transport = bench.connected()
