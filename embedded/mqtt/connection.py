@@ -286,7 +286,8 @@ class Connection(asyncio.Protocol):
         last = b""
         if self._session is not None and not self._out.has_begun:
             self._will = None  # the client was not admitted after all
-            last = answers.connack(self._version, packets.UNAVAILABLE)
+            why = packets.TOO_LARGE if reason == packets.TOO_LARGE else packets.UNAVAILABLE
+            last = answers.connack(self._version, why)
         elif self._session is not None and self._version == packets.V5:
             last = answers.disconnect(reason, answers.REASONS.get(reason, "ended"))
             if len(last) > self._max_packet_bytes:
