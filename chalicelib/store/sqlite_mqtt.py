@@ -117,14 +117,18 @@ class MqttTables:
         rows = self._rows("SELECT packet_id FROM mqtt_received WHERE session = ?", session)
         return [packet_id for (packet_id,) in rows]
 
+    def lost_sessions(self) -> list[int]:
+        """Return the ids of sessions that have messages and do not exist. Cost: it looks at every message."""
+        rows = self._rows(
+            "SELECT session FROM mqtt_messages WHERE session NOT IN (SELECT id FROM mqtt_sessions) UNION "
+            "SELECT session FROM mqtt_received WHERE session NOT IN (SELECT id FROM mqtt_sessions)"
+        )
+        return [session for (session,) in rows]
+
     def put_session(self, row: SessionRow) -> None:
-        """Write a session, new or not."""
+        """Write a session, new or not. It replaces one of the client that could not be deleted."""
         with self._write.to("") as db:
-            db.execute(
-                f"INSERT INTO mqtt_sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                "expiry_s = excluded.expiry_s, ends_ms = excluded.ends_ms, subscriptions = excluded.subscriptions",
-                row,
-            )
+            db.execute(f"INSERT OR REPLACE INTO mqtt_sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def delete_session(self, session: int) -> None:
         """Delete a session with its messages."""

@@ -36,11 +36,14 @@ class Kept:
         self._changed: dict[Outbox, list[int]] = {}
         """The sessions that the open transaction changes, with the packet ids that are sent after its commit."""
 
-    def rows(self) -> list[SessionRow]:
-        """Return the sessions that the database has. Call it before anything is written."""
-        rows = self._tables.sessions()
-        self._last_row = max((row.id for row in rows), default=0)
-        return rows
+    def rows(self) -> tuple[list[SessionRow], list[int]]:
+        """Return the sessions that the database has, and the ids of those of which only messages are left.
+
+        Call it before anything is written.
+        """
+        rows, lost = self._tables.sessions(), self._tables.lost_sessions()
+        self._last_row = max([0, *lost, *(row.id for row in rows)])
+        return rows, lost
 
     def row_of(self, session: Outbox) -> SessionRow | None:
         """Return what the database has of a session."""
@@ -98,11 +101,10 @@ class Kept:
             self.put(session, None if session.ends_s is None else clock.now_ms() + 1_000 * session.expiry_s)
         return session.row
 
-    def forget(self, session: Outbox) -> None:
-        """Delete a session."""
-        if session.row:
-            self._tables.delete_session(session.row)
-            session.row = 0
+    def forget(self, session: Outbox, row: int) -> None:
+        """Delete a session with its id in the database; 0: it is not there."""
+        if row:
+            self._tables.delete_session(row)
             self._note(session)
 
     def forget_device(self, device: str) -> None:
@@ -110,7 +112,7 @@ class Kept:
         self._tables.forget_device(device)
 
     def delete_row(self, row: int) -> None:
-        """Delete a session that was not read, as it has expired."""
+        """Delete a session that was not read, as it has ended."""
         self._tables.delete_session(row)
 
     def add(self, session: Outbox, delivery: Delivery, packet_id: int) -> None:

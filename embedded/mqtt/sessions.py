@@ -58,12 +58,13 @@ class Sessions:
         self.spaces: dict[str, Space] = {}
         self.connected: dict[Session, Client] = {}
         self._kept = Kept(tables, commits, self._reload)
-        self._expired: deque[int] = deque()
-        """Ids in the database of sessions that had expired when the process began."""
         self._now_s = now_s
+        rows, lost = self._kept.rows()
+        self._expired = deque(lost)
+        """Ids in the database of sessions that had ended when the process began."""
         now_ms = clock.now_ms()
-        rows = [(row.ends_ms or now_ms + 1_000 * row.expiry_s, row) for row in self._kept.rows()]
-        for ends_ms, row in sorted(rows, key=lambda found: found[0] - 1_000 * found[1].expiry_s):
+        by_end = [(row.ends_ms or now_ms + 1_000 * row.expiry_s, row) for row in rows]
+        for ends_ms, row in sorted(by_end, key=lambda found: found[0] - 1_000 * found[1].expiry_s):
             if ends_ms <= now_ms:
                 self._expired.append(row.id)
             else:
@@ -72,8 +73,7 @@ class Sessions:
     def _load(self, row: SessionRow, ends_s: float) -> Session:
         session = self._new(row.device, row.client_id)
         self._kept.fill(session, row)
-        session.ends_s = ends_s
-        session.space.absent[session] = None
+        self._note_absent(session, ends_s - row.expiry_s)
         self.note_subscriptions(session)
         return session
 
@@ -107,12 +107,20 @@ class Sessions:
         session.version, session.expiry_s = sent.version, expiry_s(sent)
         session.max_inflight = min(MAX_INFLIGHT, sent.receive_maximum)
         session.max_packet_bytes = sent.max_packet_bytes
+        if session.row:
+            try:
+                self._kept.put(session)
+            except errors.Unavailable:
+                self._note_absent(session, self._now_s)
+                raise
         session.ends_s = None
         session.space.absent.pop(session, None)
-        if session.row:
-            self._kept.put(session)
         self.connected[session] = client
         return session, is_present
+
+    def _note_absent(self, session: Session, now_s: float) -> None:
+        session.ends_s = now_s + session.expiry_s
+        session.space.absent[session] = None
 
     def leave(self, client: Client, session: Session, now_s: float) -> bool:
         """Note that a connection has ended. Its session is kept for as long as the client asked.
@@ -128,8 +136,7 @@ class Sessions:
             if not session.expiry_s or len(self.by_id) > MAX_SESSIONS:
                 self.forget(session)
                 return True
-            session.ends_s = now_s + session.expiry_s
-            session.space.absent[session] = None
+            self._note_absent(session, now_s)
             if session.row:
                 self._kept.put(session, clock.now_ms() + 1_000 * session.expiry_s)
             while len(session.space.absent) > MAX_ABSENT:
@@ -142,12 +149,13 @@ class Sessions:
 
     def forget(self, session: Session) -> None:
         """End a session. It is gone, also if the call raises errors.Unavailable."""
-        self._drop(session)
+        row = self._drop(session)
         self._ended(session)
-        self._kept.forget(session)
+        self._kept.forget(session, row)
 
-    def _drop(self, session: Session) -> None:
-        space = session.space
+    def _drop(self, session: Session) -> int:
+        """Forget a session in memory. It writes nothing any more. Return its id in the database."""
+        space, row = session.space, session.row
         if self.has(session):
             del self.by_id[session.device, session.client_id]
         space.absent.pop(session, None)
@@ -156,21 +164,22 @@ class Sessions:
         space.sessions.discard(session)
         if not space.sessions:
             self.spaces.pop(session.device, None)
-        session.held_bytes = 0
+        session.held_bytes = session.row = session.expiry_s = 0
+        session.write = None
         session.subscriptions.clear()
+        return row
 
     def _reload(self, undone: Outbox) -> None:
         """Take what the database has of a client, as a failed commit has undone what was written of its session."""
         session = self.by_id.get((undone.device, undone.client_id))
-        client = None
+        client, expiry_s = None, 0
         if session is not None:
-            client = self.connected.pop(session, None)
-            session.write = None
+            client, expiry_s = self.connected.pop(session, None), session.expiry_s
             self._drop(session)
         with contextlib.suppress(errors.Unavailable):
             row = self._kept.row_of(undone)
             if row is None and session is not None:  # nothing of it was ever kept
-                row = SessionRow(0, session.device, session.client_id, session.expiry_s, None, "[]")
+                row = SessionRow(0, session.device, session.client_id, expiry_s, None, "[]")
             if row is not None:
                 loaded = self._load(row, self._now_s + row.expiry_s)
                 loaded.parsing = session.parsing if session is not None else {}
@@ -227,7 +236,6 @@ class Sessions:
         space = self.spaces.get(device)
         for session in [*space.sessions] if space else ():
             client = self.connected.pop(session, None)
-            session.write = None
             self._drop(session)
             self._ended(session)
             if client is not None:

@@ -357,6 +357,40 @@ def test_write_that_fails_leaves_a_kept_session_as_it_was(run, monkeypatch):  # 
     run(scenario)
 
 
+def test_session_that_could_not_be_deleted_does_no_harm(run, monkeypatch):  # noqa: F811
+    """Its row and messages stay at first: another session of the client replaces it, and the next process cleans up."""
+
+    async def scenario(bench):
+        link, _ = bench.connected(flags=KEPT)
+        link.data_received(subscribe("a"))
+        await settled()
+        link.connection_lost(None)
+        bench.broker.publish(device=bench.world.device, topic="a", payload=b"x", qos=1)
+        await settled()
+
+        def fail(_):
+            raise errors.Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.current().mqtt, "delete_session", fail)
+            link, transport = bench.open()
+            link.data_received(_connect(bench.world.token, "c", flags=CLEAN))
+            assert transport.is_closed
+            link.connection_lost(None)
+        assert left()[:2] == [1, 1] and not bench.broker.sessions.by_id
+        link, transport = bench.connected(flags=KEPT)
+        link.data_received(subscribe("b"))
+        await settled()
+        assert transport.take() == b"\x90\x03\x00\x01\x02" and left()[:2] == [1, 1]
+        other = type(bench.broker)(bench.commits, bench.connections, bench.broker._workers)
+        (session,) = other.sessions.by_id.values()
+        assert [*session.subscriptions] == ["b"] and not session.waiting
+        other.sweep(bench.loop.time())
+        assert left()[:2] == [1, 0]
+
+    run(scenario)
+
+
 def test_client_gets_no_more_at_once_than_it_takes_also_when_it_comes_back(run):  # noqa: F811
     async def scenario(bench):
         def connect(receive_maximum):
