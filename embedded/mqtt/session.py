@@ -147,7 +147,7 @@ class Session(Outbox):
             if self.kept is not None:
                 self.kept.receive(self, packet_id)
             self.received.add(packet_id)
-        elif message.qos == 1:
+        elif message.qos == 1 and self.expiry_s:  # no other connection resumes a session without expiry
             self.note_taken(packet_id, message)
 
     def release(self, packet_id: int) -> bool:

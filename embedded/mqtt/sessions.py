@@ -217,7 +217,8 @@ class Sessions:
             return []
         found = [(session, session.match(topic, is_own=session is origin)) for session in space.listening]
         wanted = [(session, match) for session, match in found if match is not None]
-        wanted.sort(key=lambda one: one[0].kept is None)
+        if len(wanted) > 1:
+            wanted.sort(key=lambda one: one[0].kept is None)
         return wanted
 
     def sweep(self, now_s: float) -> None:
