@@ -37,7 +37,7 @@ class Mqtt(Protocol):
         """Delete what the broker keeps of an erased device: sessions, waiting messages and retained messages.
 
         Raises:
-            errors.Unavailable: not all is deleted; a retry resumes.
+            errors.Unavailable, deadline.TooLong: not all is deleted; a retry resumes.
         """
 
 

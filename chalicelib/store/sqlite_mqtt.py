@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS mqtt_retained (
 """
 _SESSION = "id, device, client_id, expiry_s, ends_ms, subscriptions"
 _MESSAGE = "session, id, packet_id, qos, is_released, is_retained, identifiers, expires_ms, topic, properties, payload"
+_SLICE = 8
+"""How many messages are deleted together. One has up to 131 kB, which SQLite reads to delete them."""
 _RETAINED = "topic, qos, expires_ms, properties, payload"
 
 
@@ -131,11 +133,24 @@ class MqttTables:
             db.execute(f"INSERT OR REPLACE INTO mqtt_sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def delete_session(self, session: int) -> None:
-        """Delete a session with its messages."""
+        """Delete a session. ``clear`` deletes its messages, of which there may be megabytes."""
         with self._write.to("") as db:
-            db.execute("DELETE FROM mqtt_messages WHERE session = ?", (session,))
-            db.execute("DELETE FROM mqtt_received WHERE session = ?", (session,))
             db.execute("DELETE FROM mqtt_sessions WHERE id = ?", (session,))
+
+    def clear(self, session: int) -> bool:
+        """Delete some messages of a session that does not exist; return whether none are left."""
+        with self._write.to("") as db:
+            if db.execute("SELECT 1 FROM mqtt_sessions WHERE id = ?", (session,)).fetchone():
+                return True  # a failed commit has brought it back
+            found = db.execute(
+                f"SELECT id FROM mqtt_messages WHERE session = ? ORDER BY id LIMIT {_SLICE}", (session,)
+            ).fetchall()
+            if found:
+                db.execute("DELETE FROM mqtt_messages WHERE session = ? AND id <= ?", (session, found[-1][0]))
+            if len(found) == _SLICE:
+                return False
+            db.execute("DELETE FROM mqtt_received WHERE session = ?", (session,))
+        return True
 
     def add_message(self, row: MessageRow) -> None:
         """Add a message to a session."""
@@ -204,10 +219,11 @@ class MqttTables:
         with self._write.to("") as db:
             db.execute("DELETE FROM mqtt_retained WHERE device = ? AND expires_ms <= ?", (device, now_ms))
 
-    def forget_device(self, device: str) -> None:
-        """Delete all sessions of a device and its retained messages. Cost: at most some 20 MB are deleted."""
-        rows = self._rows("SELECT id FROM mqtt_sessions WHERE device = ?", device)
-        for (session,) in rows:
-            self.delete_session(session)
+    def sessions_of(self, device: str) -> list[int]:
+        """Return the ids of a device's sessions."""
+        return [session for (session,) in self._rows("SELECT id FROM mqtt_sessions WHERE device = ?", device)]
+
+    def unretain_all(self, device: str) -> None:
+        """Delete the retained messages of a device."""
         with self._write.to("") as db:
             db.execute("DELETE FROM mqtt_retained WHERE device = ?", (device,))

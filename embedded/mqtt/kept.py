@@ -4,11 +4,15 @@ What is written is safe after the commit. Until then no message leaves whose pac
 id of QoS 2 which the broker forgot would take the next message with it for a retry, and lose it.
 """
 
+import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
 
+from chalicelib import errors
 from chalicelib.host import clock
 from chalicelib.store.sqlite_mqtt import MessageRow, MqttTables, SessionRow
 from embedded.commits import GroupCommit
@@ -16,6 +20,9 @@ from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
 from embedded.mqtt.session import Session
 from embedded.mqtt.subscriptions import Subscription
+
+_SHARE_S = 0.002
+"""For how long messages of ended sessions are deleted at a time, and how long others have the loop then."""
 
 
 class Kept:
@@ -32,18 +39,19 @@ class Kept:
     def __init__(self, tables: MqttTables, commits: GroupCommit, undone: Callable[[Outbox], None]) -> None:
         self._tables, self._commits, self._undone = tables, commits, undone
         self._last_row = 0
+        self._ended: deque[int] = deque()
+        """Ids in the database of sessions that were deleted, and whose messages were not."""
+        self._clearing: asyncio.Handle | None = None
         self._group = -1
         self._changed: dict[Outbox, list[int]] = {}
         """The sessions that the open transaction changes, with the packet ids that are sent after its commit."""
 
-    def rows(self) -> tuple[list[SessionRow], list[int]]:
-        """Return the sessions that the database has, and the ids of those of which only messages are left.
-
-        Call it before anything is written.
-        """
-        rows, lost = self._tables.sessions(), self._tables.lost_sessions()
-        self._last_row = max([0, *lost, *(row.id for row in rows)])
-        return rows, lost
+    def rows(self) -> list[SessionRow]:
+        """Return the sessions that the database has. Call it before anything is written."""
+        rows = self._tables.sessions()
+        self._ended.extend(self._tables.lost_sessions())
+        self._last_row = max([0, *self._ended, *(row.id for row in rows)])
+        return rows
 
     def row_of(self, session: Outbox) -> SessionRow | None:
         """Return what the database has of a session."""
@@ -104,16 +112,36 @@ class Kept:
     def forget(self, session: Outbox, row: int) -> None:
         """Delete a session with its id in the database; 0: it is not there."""
         if row:
-            self._tables.delete_session(row)
+            self.end(row)
             self._note(session)
 
     def forget_device(self, device: str) -> None:
-        """Delete all that the database has of a device."""
-        self._tables.forget_device(device)
+        """Delete the sessions of a device and its retained messages."""
+        for row in self._tables.sessions_of(device):
+            self.end(row)
+        self._tables.unretain_all(device)
 
-    def delete_row(self, row: int) -> None:
-        """Delete a session that was not read, as it has ended."""
+    def end(self, row: int) -> None:
+        """Delete a session by its id in the database. Its messages are deleted a little at a time."""
         self._tables.delete_session(row)
+        self._ended.append(row)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Delete messages of ended sessions, if there are any, as soon as others have had their turn."""
+        if self._ended and self._clearing is None:
+            self._clearing = asyncio.get_running_loop().call_soon(self._clear)
+
+    def _clear(self) -> None:
+        self._clearing = None
+        until_s = clock.monotonic_s() + _SHARE_S
+        with contextlib.suppress(errors.Unavailable):
+            while self._tables.clear(self._ended[0]):
+                self._ended.popleft()
+                if not self._ended or clock.monotonic_s() >= until_s:
+                    break
+            if self._ended:
+                self._clearing = asyncio.get_running_loop().call_later(_SHARE_S, self._clear)
 
     def add(self, session: Outbox, delivery: Delivery, packet_id: int) -> None:
         """Write a message, which is sent with a packet id after the commit; 0: it waits."""

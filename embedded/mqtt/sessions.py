@@ -23,7 +23,7 @@ PERSIST_S = 3_600
 MAX_PERSIST_S = 86_400
 MAX_SESSIONS = 20_000
 _SHARE_S = 0.005
-"""For how long expired sessions are deleted in one turn of the loop. One has at most 1,100 messages and 5 MB."""
+"""For how long expired sessions are deleted in one turn of the loop."""
 
 
 class Client(Protocol):
@@ -59,11 +59,10 @@ class Sessions:
         self.connected: dict[Session, Client] = {}
         self._kept = Kept(tables, commits, self._reload)
         self._now_s = now_s
-        rows, lost = self._kept.rows()
-        self._expired = deque(lost)
-        """Ids in the database of sessions that had ended when the process began."""
+        self._expired: deque[int] = deque()
+        """Ids in the database of sessions that had expired when the process began."""
         now_ms = clock.now_ms()
-        by_end = [(row.ends_ms or now_ms + 1_000 * row.expiry_s, row) for row in rows]
+        by_end = [(row.ends_ms or now_ms + 1_000 * row.expiry_s, row) for row in self._kept.rows()]
         for ends_ms, row in sorted(by_end, key=lambda found: found[0] - 1_000 * found[1].expiry_s):
             if ends_ms <= now_ms:
                 self._expired.append(row.id)
@@ -226,11 +225,12 @@ class Sessions:
         self._now_s = now_s
         until_s = clock.monotonic_s() + _SHARE_S
         while self._expired and clock.monotonic_s() < until_s:
-            self._kept.delete_row(self._expired[0])
+            self._kept.end(self._expired[0])
             self._expired.popleft()
         for session in list(self.by_id.values()):
             if session.ends_s is not None and session.ends_s <= now_s and clock.monotonic_s() < until_s:
                 self.forget(session)
+        self._kept.go_on()
 
     def forget_device(self, device: str) -> None:
         """End all sessions of a device, and delete what the database has of it. Raises errors.Unavailable."""

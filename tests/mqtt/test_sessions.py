@@ -1,5 +1,6 @@
 """Sessions: what the broker keeps for a client, for how long, and how much; also over a kill -9 of the process."""
 
+import asyncio
 import contextlib
 import signal
 import struct
@@ -218,8 +219,10 @@ def test_session_that_is_expired_when_the_process_begins_is_deleted(run, clock):
         assert session.client_id == "two" and len(session.waiting) == 1
         assert session.ends_s - bench.loop.time() == pytest.approx(1_799, abs=2)
         other.sweep(bench.loop.time())
+        await settled()
         assert [row.client_id for row in store.current().mqtt.sessions()] == ["two"]
         other.sweep(bench.loop.time() + 1_801)
+        await settled()
         assert left() == [0] * 4
 
     run(scenario)
@@ -256,6 +259,26 @@ def test_erased_device_leaves_nothing_of_its_sessions(run):  # noqa: F811
         link.connection_lost(None)
         await settled()
         assert transport.is_closed and left() == [0] * 4 and not bench.broker.sessions.by_id
+
+    run(scenario)
+
+
+def test_messages_of_an_ended_session_are_deleted_a_little_at_a_time(run):  # noqa: F811
+    async def scenario(bench):
+        link, _ = bench.connected(flags=KEPT)
+        link.data_received(subscribe("a"))
+        await settled()
+        link.connection_lost(None)
+        for _ in range(39):
+            bench.broker.publish(device=bench.world.device, topic="a", payload=bytes(100_000), qos=1)
+        await settled()
+        before = store.current().writes
+        bench.connected(flags=CLEAN)
+        assert left()[:2] == [0, 39], "the client does not wait for that"
+        async with asyncio.timeout(5):
+            while left()[1]:
+                await asyncio.sleep(0.001)
+        assert store.current().writes - before >= 5
 
     run(scenario)
 
@@ -386,6 +409,7 @@ def test_session_that_could_not_be_deleted_does_no_harm(run, monkeypatch):  # no
         (session,) = other.sessions.by_id.values()
         assert [*session.subscriptions] == ["b"] and not session.waiting
         other.sweep(bench.loop.time())
+        await settled()
         assert left()[:2] == [1, 0]
 
     run(scenario)

@@ -69,8 +69,8 @@ def _clear(marker: Doc) -> bool:
     low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
     with deadline.sharing():
         store.current().drop_segments(device, low, high, profile=profile)
+        mqtt.current().forget(device=device)
     fullness.forget(device)
-    mqtt.current().forget(device=device)
     owner = names.device(device)
     store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])
     if not store.current().is_exclusive and clock.now_ms() - marker["since_ms"] < SETTLED_S * 1000:
