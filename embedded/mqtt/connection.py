@@ -154,8 +154,8 @@ class Connection(asyncio.Protocol):
         if self._session is None and incoming.buffer and incoming.buffer[0] != packets.CONNECT << 4:
             raise Malformed("the first packet is not CONNECT", packets.PROTOCOL_ERROR)
         for _ in range(MAX_PACKETS):
-            found = None if self._is_full or self._out.is_over else incoming.peek()
-            if found is None or self._must_hold(incoming.buffer[0]):
+            found = incoming.peek()
+            if found is None or self._is_full or self._must_hold(incoming.buffer[0]):
                 return False
             first, body = incoming.take(*found)
             if self._session is None or self._requests is None:
@@ -164,9 +164,11 @@ class Connection(asyncio.Protocol):
                 self._disconnect(body, self._session)
             else:
                 self._requests.handle(first, body)
+            if not incoming.buffer or self._out.is_over:
+                return False
             if rounds.is_over:
                 break
-        return bool(incoming.buffer)
+        return True
 
     def _must_hold(self, first: int) -> bool:
         """Whether the packet that is next must wait for the rate of its profile. Counts it otherwise."""

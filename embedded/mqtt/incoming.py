@@ -30,8 +30,11 @@ class Incoming:
         Raises:
             Malformed: it is not valid, or larger than MAX_PACKET_BYTES.
         """
-        found = packets.measure(self.buffer, 0, MAX_PACKET_BYTES)
-        return None if found is None or found[1] > len(self.buffer) else found
+        buffer = self.buffer
+        if not buffer:
+            return None
+        found = packets.measure(buffer, 0, MAX_PACKET_BYTES)
+        return None if found is None or found[1] > len(buffer) else found
 
     def take(self, start: int, end: int) -> tuple[int, bytes]:
         """Remove the first packet, whose body ``peek`` has found; return its first byte and its body."""

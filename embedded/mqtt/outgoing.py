@@ -23,7 +23,7 @@ class _Part:
     __slots__ = ("data", "is_ready")
 
     def __init__(self, data: bytes, *, is_ready: bool) -> None:
-        self.data, self.is_ready = bytearray(data), is_ready
+        self.data, self.is_ready = [data], is_ready
 
 
 class Outgoing:
@@ -74,7 +74,7 @@ class Outgoing:
             self._send(data)
             return
         if self._queue[-1].is_ready:
-            self._queue[-1].data += data
+            self._queue[-1].data.append(data)
         else:
             self._queue.append(_Part(data, is_ready=True))
         self._queued_bytes += len(data)
@@ -96,7 +96,7 @@ class Outgoing:
         part.is_ready = True
         queue = self._queue
         while queue and queue[0].is_ready:
-            data = bytes(queue.pop(0).data)
+            data = b"".join(queue.pop(0).data)
             self._queued_bytes -= len(data)
             self._send(data)
 

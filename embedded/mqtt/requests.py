@@ -10,7 +10,7 @@ from chalicelib.host import clock
 from chalicelib.services.access.admission import Admission
 from embedded.mqtt import answers, packets
 from embedded.mqtt.broker import Broker
-from embedded.mqtt.packets import Publish
+from embedded.mqtt.packets import Message, Publish
 from embedded.mqtt.reading import Malformed
 from embedded.mqtt.session import Session
 from embedded.mqtt.sessions import Client
@@ -123,12 +123,13 @@ class Requests:
 
     def _accept(self, sent: Publish) -> "asyncio.Task[int] | int":
         """Hand a message to the broker. Return its reason code, or the task to wait for; see ``Broker.accept``."""
-        parsing, place = self._session.parsing, (sent.packet_id, sent.message._replace(expires_ms=None))
-        task = parsing.get(place) if parsing else None  # the client sends it again
+        parsing = self._session.parsing
+        task = parsing.get(_place(sent)) if parsing else None  # the client sends it again
         if task is not None:
             return task
         outcome = self._broker.accept(self.who, self._session, sent.message)
         if isinstance(outcome, asyncio.Task) and sent.message.qos:
+            place = _place(sent)
             parsing[place] = outcome
             outcome.add_done_callback(lambda _: parsing.pop(place, None))
         return outcome
@@ -202,6 +203,11 @@ class Requests:
         if body:
             raise Malformed("a PINGREQ has no body")
         self._link.answer(answers.PINGRESP, is_safe=True)
+
+
+def _place(sent: Publish) -> tuple[int, Message]:
+    """Return what a message and its retry have in common: the expiry counts from each arrival."""
+    return sent.packet_id, sent.message._replace(expires_ms=None)
 
 
 _HANDLERS: dict[int, Callable[[Requests, bytes], None]] = {
