@@ -19,7 +19,7 @@ from embedded.commits import GroupCommit
 from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
 from embedded.mqtt.session import Session
-from embedded.mqtt.subscriptions import Subscription
+from embedded.mqtt.subscriptions import subscribed
 
 _SHARE_S = 0.002
 """For how long messages of ended sessions are deleted at a time, and how long others have the loop then."""
@@ -60,7 +60,7 @@ class Kept:
     def fill(self, session: Session, row: SessionRow) -> None:
         """Give a new session all that the database has of it."""
         session.row, session.expiry_s = row.id, row.expiry_s
-        subscriptions = {name: Subscription(*rest) for name, *rest in orjson.loads(row.subscriptions)}
+        subscriptions = {one[0]: subscribed(*one) for one in orjson.loads(row.subscriptions)}
         session.restore(self._deliveries(row.id), self._tables.received(row.id), subscriptions)
 
     def _deliveries(self, row: int) -> Iterator[tuple[int, Delivery]]:
@@ -94,7 +94,7 @@ class Kept:
     def put(self, session: Outbox, ends_ms: int | None = None) -> None:
         """Write a session: its subscriptions, and when it is forgotten; None: its client is connected."""
         row = session.row or self._last_row + 1
-        subscriptions: list[Any] = [[name, *options] for name, options in session.subscriptions.items()]
+        subscriptions: list[Any] = [[name, *options[:-1]] for name, options in session.subscriptions.items()]
         self._tables.put_session(
             SessionRow(
                 row, session.device, session.client_id, session.expiry_s, ends_ms, orjson.dumps(subscriptions).decode()

@@ -10,12 +10,13 @@ from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
 from embedded.mqtt.reading import Malformed
 from embedded.mqtt.space import Space
-from embedded.mqtt.subscriptions import Match, Subscription, match
+from embedded.mqtt.subscriptions import Match, Subscription, match, subscribed
 
 if TYPE_CHECKING:
     from embedded.mqtt.kept import Kept
 
-MAX_SUBSCRIPTIONS = 100
+MAX_SUBSCRIPTIONS, MAX_LEVELS = 100, 1_000
+"""How many filters a session may have, and how many levels all of them together: each message is compared with them."""
 MAX_RECEIVED = 10_000
 """How many messages of QoS 2 a client may have sent and not released."""
 RECEIVE_MAXIMUM_EXCEEDED = 0x93
@@ -76,14 +77,18 @@ class Session(Outbox):
             return packets.NO_SHARED_SUBSCRIPTIONS
         if not topics.is_filter(name):
             return packets.BAD_FILTER
-        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS and name not in self.subscriptions:
+        if name not in self.subscriptions and not self._has_room_for(name):
             return packets.QUOTA_EXCEEDED
         handling, is_new = options >> 4 & 3, name not in self.subscriptions
-        added = Subscription(options & 3, bool(options & 4), bool(options & 8), identifier)
+        added = subscribed(name, options & 3, bool(options & 4), bool(options & 8), identifier)
         self.subscriptions[name] = added
         if handling == 0 or (handling == 1 and is_new):
             self.asked[name] = added
         return added.qos
+
+    def _has_room_for(self, name: str) -> bool:
+        levels = sum(one.count("/") + 1 for one in (*self.subscriptions, name))
+        return len(self.subscriptions) < MAX_SUBSCRIPTIONS and levels <= MAX_LEVELS
 
     def unsubscribe(self, name: str) -> int:
         """Remove a filter; return version 5's reason code: success, or no such subscription."""

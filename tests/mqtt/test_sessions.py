@@ -302,6 +302,24 @@ def test_filters_of_a_session_are_bounded(device, connect):
     assert {code.value for code in client.subscribe([(f"f/{number}", 1) for number in range(100)])} == {1}
     assert [code.value for code in client.subscribe("f/100")] == [0x97]
     assert [code.value for code in client.subscribe("f/7")] == [1], "a filter can be replaced"
+    deep = connect(device.token, version="5")
+    levels = "/".join("+" * 120)
+    assert [deep.subscribe(f"{levels}/{number}")[0].value for number in range(10)] == [1] * 8 + [0x97] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "matching", "other"),
+    [
+        ("a/b", ["a/b"], ["a", "a/b/c", "a/bc"]), ("a/#", ["a", "a/", "a/b/c"], ["ab", "b/a"]),
+        ("a/+", ["a/", "a/b"], ["a", "a/b/c"]), ("+/b", ["a/b", "/b"], ["b", "a/bb"]), ("#", ["a", "/"], ["$a"]),
+        ("a/+/#", ["a/b", "a/b/c"], ["a", "ab/c"]), ("/#", ["/", "/a", ""], ["a"]),
+    ],
+)  # fmt: skip
+def test_filter_matches_what_it_should(name, matching, other):
+    session = sessions.Session("d", "c")
+    assert session.subscribe(name, 1) == 1
+    assert all(session.match(topic, is_own=False) for topic in matching)
+    assert not any(session.match(topic, is_own=False) for topic in other)
 
 
 def test_bytes_of_what_waits_are_bounded_by_device_and_the_client_that_is_there_loses_nothing(run):  # noqa: F811
@@ -517,7 +535,7 @@ def test_session_of_json_and_binary_survives_a_new_process(run):  # noqa: F811
         (before,) = bench.broker.sessions.by_id.values()
         other = type(bench.broker)(bench.commits, bench.connections, bench.broker._workers)
         (after,) = other.sessions.by_id.values()
-        assert after.subscriptions == before.subscriptions == {"ü/#": (2, True, True, 7)}
+        assert after.subscriptions == before.subscriptions == {"ü/#": (2, True, True, 7, "ü")}
         (waiting,) = after.waiting
         assert (waiting.message, waiting.qos, waiting.identifiers) == (sent, 2, (7,))
         assert after.held_bytes == before.held_bytes == sent.size_bytes
