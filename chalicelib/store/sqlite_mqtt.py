@@ -21,7 +21,9 @@ CREATE TABLE IF NOT EXISTS mqtt_sessions (
 CREATE TABLE IF NOT EXISTS mqtt_messages (
     session INTEGER NOT NULL, id INTEGER NOT NULL, packet_id INTEGER NOT NULL, qos INTEGER NOT NULL,
     is_released INTEGER NOT NULL, is_retained INTEGER NOT NULL, identifiers TEXT NOT NULL, expires_ms INTEGER,
-    topic TEXT NOT NULL, properties BLOB NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID;
+    topic TEXT NOT NULL, properties BLOB NOT NULL, payload BLOB NOT NULL, body INTEGER NOT NULL,
+    PRIMARY KEY (session, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mqtt_bodies (id INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS mqtt_received (
     session INTEGER NOT NULL, packet_id INTEGER NOT NULL, PRIMARY KEY (session, packet_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS mqtt_retained (
@@ -29,7 +31,9 @@ CREATE TABLE IF NOT EXISTS mqtt_retained (
     qos INTEGER NOT NULL, expires_ms INTEGER, properties BLOB NOT NULL, payload BLOB NOT NULL, UNIQUE (device, topic));
 """
 _SESSION = "id, device, client_id, expiry_s, ends_ms, subscriptions"
-_MESSAGE = "session, id, packet_id, qos, is_released, is_retained, identifiers, expires_ms, topic, properties, payload"
+_MESSAGE = (
+    "session, id, packet_id, qos, is_released, is_retained, identifiers, expires_ms, topic, properties, payload, body"
+)
 _SLICE = 8
 """How many messages are deleted together. One has up to 131 kB, which SQLite reads to delete them."""
 _RETAINED = "topic, qos, expires_ms, properties, payload"
@@ -66,6 +70,9 @@ class MessageRow(NamedTuple):
     topic: str
     properties: bytes
     payload: bytes
+    """Empty if it is large: then ``body`` names it."""
+    body: int
+    """The id of the payload, which messages of other sessions share; 0: none."""
 
 
 class RetainedRow(NamedTuple):
@@ -137,25 +144,45 @@ class MqttTables:
         with self._write.to("") as db:
             db.execute("DELETE FROM mqtt_sessions WHERE id = ?", (session,))
 
-    def clear(self, session: int) -> bool:
-        """Delete some messages of a session that does not exist; return whether none are left."""
+    def clear(self, session: int) -> tuple[bool, list[int]]:
+        """Delete some messages of a session that does not exist; return whether none are left, and their bodies."""
         with self._write.to("") as db:
             if db.execute("SELECT 1 FROM mqtt_sessions WHERE id = ?", (session,)).fetchone():
-                return True  # a failed commit has brought it back
+                return True, []  # a failed commit has brought it back
             found = db.execute(
-                f"SELECT id FROM mqtt_messages WHERE session = ? ORDER BY id LIMIT {_SLICE}", (session,)
+                f"SELECT id, body FROM mqtt_messages WHERE session = ? ORDER BY id LIMIT {_SLICE}", (session,)
             ).fetchall()
             if found:
                 db.execute("DELETE FROM mqtt_messages WHERE session = ? AND id <= ?", (session, found[-1][0]))
-            if len(found) == _SLICE:
-                return False
-            db.execute("DELETE FROM mqtt_received WHERE session = ?", (session,))
-        return True
+            if len(found) < _SLICE:
+                db.execute("DELETE FROM mqtt_received WHERE session = ?", (session,))
+        return len(found) < _SLICE, [body for _, body in found if body]
+
+    def body_uses(self) -> dict[int, int]:
+        """Return how many messages share each payload. Cost: it looks at every message and payload."""
+        uses: dict[int, int] = dict.fromkeys((body for (body,) in self._rows("SELECT id FROM mqtt_bodies")), 0)
+        uses.update(self._rows("SELECT body, COUNT(*) FROM mqtt_messages WHERE body > 0 GROUP BY body"))
+        return uses
+
+    def body(self, body: int) -> bytes:
+        """Return a payload that messages share."""
+        rows = self._rows("SELECT payload FROM mqtt_bodies WHERE id = ?", body)
+        return rows[0][0] if rows else b""
+
+    def add_body(self, body: int, payload: bytes) -> None:
+        """Add a payload that messages share."""
+        with self._add.to("") as db:
+            db.execute("INSERT INTO mqtt_bodies VALUES (?, ?)", (body, payload))
+
+    def delete_body(self, body: int) -> None:
+        """Delete a payload that no message has any more."""
+        with self._write.to("") as db:
+            db.execute("DELETE FROM mqtt_bodies WHERE id = ?", (body,))
 
     def add_message(self, row: MessageRow) -> None:
         """Add a message to a session."""
         with self._add.to("") as db:
-            db.execute(f"INSERT INTO mqtt_messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute(f"INSERT INTO mqtt_messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def set_packet_id(self, session: int, message: int, packet_id: int) -> None:
         """Note that a message that waited is sent with a packet id."""
@@ -168,7 +195,7 @@ class MqttTables:
         """Note that the client has a message of QoS 2. Only its packet id is kept."""
         with self._write.to("") as db:
             db.execute(
-                "UPDATE mqtt_messages SET is_released = 1, properties = X'', payload = X'' "
+                "UPDATE mqtt_messages SET is_released = 1, properties = X'', payload = X'', body = 0 "
                 "WHERE session = ? AND id = ?",
                 (session, message),
             )

@@ -16,11 +16,14 @@ from chalicelib import errors
 from chalicelib.host import clock
 from chalicelib.store.sqlite_mqtt import MessageRow, MqttTables, SessionRow
 from embedded.commits import GroupCommit
+from embedded.mqtt.bodies import Bodies
 from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
 from embedded.mqtt.session import Session
 from embedded.mqtt.subscriptions import subscribed
 
+_SHARED_BYTES = 4_096
+"""From this size on, a payload is written once, however many sessions have it."""
 _SHARE_S = 0.002
 """For how long messages of ended sessions are deleted at a time, and how long others have the loop then."""
 
@@ -39,6 +42,7 @@ class Kept:
     def __init__(self, tables: MqttTables, commits: GroupCommit, undone: Callable[[Outbox], None]) -> None:
         self._tables, self._commits, self._undone = tables, commits, undone
         self._last_row = 0
+        self._bodies = Bodies(tables)
         self._ended: deque[int] = deque()
         """Ids in the database of sessions that were deleted, and whose messages were not."""
         self._clearing: asyncio.Handle | None = None
@@ -51,6 +55,7 @@ class Kept:
         rows = self._tables.sessions()
         self._ended.extend(self._tables.lost_sessions())
         self._last_row = max([0, *self._ended, *(row.id for row in rows)])
+        self._bodies.count()
         return rows
 
     def row_of(self, session: Outbox) -> SessionRow | None:
@@ -66,12 +71,14 @@ class Kept:
     def _deliveries(self, row: int) -> Iterator[tuple[int, Delivery]]:
         for found in self._tables.messages(row):
             identifiers = tuple(orjson.loads(found.identifiers)) if found.identifiers else ()
+            payload = self._bodies.read(found.body) if found.body else found.payload
             message = Message(
-                found.topic, found.payload, found.qos, found.properties, bool(found.is_retained), found.expires_ms
+                found.topic, payload, found.qos, found.properties, bool(found.is_retained), found.expires_ms
             )
             delivery = Delivery(
                 found.id, message, found.qos, is_retained=bool(found.is_retained), identifiers=identifiers
             )
+            delivery.body = found.body
             if found.is_released:
                 delivery.empty()
             yield found.packet_id, delivery
@@ -85,6 +92,9 @@ class Kept:
         return self._changed.setdefault(session, [])
 
     def _settled(self, changed: dict[Outbox, list[int]], is_kept: bool) -> None:
+        if not is_kept:
+            with contextlib.suppress(errors.Unavailable):
+                self._bodies.count()
         for session, packet_ids in changed.items():
             if is_kept:
                 session.flush(packet_ids)
@@ -136,10 +146,12 @@ class Kept:
         self._clearing = None
         until_s = clock.monotonic_s() + _SHARE_S
         with contextlib.suppress(errors.Unavailable):
-            while self._tables.clear(self._ended[0]):
-                self._ended.popleft()
-                if not self._ended or clock.monotonic_s() >= until_s:
-                    break
+            while self._ended and clock.monotonic_s() < until_s:
+                is_done, bodies = self._tables.clear(self._ended[0])
+                for body in bodies:
+                    self._bodies.leave(body)
+                if is_done:
+                    self._ended.popleft()
             if self._ended:
                 self._clearing = asyncio.get_running_loop().call_later(_SHARE_S, self._clear)
 
@@ -147,9 +159,12 @@ class Kept:
         """Write a message, which is sent with a packet id after the commit; 0: it waits."""
         message, row = delivery.message, self._place(session)
         identifiers = orjson.dumps(delivery.identifiers).decode() if delivery.identifiers else ""
+        payload = message.payload
+        if len(payload) >= _SHARED_BYTES:
+            delivery.body, payload = self._bodies.share(payload), b""
         written = MessageRow(
             row, delivery.number, packet_id, delivery.qos, 0, delivery.is_retained, identifiers, message.expires_ms,
-            message.topic, message.properties, message.payload,
+            message.topic, message.properties, payload, delivery.body,
         )  # fmt: skip
         self._tables.add_message(written)
         self._note(session)
@@ -166,12 +181,19 @@ class Kept:
     def release(self, session: Outbox, delivery: Delivery) -> None:
         """Note that the client has a message of QoS 2."""
         self._tables.release(session.row, delivery.number)
+        self._leave_body(delivery)
         self._note(session)
 
     def delete(self, session: Outbox, delivery: Delivery) -> None:
         """Delete a message that is dealt with."""
         self._tables.delete_message(session.row, delivery.number)
+        self._leave_body(delivery)
         self._note(session)
+
+    def _leave_body(self, delivery: Delivery) -> None:
+        if delivery.body:
+            self._bodies.leave(delivery.body)
+            delivery.body = 0
 
     def receive(self, session: Outbox, packet_id: int) -> None:
         """Note that a message of QoS 2 was accepted."""

@@ -27,6 +27,7 @@ class Delivery:
     """A message above QoS 0 for a client, until the client has acknowledged it."""
 
     __slots__ = (
+        "body",
         "identifiers",
         "is_out",
         "is_pending",
@@ -45,6 +46,8 @@ class Delivery:
         """Rises with each message of the session."""
         self.message, self.qos, self.is_retained, self.identifiers = message, qos, is_retained, identifiers
         self.size_bytes = message.size_bytes
+        self.body = 0
+        """The id of the payload in the database; 0: it is not there, or with the message."""
         self.is_released = False
         """Whether the client has a message of QoS 2: its PUBREC has arrived."""
         self.is_out = False

@@ -8,7 +8,7 @@ from chalicelib import errors, store
 from embedded.mqtt.broker import Broker
 from tests.mqtt.test_broker import _connect
 from tests.mqtt.test_connection import run, settled  # noqa: F401 - a fixture
-from tests.mqtt.test_sessions import KEPT, ack, message, subscribe
+from tests.mqtt.test_sessions import KEPT, ack, left, message, subscribe
 
 STEPS = 150
 
@@ -36,18 +36,20 @@ class History:
         self.link = self.transport = None
         self.got, self.unreleased, self.to_answer = [], set(), []
 
-    async def connect(self):
+    async def connect(self, client_id="c"):
         self.link, self.transport = self.bench.open()
         self.to_answer.clear()  # acknowledgements belong to a connection
-        self.link.data_received(_connect(self.bench.world.token, "c", flags=KEPT))
+        self.link.data_received(_connect(self.bench.world.token, client_id, flags=KEPT))
         await settled()
 
     def read(self):
         """Take what the broker has sent."""
         data = self.transport.take()
         while data:
-            first, end = data[0], 2 + data[1]
-            body, data = data[2:end], data[end:]
+            first, length, start = data[0], data[1], 2
+            if length > 127:
+                length, start = length % 128 + 128 * data[2], 3
+            body, data = data[start : start + length], data[start + length :]
             if first >> 4 == 3:
                 self.take(first >> 1 & 3, body[3:5], body[5:])
             elif first == 0x62:
@@ -68,7 +70,8 @@ class History:
 
     async def publish(self):
         for _ in range(self.chance.randrange(1, 12)):
-            self.sent.append((b"%d" % len(self.sent), self.chance.choice((1, 2))))
+            payload = b"%d" % len(self.sent) + bytes(self.chance.choice((0, 5_000)))
+            self.sent.append((payload, self.chance.choice((1, 2))))
             self.deliver(*self.sent[-1])
 
     async def answer(self):
@@ -129,8 +132,12 @@ ACTIONS = (
 def test_database_has_what_the_broker_knows_and_qos_2_arrives_once(run, seed):  # noqa: F811
     async def scenario(bench):
         history = History(bench, random.Random(seed))
-        await history.connect()
-        history.link.data_received(subscribe("a", 2))
+        for client_id in ("absent", "c"):
+            await history.connect(client_id)
+            history.link.data_received(subscribe("a", 2))
+            await settled()
+            if client_id != "c":
+                await history.leave()
         for step in range(STEPS):
             await history.chance.choice(ACTIONS)(history)
             await settled()
@@ -140,6 +147,7 @@ def test_database_has_what_the_broker_knows_and_qos_2_arrives_once(run, seed):  
                 history.read()
             await settled()
             assert known(history.another_broker()) == known(bench.broker), step
+            left()
         await finish(history)
 
     run(scenario)
@@ -159,5 +167,5 @@ async def finish(history):
         got = [payload for payload in history.got if payload in {*sent}]
         assert [*dict.fromkeys(got)] == sent, "each, in order"
         assert qos == 1 or got == sent, "once"
-    (session,) = history.bench.broker.sessions.by_id.values()
+    session = history.bench.broker.sessions.by_id[history.bench.world.device, "c"]
     assert store.current().mqtt.messages(session.row) == [] and session.held_bytes == 0
