@@ -40,7 +40,7 @@ class Outgoing:
         "_transport", "_unsent", "_written_bytes", "has_begun", "is_over",
     )  # fmt: skip
 
-    def __init__(self, transport: Any, broker: Broker, on_undone: Callable[[], None]) -> None:
+    def __init__(self, transport: Any, broker: Broker, on_undone: Callable[[], None] | None) -> None:
         self._transport, self._broker, self._on_undone = transport, broker, on_undone
         self._queue: list[_Part] = []
         """Empty, or begins with a part whose commit is not over."""
@@ -91,7 +91,8 @@ class Outgoing:
 
     def _settled(self, part: _Part, is_kept: bool) -> None:
         if not is_kept:
-            self._on_undone()
+            if self._on_undone is not None:
+                self._on_undone()
             return
         part.is_ready = True
         queue = self._queue
@@ -160,7 +161,7 @@ class Outgoing:
         self._drop(0.0)
         self._transport.abort()
 
-    def detach(self, on_undone: Callable[[], None]) -> None:
+    def detach(self, on_undone: Callable[[], None] | None) -> None:
         """Note that the connection is lost. ``on_undone`` is still called if a commit fails."""
         self._drop(0.0)
         self._transport, self._on_undone = None, on_undone

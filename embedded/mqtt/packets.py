@@ -13,15 +13,18 @@ PINGREQ, PINGRESP, DISCONNECT, AUTH = range(12, 16)
 V5 = 5
 MAX = 268_435_460
 """The size in bytes of the largest packet that MQTT has."""
+MAX_FILTERS = 1_000
+"""How many filters SUBSCRIBE and UNSUBSCRIBE may have. A session has far fewer subscriptions."""
+_TOO_MANY = f"a packet has more than {MAX_FILTERS} filters"
 _FIRST = {0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0, *range(0x30, 0x40)}
 """Valid first bytes: a packet's type and its flags. Only the flags of PUBLISH vary."""
 
-MALFORMED, PROTOCOL_ERROR = reading.MALFORMED, reading.PROTOCOL_ERROR
+MALFORMED, PROTOCOL_ERROR, QUOTA_EXCEEDED = reading.MALFORMED, reading.PROTOCOL_ERROR, reading.QUOTA_EXCEEDED
 NORMAL, WITH_WILL, NO_SUBSCRIPTION = 0x00, 0x04, 0x11
 UNSUPPORTED_VERSION, BAD_CLIENT_ID, BAD_PASSWORD, NOT_AUTHORIZED, UNAVAILABLE = 0x84, 0x85, 0x86, 0x87, 0x88
 SHUTTING_DOWN, BAD_AUTHENTICATION_METHOD, KEEP_ALIVE_TIMEOUT, TAKEN_OVER = 0x8B, 0x8C, 0x8D, 0x8E
 BAD_FILTER, BAD_TOPIC, UNKNOWN_PACKET_ID, BAD_ALIAS, TOO_LARGE, RATE_EXCEEDED = 0x8F, 0x90, 0x92, 0x94, 0x95, 0x9F
-QUOTA_EXCEEDED, ADMINISTRATIVE, BAD_PAYLOAD, NO_SHARED_SUBSCRIPTIONS = 0x97, 0x98, 0x99, 0x9E
+ADMINISTRATIVE, BAD_PAYLOAD, NO_SHARED_SUBSCRIPTIONS = 0x98, 0x99, 0x9E
 FAILURE = 0x80
 """Reason codes from this one on are refusals."""
 
@@ -157,16 +160,12 @@ def measure(buffer: bytearray, at: int, max_bytes: int) -> tuple[int, int] | Non
     return start, start + length
 
 
-def read_version(body: bytes) -> int:
-    """Return the version of MQTT that a CONNECT is of.
+def read_version(reader: Reader) -> int:
+    """Take the version of MQTT off the front of the body of CONNECT.
 
     Raises:
         Malformed: it cannot be read. The reason is UNSUPPORTED_VERSION if it is another version than 3, 4 and 5.
     """
-    return _version(Reader(body))
-
-
-def _version(reader: Reader) -> int:
     name, version = reader.text(), reader.byte()
     if (name, version) not in (("MQIsdp", 3), ("MQTT", 4), ("MQTT", 5)):
         raise Malformed(f"{name!r} version {version} is not spoken here", UNSUPPORTED_VERSION)
@@ -180,7 +179,7 @@ def read_connect(body: bytes) -> Connect:
         Malformed: it is not valid; see also ``read_version``.
     """
     reader = Reader(body)
-    version = _version(reader)
+    version = read_version(reader)
     flags, keep_alive_s = reader.byte(), reader.two()
     if flags & 1 and version > 3:
         raise Malformed("a reserved flag is set")
@@ -295,6 +294,8 @@ def read_subscribe(body: bytes, version: int) -> Subscribe:
         name, options = reader.text(), reader.byte()
         _check_options(name, options, version)
         filters.append((name, options))
+        if len(filters) > MAX_FILTERS:
+            raise Malformed(_TOO_MANY, QUOTA_EXCEEDED)
     if not filters or packet_id == 0:
         raise Malformed("a subscription names nothing", PROTOCOL_ERROR)
     return Subscribe(packet_id, filters, named.get(properties.IDENTIFIER, 0))
@@ -322,6 +323,8 @@ def read_unsubscribe(body: bytes, version: int) -> Unsubscribe:
     filters = []
     while not reader.is_empty:
         filters.append(reader.text())
+        if len(filters) > MAX_FILTERS:
+            raise Malformed(_TOO_MANY, QUOTA_EXCEEDED)
     if not filters or packet_id == 0:
         raise Malformed("nothing is named that should be unsubscribed", PROTOCOL_ERROR)
     return Unsubscribe(packet_id, filters)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from embedded.mqtt.reading import PROTOCOL_ERROR, Malformed, Reader
+from embedded.mqtt.reading import PROTOCOL_ERROR, QUOTA_EXCEEDED, Malformed, Reader
 
 FORMAT, EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION = 0x01, 0x02, 0x03, 0x08, 0x09
 IDENTIFIER, SESSION_EXPIRY, ASSIGNED_CLIENT_ID, SERVER_KEEP_ALIVE = 0x0B, 0x11, 0x12, 0x13
@@ -35,19 +35,20 @@ _KINDS = {
 _NEVER_0 = {RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE, IDENTIFIER}
 _FLAGS = {FORMAT, PROBLEM_INFORMATION, RESPONSE_INFORMATION}
 """Bytes that are 0 or 1."""
-_NONE: dict[int, int] = {}
+MAX_USER = 1_000
+"""How many user properties a packet may have. Each takes a microsecond or two, and 128 kB have room for 26,000."""
 
 
 class Properties(NamedTuple):
     """The properties of a packet."""
 
     numbers: dict[int, int]
-    """The values that are numbers, and 1 for each text or bytes that came."""
+    """The values that are numbers, 1 for each text or bytes that came, and how many user properties came."""
     handed_on: bytes
     """What a subscriber of the message gets unchanged, as it came and in that order."""
 
 
-NONE = Properties(_NONE, b"")
+NONE = Properties({}, b"")
 
 
 def read(reader: Reader, allowed: frozenset[int]) -> Properties:
@@ -64,15 +65,21 @@ def read(reader: Reader, allowed: frozenset[int]) -> Properties:
     if length == 0:
         return NONE
     raw = reader.take(length)
-    inner, numbers, parts = Reader(raw), {}, []
+    inner, parts = Reader(raw), []
+    numbers: dict[int, int] = {}
     while not inner.is_empty:
         at = inner.at
         name = inner.variable()
         if name not in allowed:
             raise Malformed(f"the packet has no property {name}")
-        if name in numbers and name != USER:
+        value = _value(inner, name)
+        if name == USER:
+            value += numbers.get(name, 0)
+            if value > MAX_USER:
+                raise Malformed(f"a packet has more than {MAX_USER} user properties", QUOTA_EXCEEDED)
+        elif name in numbers:
             raise Malformed(f"property {name} comes twice", PROTOCOL_ERROR)
-        numbers[name] = _value(inner, name)
+        numbers[name] = value
         if name in _HANDED_ON:
             parts.append(raw[at : inner.at])
     return Properties(numbers, b"".join(parts))

@@ -1,6 +1,6 @@
 """Takes values off the front of bytes, in the encodings of section 1.5 of MQTT 5.0; writes them."""
 
-MALFORMED, PROTOCOL_ERROR = 0x81, 0x82
+MALFORMED, PROTOCOL_ERROR, QUOTA_EXCEEDED = 0x81, 0x82, 0x97
 
 
 class Malformed(Exception):

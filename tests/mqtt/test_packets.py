@@ -111,6 +111,7 @@ def test_properties_are_handed_on_in_their_order_but_for_the_expiry_which_is_low
         ("0001 61 05 11 00000001", packets.MALFORMED), ("0001 61 04 01 01 01 01", packets.PROTOCOL_ERROR),
         ("0001 61 04 08 0001 23", packets.PROTOCOL_ERROR), ("0001 61 02 ff 01", packets.MALFORMED),
         ("0001 61 05 26 0001 61 00", packets.MALFORMED), ("0001 61 09", packets.MALFORMED),
+        ("0001 61 8d27" + "26 0000 0000" * 1_001, packets.QUOTA_EXCEEDED),
     ],
 )  # fmt: skip
 def test_bad_properties_of_a_publish_are_named(body, reason):
@@ -133,6 +134,8 @@ def test_bad_properties_of_a_publish_are_named(body, reason):
         (packets.read_subscribe, "0001 04 0b01 0b02 0001 61 00", 5, packets.PROTOCOL_ERROR),
         (packets.read_subscribe, "0000 00 0001 61 00", 5, packets.PROTOCOL_ERROR),
         (packets.read_subscribe, "0001 00", 5, packets.PROTOCOL_ERROR),
+        (packets.read_subscribe, "0001" + "0001 61 01" * 1_001, 4, packets.QUOTA_EXCEEDED),
+        (packets.read_unsubscribe, "0001" + "0001 61" * 1_001, 4, packets.QUOTA_EXCEEDED),
         (packets.read_unsubscribe, "0001", 4, packets.PROTOCOL_ERROR),
         (packets.read_unsubscribe, "0001 02 0b01 0001 61", 5, packets.MALFORMED),
         (packets.read_ack, "0000", 4, packets.PROTOCOL_ERROR),
@@ -148,6 +151,13 @@ def test_what_the_standard_forbids_is_refused(read, body, version, reason):
     with pytest.raises(Malformed) as error:
         read(bytes.fromhex(body.replace(" ", "")), version)
     assert error.value.reason == reason
+
+
+def test_most_filters_and_user_properties_that_a_packet_may_have():
+    assert len(packets.read_subscribe(b"\x00\x01" + b"\x00\x01a\x01" * 1_000, 4).filters) == 1_000
+    assert len(packets.read_unsubscribe(b"\x00\x01" + b"\x00\x01a" * 1_000, 4).filters) == 1_000
+    found = packets.read_publish(0x30, b"\x00\x01a\x88\x27" + b"\x26\x00\x00\x00\x00" * 1_000, 5, NOW_MS)
+    assert len(found.message.properties) == 5_000
 
 
 def test_requests_of_version_5_with_their_properties():

@@ -3,13 +3,14 @@
 # ruff: noqa: F401, F811 - the fixture run
 
 import asyncio
+import contextlib
 import math
 import socket
 
 import pytest
 
 from embedded.mqtt import incoming, rounds
-from embedded.mqtt.connection import MAX_PACKETS
+from embedded.mqtt.connection import MAX_PACKETS, Connection
 from embedded.mqtt.incoming import MAX_HELD_BYTES, MAX_LOOKED_AT, Incoming, has_left
 from embedded.mqtt.reading import Malformed
 from embedded.mqtt.rounds import TURN_S, Rounds
@@ -126,6 +127,31 @@ def test_connection_that_ends_while_it_is_in_line_is_passed_over(run):
         while not at_here.take():
             await asyncio.sleep(0)
         assert bench.world.read(query="count") < 1_000
+
+    run(scenario)
+
+
+def test_little_is_read_of_a_client_before_it_is_its_turn(run):
+    async def scenario(bench):
+        bench.broker.rounds = Rounds()
+        server = await bench.loop.create_server(lambda: Connection(bench.broker), "127.0.0.1", 0)
+        client = socket.create_connection(server.sockets[0].getsockname())
+        client.setblocking(False)
+        sending = asyncio.ensure_future(
+            bench.loop.sock_sendall(client, _connect(bench.world.token, "c") + SMALL * 50_000 + PING)
+        )
+        most, received = 0, b""
+        while not received.endswith(PINGRESP):
+            most = max([most, *(len(link._in.buffer) for link in bench.broker.opened)])
+            with contextlib.suppress(BlockingIOError):
+                received += client.recv(100)
+            await asyncio.sleep(0)
+        assert received == b"\x20\x02\x00\x00" + PINGRESP and 10_000 < most < 33_000
+        await sending
+        client.close()
+        while bench.broker.opened:
+            await asyncio.sleep(0)
+        server.close()
 
     run(scenario)
 
