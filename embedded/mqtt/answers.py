@@ -19,6 +19,7 @@ REASONS = {
     packets.BAD_TOPIC: "bad topic",
     packets.BAD_ALIAS: "topic aliases are not offered",
     packets.TOO_LARGE: "packet too large",
+    packets.QUOTA_EXCEEDED: "more than the broker allows",
     packets.ADMINISTRATIVE: "the token or the device is gone",
 }
 """Reason codes of version 5, in words."""

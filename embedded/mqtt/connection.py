@@ -145,6 +145,9 @@ class Connection(asyncio.BufferedProtocol):
         except errors.Unavailable:
             # Nothing is acknowledged, so the client sends it again.
             self.close(packets.UNAVAILABLE)
+        except Exception:
+            self.expire()  # the fault is here, and the loop logs it
+            raise
         self.flush()
         if self._out.is_over:
             return
@@ -237,11 +240,9 @@ class Connection(asyncio.BufferedProtocol):
     def _connect(self, body: bytes) -> None:
         self._version = packets.read_version(Reader(body))
         sent = packets.read_connect(body)
-        if not sent.client_id and not sent.is_clean and sent.version < packets.V5:
-            self._refuse(packets.BAD_CLIENT_ID, "no client id for a session that is to be kept")
-            return
-        if len(sent.client_id.encode()) > MAX_CLIENT_ID_BYTES:
-            self._refuse(packets.BAD_CLIENT_ID, f"a client id has more than {MAX_CLIENT_ID_BYTES} bytes")
+        is_missing = not sent.client_id and not sent.is_clean and sent.version < packets.V5
+        if is_missing or len(sent.client_id.encode()) > MAX_CLIENT_ID_BYTES:
+            self._refuse(packets.BAD_CLIENT_ID, "a client id is too long, or missing for a session that is to be kept")
             return
         who = self._broker.admit(sent)
         if isinstance(who, int):

@@ -156,6 +156,30 @@ def test_little_is_read_of_a_client_before_it_is_its_turn(run):
     run(scenario)
 
 
+def test_fault_of_the_broker_ends_that_connection_and_no_other(run, monkeypatch):
+    async def scenario(bench):
+        links = [bench.connected(f"c{number}") for number in range(2)]
+        bench.broker.rounds = Rounds(0.0)
+        assert bench.broker.rounds.is_free and not bench.broker.rounds.is_free, "both wait for the next turn"
+        accept, faults = bench.broker.accept, []
+        bench.loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+
+        def fail(who, session, message):
+            if session.client_id == "c0":
+                raise ZeroDivisionError
+            return accept(who, session, message)
+
+        monkeypatch.setattr(bench.broker, "accept", fail)
+        for link, _ in links:
+            link.data_received(SMALL + publish(1))
+        await settled()
+        await settled()
+        assert links[0][1].is_closed and [type(fault) for fault in faults] == [ZeroDivisionError]
+        assert links[1][1].take() == b"\x40\x02\x00\x01" and not links[1][1].is_closed
+
+    run(scenario)
+
+
 def held(bench, monkeypatch, link):
     """Put a client over its rate: the next message that it sends waits."""
     limit(monkeypatch, publish=1)
