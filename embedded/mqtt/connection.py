@@ -15,7 +15,6 @@ from embedded.mqtt.rates import next_minute_s
 from embedded.mqtt.reading import Malformed, Reader
 from embedded.mqtt.requests import Requests
 from embedded.mqtt.session import Session
-from embedded.mqtt.sessions import MAX_PERSIST_S
 
 CONNECT_WITHIN_S = 10.0
 """How long a client has for the whole of CONNECT."""
@@ -280,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
         if reason != packets.WITH_WILL:
             self._will = None
         if wanted_s is not None:
-            session.expiry_s = min(wanted_s, MAX_PERSIST_S)
+            session.expiry_s = self._broker.sessions.granted_s(wanted_s)
         if not session.expiry_s:
             session.parsing.clear()  # the client does not send these again, so they are stored
         self.flush()

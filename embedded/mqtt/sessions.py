@@ -142,6 +142,11 @@ class Sessions:
                 self.forget(next(iter(session.space.absent)))
         return True
 
+    @staticmethod
+    def granted_s(wanted_s: int) -> int:
+        """Return how long a session is kept whose client of version 5 wants this."""
+        return min(wanted_s, MAX_PERSIST_S)
+
     def has(self, session: Session) -> bool:
         """Return whether a session has not ended."""
         return self.by_id.get((session.device, session.client_id)) is session
@@ -248,4 +253,4 @@ def expiry_s(sent: Connect) -> int:
     """Return how long the session of a client is kept after its connection has ended."""
     if sent.version != packets.V5:
         return 0 if sent.is_clean else PERSIST_S
-    return min(sent.expiry_s, MAX_PERSIST_S)
+    return Sessions.granted_s(sent.expiry_s)
