@@ -137,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._held_until is None:
                 has_more = self._handle_some()
             if self._held_until is not None:
-                has_more = self._look_for_pings()
+                has_more = self._look_ahead()
         except Malformed as error:
             self._broker.refuse(log.reason(error))
             self._fail(error.reason)
@@ -162,8 +162,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._session is None and incoming.buffer and incoming.buffer[0] != packets.CONNECT << 4:
             raise Malformed("the first packet is not CONNECT", packets.PROTOCOL_ERROR)
         for _ in range(MAX_PACKETS):
-            found = incoming.peek()
-            if found is None or self._is_full or self._must_hold(incoming.buffer[0]):
+            found = None if self._requests is not None and self._requests.is_full else incoming.peek()
+            if found is None or self._must_hold(incoming.buffer[0]):
                 return False
             first, body = incoming.take(*found)
             if self._session is None or self._requests is None:
@@ -189,15 +189,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def _release_held(self) -> None:
         self._held_until = None
+        if self._in.dropped:
+            self._broker.refuse(f"{self._in.dropped} messages of QoS 0 over the rate were dropped")
+            self._in.dropped = 0
         self.proceed()
 
-    def _look_for_pings(self) -> bool:
+    def _look_ahead(self) -> bool:
         """Answer PINGREQ and obey DISCONNECT behind a message that waits; return whether there is more to look at."""
-        count, farewell, has_more = self._in.pings()
-        self._answers += answers.PINGRESP * count
-        if farewell is not None and self._session is not None:
-            self._disconnect(farewell, self._session)  # the message was not acknowledged, and is not stored
-        return has_more
+        found = self._in.look_ahead()
+        self._answers += answers.PINGRESP * found.pings
+        if found.farewell is not None and self._session is not None:
+            self._disconnect(found.farewell, self._session)  # the message was not acknowledged, and is not stored
+        return found.has_more
 
     def proceed(self) -> None:
         """Send the answers, and handle further packets; see requests.Link."""
@@ -308,13 +311,10 @@ class Connection(asyncio.BufferedProtocol):
 
     evict = expire
 
-    @property
-    def _is_full(self) -> bool:
-        return self._requests is not None and self._requests.is_full
-
     def _read_or_pause(self) -> None:
         is_held = self._held_until is not None and len(self._in.buffer) >= MAX_HELD_BYTES
-        is_reading = not (self._is_in_line or is_held or self._is_full)
+        is_full = self._requests is not None and self._requests.is_full
+        is_reading = not (self._is_in_line or is_held or is_full)
         if is_reading != self._is_reading:
             self._is_reading = is_reading
             if is_reading:

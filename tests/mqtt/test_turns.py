@@ -11,7 +11,7 @@ import pytest
 
 from embedded.mqtt import incoming, rounds
 from embedded.mqtt.connection import MAX_PACKETS, Connection
-from embedded.mqtt.incoming import MAX_HELD_BYTES, MAX_LOOKED_AT, Incoming, has_left
+from embedded.mqtt.incoming import MAX_DROPPABLE_BYTES, MAX_HELD_BYTES, MAX_LOOKED_AT, Incoming, has_left
 from embedded.mqtt.reading import Malformed
 from embedded.mqtt.rounds import TURN_S, Rounds
 from tests.mqtt.test_broker import STORED, _connect, _text
@@ -263,20 +263,43 @@ def test_no_more_than_a_limit_is_read_over_the_rate_and_the_end_is_noticed(run, 
     run(scenario)
 
 
+def test_messages_of_qos_0_over_the_rate_are_dropped_so_that_the_client_is_still_heard(run, monkeypatch, clock):
+    async def scenario(bench):
+        link, transport = bench.connected()
+        later = held(bench, monkeypatch, link)
+        waits = MAX_DROPPABLE_BYTES // len(publish(0, qos=0)) + 1
+        for _ in range(10):
+            link.data_received(publish(0, qos=0) * 1_000 + PING)
+            await settled()
+        assert transport.is_reading and link._in.buffer == publish(0, qos=0) * waits
+        link.data_received(publish(3, 3) + PING)
+        assert transport.take() == b"\x40\x02\x00\x01" + PINGRESP * 11 and link._in.dropped == 10_000 - waits
+        limit(monkeypatch)
+        later.come()
+        while link._in.buffer:
+            await asyncio.sleep(0)
+        await settled()
+        assert transport.take() == b"\x40\x02\x00\x03" and link._in.dropped == 0
+        assert bench.world.read(query="count") == waits + 2
+
+    run(scenario)
+
+
 def test_pings_are_found_in_parts_and_each_packet_is_looked_at_once():
     waiting = Incoming()
     first = b"\x32\x05\x00\x01a\x00\x01"
     waiting.buffer += first + (PING + SMALL) * MAX_LOOKED_AT + PING[:1]
-    assert waiting.pings() == (MAX_LOOKED_AT // 2, None, True)
-    assert waiting.pings() == (MAX_LOOKED_AT // 2, None, True)
-    assert waiting.pings() == (0, None, False)
+    assert waiting.look_ahead() == (MAX_LOOKED_AT // 2, None, True)
+    assert waiting.look_ahead() == (MAX_LOOKED_AT // 2, None, True)
+    assert waiting.look_ahead() == (0, None, False)
     assert waiting.buffer == first + SMALL * MAX_LOOKED_AT + PING[:1]
     waiting.buffer += PING[1:] + b"\xe0\x02\x04\x00" + PING
-    assert waiting.pings() == (1, b"\x04\x00", False)
+    assert waiting.look_ahead() == (1, b"\x04\x00", False)
+    assert waiting.dropped == 0
     assert waiting.take(2, 7) == (0x32, first[2:]) and waiting.buffer[: len(SMALL)] == SMALL
     waiting.buffer[:] = first + b"\x00"
     with pytest.raises(Malformed):
-        waiting.pings()
+        waiting.look_ahead()
 
 
 def test_connections_that_wait_for_the_rate_hold_no_turn_and_no_timer_when_they_end(run, monkeypatch, clock):
