@@ -1,5 +1,6 @@
 """Writes JSON fast, with numbers of any size written exactly."""
 
+import codecs
 import json
 from decimal import Decimal
 
@@ -18,6 +19,20 @@ def dumps(value: object) -> str:
         return orjson.dumps(value, default=_fragment).decode()
     except TypeError:  # a whole number over 64 bits
         return _dumps_wide(value)
+
+
+def bare(raw: bytes) -> bytes | None:
+    r"""Return the text of a JSON array or object as clients of MQTT send it; None if the bytes begin like neither.
+
+    A byte order mark before the text is left out, and so are null characters behind it, which programs in C send.
+
+    >>> bare(b"\xef\xbb\xbf[1]\0"), bare(b"21.5\0")
+    (b'[1]', None)
+    """
+    text = raw.removeprefix(codecs.BOM_UTF8)
+    if text.lstrip()[:1] not in (b"[", b"{"):
+        return None
+    return text.rstrip(b"\0 \t\r\n") if text[-1] == 0 else text
 
 
 def without_surrogates(text: str) -> str:

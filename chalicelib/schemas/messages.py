@@ -6,6 +6,7 @@ Source: TagoIO, MQTT. The metadata holds the topic under two names, as some clie
 import re
 from collections.abc import Callable
 
+from chalicelib.codec import jsontext
 from chalicelib.schemas.points import Sent, payload_point, read_points
 
 STORED_TOPICS = ("tago/data/post", "tagoio/data/post")
@@ -42,8 +43,9 @@ def read_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> Sent
         errors.BadRequest: the payload looks like JSON but is not, or its points break a rule.
     """
     about = {"mqtt_topic": topic, "topic": topic}
-    if payload.lstrip()[:1] in (b"[", b"{"):
-        sent = read_points(payload)
+    text = jsontext.bare(payload)
+    if text is not None:
+        sent = read_points(text)
         for item in sent.items:
             item["metadata"] = {**(item.get("metadata") or {}), **about}
         return sent

@@ -61,7 +61,8 @@ def of_message(payload: bytes, topic: str, is_hex: Callable[[], bool]) -> str:
         is_hex: returns whether a payload that is not JSON becomes hex digits, and not a text. Called only then.
     """
     about = {"mqtt_topic": topic, "topic": topic}
-    text = _array(payload)
+    bare = jsontext.bare(payload)
+    text = None if bare is None else _array(bare)
     if text is None:
         return jsontext.dumps([points.payload_point(payload, about, is_hex=is_hex())])
     items: list[Any] = orjson.loads(text)

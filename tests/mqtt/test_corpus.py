@@ -8,7 +8,7 @@ from chalicelib import store
 from chalicelib.host import cache
 from tests.iot.test_iot import connect, letters, publish  # noqa: F401 - a fixture
 from tests.kit.clock import NOW_MS
-from tests.kit.world import World, point
+from tests.kit.world import World, point, values
 from tests.mqtt.test_broker import STORED, _text
 from tests.mqtt.test_connection import run, settled  # noqa: F401 - a fixture
 
@@ -18,6 +18,9 @@ CORPUS = [
     json.dumps(point("place", None, location={"lat": 1, "lng": 2})).encode(),
     b"21.5", b"on", "gr\u00fcn".encode(), b"\xff\x00\x01", b"", b"  ", b"[]", b"12345678901234567890",
     b'{"variable": "n", "value": 12345678901234567890123}', b"{", b'{"temp": 1}', b'[{"variable": "a b", "value": 1}]',
+    b'\xef\xbb\xbf{"variable": "marked", "value": 1}', b'\xef\xbb\xbf \n[{"variable": "marked", "value": 2}]\0',
+    b'{"variable": "ended", "value": 3}\0', b'{"variable": "ended", "value": 4}\n\0\0', b'{"variable": "in", "value": 5}\0x',
+    b"\xef\xbb\xbfon", b"\xef\xbb\xbf", b"on\0", b"\0", b"[\0", b'\0{"variable": "late", "value": 6}',
     b'{"variable": "v", "value": 1e999}', json.dumps({"variable": "long", "value": "x" * 6_001}).encode(),
 ]  # fmt: skip
 
@@ -58,6 +61,8 @@ def test_the_same_messages_give_the_same_points(on_aws, run):  # noqa: F811
             link.data_received(b"\x32" + size + body)
         await settled()
         points, refused = on_aws
-        assert shape(bench.world.read(qty=100)) == points and len(kept) == refused >= 5
+        assert shape(bench.world.read(qty=100)) == points and len(kept) == refused >= 7
+        for name, numbers in (("marked", [2, 1]), ("ended", [4, 3]), ("in", []), ("late", [])):
+            assert values(bench.world.read(variables=name, qty=9)) == numbers
 
     run(scenario)
