@@ -22,6 +22,14 @@ def test_last_value_of_two_requests_of_one_time_is_the_later_one(world, time):
         assert values(world.read(query="first_value")) == ["open0"]
 
 
+def test_last_value_of_points_without_a_time_is_the_one_that_arrived_last(clock, world):
+    """Also within one millisecond, in which the clock stands still here."""
+    for number in range(40):
+        world.send({"variable": "a", "value": 2 * number}, {"variable": "a", "value": 2 * number + 1})
+        assert values(world.read(query="last_value")) == [2 * number + 1]
+    assert values(world.read(qty=100)) == [*range(80)][::-1]
+
+
 @pytest.fixture
 def filled(clock, world):
     """A device with 12 requests of 3 points of one time and two variables; the clock stands still or steps back."""
