@@ -35,6 +35,7 @@ from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mail import Printed, Smtp
 from embedded.mqtt.broker import Broker
+from embedded.mqtt.connection import Connection
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
@@ -112,7 +113,8 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     webhooks.use(webhooks.in_threads())
     app = _app()
     gateway = Gateway(app, list(app.routes), commits, stream, workers)
-    server = _http_server(options, gateway, connections)
+    http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
+    server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)
     if disk is not None:
         disk.on_failure = server.fail
@@ -169,11 +171,11 @@ def _app() -> Chalice:
     return app
 
 
-def _http_server(options: EmbeddedSettings, gateway: Gateway, connections: Connections) -> _Server:
+def _http_server(options: EmbeddedSettings, gateway: Gateway, http: Callable[..., BoundedHttp]) -> _Server:
     remember_content_types()
     config = uvicorn.Config(
         gateway, host=options.host, port=options.http_port,
-        http=cast("Any", functools.partial(BoundedHttp, connections)), ws="none", lifespan="off", proxy_headers=False,
+        http=cast("Any", http), ws="none", lifespan="off", proxy_headers=False,
         log_level="warning", access_log=False, server_header=False, log_config=None, timeout_graceful_shutdown=5,
     )  # fmt: skip
     return _Server(config)

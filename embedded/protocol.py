@@ -12,7 +12,9 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chalicelib import settings
+from chalicelib.host import log
 from chalicelib.http import answers
+from embedded import request_ids, websocket
 from embedded.connections import Connections
 from embedded.exchange import Exchange, failure
 
@@ -58,12 +60,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     Args:
         connections: all connections of this process.
+        open_mqtt: opens an MQTT connection behind a WebSocket; None: there are none.
         given: what uvicorn passes to a protocol.
     """
 
-    def __init__(self, connections: Connections, **given: Any) -> None:
+    def __init__(self, connections: Connections, open_mqtt: websocket.Open | None = None, **given: Any) -> None:
         super().__init__(**given)
-        self._connections = connections
+        self._connections, self._open_mqtt = connections, open_mqtt
+        self._greeting: bytes | None = None
+        """The answer after which the connection is a WebSocket."""
         self._phase = self._waits_for = IDLE
         self._raw_bytes = self._part_bytes = self._body_bytes = self._unsent_bytes = self._drained_bytes = 0
         self._length: int | None = None
@@ -123,7 +128,9 @@ class BoundedHttp(HttpToolsProtocol):
             if self._phase < ANSWER and not self._is_within_limits(end - start):
                 return
             start = end
-        if self._phase < ANSWER:
+        if self._greeting is not None:
+            self._become_websocket(self._greeting, data[start:])
+        elif self._phase < ANSWER:
             self._await_rest()
         elif start < size:
             self._keep(data[start:])
@@ -210,6 +217,10 @@ class BoundedHttp(HttpToolsProtocol):
         version = self.parser.get_http_version()
         url = self._parsed_url
         path = url.path.decode("ascii")
+        if path == websocket.PATH and self._open_mqtt is not None:
+            method, is_upgrade = self.parser.get_method().decode("ascii"), self.parser.should_upgrade()
+            self._greeting = websocket.greeting(method, self.headers, is_upgrade=is_upgrade and version != "1.0")
+            return
         scope = {
             "type": "http",
             "http_version": version,
@@ -228,6 +239,19 @@ class BoundedHttp(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         if not self.flow.write_paused:
             self._connections.work(self)
+
+    def _become_websocket(self, greeting: bytes, rest: bytes) -> None:
+        """Answer, and leave the socket to a WebSocket, which begins with what the client has sent already."""
+        assert self._open_mqtt is not None  # noqa: S101 - there would be no greeting
+        log.answered(101, request_id=request_ids.new(), method="GET", route=websocket.PATH)
+        self._connections.leave(self)
+        self.connections.discard(self)  # uvicorn's, of connections that a stop waits for
+        self.flow.resume_reading()
+        link = websocket.WebSocket(self._open_mqtt(), self._connections)
+        self.transport.set_protocol(link)
+        self.transport.write(greeting)
+        link.connection_made(self.transport)
+        link.data_received(rest)
 
     def finish(self) -> None:
         """Go on reading, after an answer."""
@@ -261,7 +285,7 @@ class BoundedHttp(HttpToolsProtocol):
             # The parser met the next request too soon, so the rest is lost: the client sends it again.
             self._exchange.keep_alive = False
             self.flow.pause_reading()
-        elif isinstance(cause, _Refused):
+        elif isinstance(cause, _Refused | websocket.Refused):
             self._refuse(cause.status, cause.message)
         elif isinstance(error, HttpParserCallbackError):
             self._refuse(400, "The URL is not valid")
@@ -271,7 +295,8 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer a request that the application does not see. Then ignore what still comes."""
         self._body = bytearray()
-        self.transport.write(failure(status, message, self.server_state.default_headers))
+        headers = self.server_state.default_headers + (websocket.UPGRADE if status == 426 else [])
+        self.transport.write(failure(status, message, headers))
         self.transport.write_eof()
         self._phase = DRAIN
         self._wait(DRAIN)

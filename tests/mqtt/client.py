@@ -27,6 +27,7 @@ class Client:
         expiry_s=None,
         tls=None,
         subscribe=(),
+        transport="tcp",
     ):
         options = {} if version == "5" else {"clean_session": clean}
         self.paho = mqtt.Client(
@@ -34,6 +35,7 @@ class Client:
             client_id,
             protocol=VERSIONS[version],
             reconnect_on_failure=False,
+            transport=transport,
             **options,
         )
         if username is not None:
