@@ -213,8 +213,8 @@ class WebSocket(asyncio.Protocol):
             self._mqtt.resume_writing()
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the client; see asyncio.Transport, also for the next five."""
-        if self._is_open:
+        """Send bytes to the client, unless it has begun to close; see asyncio.Transport, also for the next five."""
+        if self._is_open and self._frames.state is ConnectionState.OPEN:
             self._socket.write(self._frames.send(BytesMessage(data)))
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """MQTT over WebSocket on the HTTP port: with paho, and with frames that a test writes byte by byte."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -214,6 +215,15 @@ def test_what_came_before_the_close_frame_is_dealt_with(device, connect, link):
     assert watcher.nothing_more() and device.points(query="count") == 300
 
 
+def test_client_that_closes_at_once_has_its_messages_stored(device, link):
+    sent = frame(_connect(device.token, "c")), frame(publish(1, 1) + publish(2, 2)), frame(b"\xc0\x00"), closing(1000)
+    client = link(request() + b"".join(sent))
+    found = []
+    while (one := client.frame()) is not None:
+        found.append(one)
+    assert found[-1] == (CLOSE, (1000).to_bytes(2)) and device.values() == [1, 2]
+
+
 def _will(token):
     body = _text("MQTT") + b"\x04\xc6" + (60).to_bytes(2) + _text("w") + _text("will") + _text("gone")
     body += _text("Token") + _text(token)
@@ -377,6 +387,40 @@ def test_client_that_does_not_answer_the_close_frame_is_given_up(run):  # noqa: 
         assert len(bench.connections) == 0 and inner.is_lost == 1
 
     run(scenario)
+
+
+def test_no_bytes_break_the_connection_code(run):  # noqa: F811
+    """Mutated frames either reach the MQTT connection or end the WebSocket with a code."""
+    chance = random.Random(11)
+    ends = set()
+
+    async def scenario(bench):
+        for _ in range(3_000):
+            sent = bytearray(b"".join(_any_frame(chance) for _ in range(chance.randrange(1, 5))))
+            for _ in range(chance.randrange(3)):
+                sent[chance.randrange(len(sent))] = chance.randrange(256)
+            link, inner, there = opened(bench)
+            is_ended = chance.random() < 0.1
+            if is_ended:
+                link.close()
+            while sent and not there.is_closed:
+                size = chance.randrange(1, 40)
+                link.data_received(bytes(sent[:size]))
+                link.write(b"x")
+                del sent[:size]
+            await asyncio.sleep(0)
+            ends.add(there.is_closed)
+            assert inner.is_lost == (is_ended or there.is_closed)
+            link.connection_lost(None)
+
+    run(scenario)
+    assert ends == {True, False}
+
+
+def _any_frame(chance):
+    opcode = chance.choice((CONTINUATION, TEXT, BINARY, BINARY, CLOSE, PING, PONG, 11))
+    data = chance.randbytes(chance.choice((0, 1, 2, 5, 125, 126, 300)))
+    return frame(data, opcode, is_last=chance.random() < 0.7, is_masked=chance.random() < 0.95)
 
 
 def test_pings_of_a_client_that_does_not_read_are_not_answered(run):  # noqa: F811
