@@ -37,7 +37,7 @@ def build(device: str, drafts: Sequence[Draft], key: str, created_us: int, *, di
         created_us: when the request arrived, in microseconds since 1970.
         digest: see Item.
     """
-    names, variables, offsets, kinds = _columns(drafts, key)
+    names, variables, offsets, kinds = _columns(drafts, key_time_ms(key))
     return Segment(
         *(device, key, created_us, names, variables, offsets, kinds),
         lines=[draft[3] for draft in drafts],
@@ -55,7 +55,7 @@ def pack(
     Raises:
         ValueError: the points do not fit into one item of the store.
     """
-    header = _header(created_us, *_columns(drafts, key))
+    header = _header(created_us, *_columns(drafts, drafts[-1][0]))
     if any(draft[4] for draft in drafts):
         header["x"] = 1
     body = _body(header, [draft[3] for draft in drafts])
@@ -83,11 +83,10 @@ def encode(segment: Segment) -> Item:
     return Item(segment.device, segment.key, body, segment.digest, segment.points, segment.version, segment.expires_at)
 
 
-def _columns(drafts: Sequence[Draft], key: str) -> tuple[list[str], list[int], list[int], list[int]]:
+def _columns(drafts: Sequence[Draft], newest_ms: int) -> tuple[list[str], list[int], list[int], list[int]]:
     """Return the names of the variables, and each point's index into them, offset and kinds."""
     positions: dict[str, int] = {}
     variables = [positions.setdefault(draft[1], len(positions)) for draft in drafts]
-    newest_ms = key_time_ms(key)
     return [*positions], variables, [newest_ms - draft[0] for draft in drafts], [draft[2] for draft in drafts]
 
 

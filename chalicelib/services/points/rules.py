@@ -88,8 +88,10 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str, time: tupl
     metadata = item.get("metadata")
     if metadata is not None:
         out["metadata"] = metadata
-        schema.check_metadata(metadata, len(jsontext.dumps(metadata).encode()))
     line = jsontext.dumps(out)
+    if metadata is not None:
+        is_small = 4 * len(line) <= schema.MAX_METADATA_BYTES  # the whole line, so the metadata is
+        schema.check_metadata(metadata, 0 if is_small else len(jsontext.dumps(metadata).encode()))
     is_exact = is_exact or (metadata is not None and numbers.may_be_inexact(line.encode()))
     return Draft(time_ms, variable, kinds, line[1:], is_exact)
 

@@ -51,7 +51,7 @@ class _Request(NamedTuple):
     """Equal for a retry; None if retries cannot be recognised."""
     arrival_us: int
     noise: bytes
-    """Random, 32 bytes: tells the request from others if it has no digest."""
+    """Random, 32 bytes: tells the request from others if it has no digest. Empty if it has one."""
 
     def digest_of(self, hour: int) -> bytes:
         """Return the digest of its points of an hour."""
@@ -124,7 +124,8 @@ def prepare(
         if arrival is not None and not is_deduplicated:
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
-    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us, secrets.token_bytes(32))
+    noise = secrets.token_bytes(32) if digest is None else b""
+    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us, noise)
     return Prepared(request, now_ms, _parts(request, now_ms) if sent.items else [], key_name)
 
 
