@@ -256,6 +256,16 @@ def test_another_connection_of_the_client_id_ends_the_websocket(device, connect,
     assert web.ended.wait(WAIT_S) and web.end_code.value == packets.TAKEN_OVER
 
 
+def test_stop_closes_websockets(start):
+    program = start()
+    client = Link(program)
+    assert client.send(frame(_connect(program.device_token, "c"))).read(4) == CONNACK
+    code, _, errors = program.stop()
+    assert (code, errors) == (0, "")
+    assert client.frame() == (CLOSE, (1000).to_bytes(2))
+    client.close()
+
+
 def test_any_origin_and_any_query_will_do(device, link):
     client = link(request("/mqtt?x=1", Origin="https://pages.example.com", Sec_WebSocket_Protocol="chat, mqttv3.1"))
     assert client.status == 101 and client.headers["sec-websocket-protocol"] == "mqttv3.1"
