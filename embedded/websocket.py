@@ -213,7 +213,7 @@ class WebSocket(asyncio.Protocol):
             self._mqtt.resume_writing()
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the client, unless it has begun to close; see asyncio.Transport, also for the next five."""
+        """Send bytes to the client, unless it has begun to close; see asyncio.Transport, also for the methods below."""
         if self._is_open and self._frames.state is ConnectionState.OPEN:
             self._socket.write(self._frames.send(BytesMessage(data)))
 
@@ -242,6 +242,10 @@ class WebSocket(asyncio.Protocol):
         """Return how many bytes wait for the client to read."""
         size: int = self._socket.get_write_buffer_size()
         return size
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return a fact about the socket."""
+        return self._socket.get_extra_info(name)
 
     def expire(self) -> None:
         """End the wait for the client; see connections.Connection."""
