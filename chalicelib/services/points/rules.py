@@ -1,6 +1,5 @@
 """Checks every rule of the points that a client sent, and writes their lines for the segment."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -28,8 +27,10 @@ def draft_all(*, items: Sequence[PointIn], now_ms: int, group_of: Callable[[Sequ
         errors.BadRequest: an item breaks a rule; the text names the index and the field of the first.
     """
     times_read: list[tuple[int, str]] = []
-    with contextlib.suppress(ValueError):  # it is raised again below, for the first item that breaks a rule
+    try:  # noqa: SIM105 - suppress() costs a part of a short request's time
         times_read += [_time(item, now_ms) for item in items]
+    except ValueError:
+        pass  # it is raised again below, for the first item that breaks a rule
     group = group_of([time_ms for time_ms, _ in times_read]) if times_read else ""
     drafts = []
     is_rising, last_ms = True, keys.EARLIEST_MS

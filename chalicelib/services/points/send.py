@@ -53,23 +53,23 @@ class _Request(NamedTuple):
     noise: bytes
     """Random, 32 bytes: tells the request from others if it has no digest. Empty if it has one."""
 
-    def digest_of(self, hour: int) -> bytes:
-        """Return the digest of its points of an hour."""
-        return self.noise if self.digest is None else hashlib.sha256(self.digest + str(hour).encode()).digest()
+    def place_of(self, hour: int, newest_ms: int) -> "_Place":
+        """Return the place of its points of an hour, of which the newest is at ``newest_ms``."""
+        if self.digest is None:
+            return self.noise, keys.segment_key(newest_ms, keys.arrival_suffix(self.arrival_us, self.noise))
+        digest = hashlib.sha256(self.digest + str(hour).encode()).digest()
+        return digest, keys.segment_key(newest_ms, keys.digest_suffix(digest))
 
-    def key_of(self, digest: bytes, newest_ms: int) -> str:
-        """Return the key of its points of an hour with this digest, of which the newest is at ``newest_ms``."""
-        suffix = keys.arrival_suffix(self.arrival_us, digest) if self.digest is None else keys.digest_suffix(digest)
-        return keys.segment_key(newest_ms, suffix)
-
-    def group_of(self, times_ms: Sequence[int]) -> str:
-        """Return the group of points that have none: the id of its first point. So sealed segments need not keep it."""
+    def first_place(self, times_ms: Sequence[int]) -> "_Place":
+        """Return the place of its points of the first hour, from the times of all points in milliseconds since 1970."""
         hour, newest_ms = keys.hour_of(min(times_ms)), max(times_ms)
         if keys.hour_of(newest_ms) != hour:
             newest_ms = max(time_ms for time_ms in times_ms if keys.hour_of(time_ms) == hour)
-        return self.key_of(self.digest_of(hour), newest_ms) + keys.HEX4[0]
+        return self.place_of(hour, newest_ms)
 
 
+_Place = tuple[bytes, str]
+"""Digest and key of a segment."""
 _Part = tuple[int, Sequence[Draft], Item]
 """An hour, the points of a request that lie in it, and their segment."""
 
@@ -209,17 +209,24 @@ def _parts(request: _Request, now_ms: int) -> list[_Part]:
         request: the request.
         now_ms: the time of points that have none.
     """
-    points = rules.draft_all(items=request.items, now_ms=now_ms, group_of=request.group_of)
+    places: list[_Place] = []
+
+    def group_of(times_ms: Sequence[int]) -> str:
+        """Return the id of the first point, so that sealed segments need not keep the group."""
+        places.append(request.first_place(times_ms))
+        return places[0][1] + keys.HEX4[0]
+
+    points = rules.draft_all(items=request.items, now_ms=now_ms, group_of=group_of)
     if request.is_deduplicated and len(points) > 1:
         points = [*{point.line: point for point in points}.values()]
     _check_window(request.device, points, now_ms)
     hour = keys.hour_of(points[0].time_ms)
     if hour == keys.hour_of(points[-1].time_ms):
-        return [(hour, points, _item(request, points, hour))]
+        return [(hour, points, _item(request, points, places[0]))]
     by_hour: dict[int, list[Draft]] = {}
     for point in points:
         by_hour.setdefault(keys.hour_of(point.time_ms), []).append(point)
-    return [(hour, own, _item(request, own, hour)) for hour, own in by_hour.items()]
+    return [(hour, own, _item(request, own)) for hour, own in by_hour.items()]
 
 
 def _check_window(device: Doc, points: Sequence[Draft], now_ms: int) -> None:
@@ -304,7 +311,7 @@ def _meet(request: _Request, part: _Part, known: Known) -> tuple[Item | None, _P
         return None, None
     if not retries.is_alike(known, points):
         left = [points[index] for index in indices]
-        rest = _item(request, left, hour)
+        rest = _item(request, left)
         return None, (hour, left, _step(rest._replace(key=item.key) if rest.key[:12] == item.key[:12] else rest))
     restored = retries.restore(device=request.device, known=known, points=points, indices=indices)
     return restored, None if restored else part
@@ -326,11 +333,11 @@ def _is_there(device: Doc, part: _Part) -> bool:
     return False
 
 
-def _item(request: _Request, points: Sequence[Draft], hour: int) -> Item:
-    device = request.device
+def _item(request: _Request, points: Sequence[Draft], place: _Place | None = None) -> Item:
+    """Return the segment of points of one hour."""
+    device, newest_ms = request.device, points[-1].time_ms
     expires_at = expiry.expires_at(device, points[0].time_ms)
-    digest = request.digest_of(hour)
-    key = request.key_of(digest, points[-1].time_ms)
+    digest, key = place or request.place_of(keys.hour_of(newest_ms), newest_ms)
     try:
         return segments.pack(device["id"], points, key, request.arrival_us, digest=digest, expires_at=expires_at)
     except ValueError as error:
