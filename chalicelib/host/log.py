@@ -62,7 +62,7 @@ def answered(status: int, **written: Any) -> None:
 
 def line(level: str = "info", /, **written: Any) -> None:
     """Write a line about the work of a function that no HTTP request called."""
-    _slot.current()(text(level, **written))
+    _slot.current()(_dumped({"time": _now(), "level": level, **written}))
 
 
 def text(level: str, /, **written: Any) -> str:

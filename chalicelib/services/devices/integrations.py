@@ -81,6 +81,9 @@ def network(profile: str, network: str) -> Doc | None:
 
 
 def _find(integration: Integration, profile: str, doc_id: str) -> Doc | None:
+    built_in = integration.built_in.get(doc_id)
+    if built_in is not None:
+        return built_in
     key = f"{profile}/{doc_id}"
     if integration.unknown.get(key):
         return None
