@@ -246,6 +246,7 @@ class BoundedHttp(HttpToolsProtocol):
         log.answered(101, request_id=request_ids.new(), method="GET", route=websocket.PATH)
         self._connections.leave(self)
         self.connections.discard(self)  # uvicorn's, of connections that a stop waits for
+        self.parser = None  # type: ignore[assignment]  # as at the end: a cycle would be collected late
         self.flow.resume_reading()
         link = websocket.WebSocket(self._open_mqtt(), self._connections)
         self.transport.set_protocol(link)

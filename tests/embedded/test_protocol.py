@@ -1,6 +1,9 @@
 """The HTTP protocol's limits: heads, bodies, pipelining, waits, and bytes that are no HTTP."""
 
+import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -464,3 +467,24 @@ def test_no_bytes_break_a_connection(serve, pieces, size):
 
 def test_limits_are_those_of_api_gateway():
     assert (protocol.MAX_HEADER_BYTES, protocol.MAX_URL_BYTES) == (10_240, 8_192)
+
+
+def test_connection_that_becomes_a_websocket_leaves_nothing_of_http(serve):
+    head = b"GET /mqtt HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    head += b"Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+
+    async def scenario(gateway):
+        link = Link(gateway, open_mqtt=asyncio.Protocol)
+        Link.opened.remove(link)
+        await settle()
+        gc.disable()
+        try:
+            link.http.data_received(head)
+            assert link.transport.sent.startswith(b"HTTP/1.1 101 ") and len(link.connections) == 0
+            http = weakref.ref(link.http)
+            del link.http
+            assert http() is None
+        finally:
+            gc.enable()
+
+    serve(scenario)

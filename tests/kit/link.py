@@ -20,6 +20,10 @@ class Transport:
         self.is_closed = self.is_aborted = self.is_ended = False
         self.is_reading = True
 
+    def set_protocol(self, protocol):
+        """Let another protocol have what arrives."""
+        self.protocol = protocol
+
     def get_extra_info(self, name):
         """Tell nothing about the socket."""
 
@@ -68,19 +72,23 @@ class Link:
     Args:
         application: the ASGI application.
         connections: all connections; None: new ones.
+        open_mqtt: opens an MQTT connection behind a WebSocket.
     """
 
     opened: ClassVar[list[Any]] = []
 
-    def __init__(self, application, connections=None):
+    def __init__(self, application, connections=None, open_mqtt=None):
         self.opened.append(self)
         loop = asyncio.get_running_loop()
         self.connections = Connections(100, loop.time()) if connections is None else connections
-        protocol = cast("Any", functools.partial(BoundedHttp, self.connections))
+        protocol = cast("Any", functools.partial(BoundedHttp, self.connections, open_mqtt))
         config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_level="warning")
         config.load()
         self.transport = Transport()
-        self.http = BoundedHttp(self.connections, config=config, server_state=ServerState(), app_state={}, _loop=loop)
+        state = ServerState()
+        self.http = BoundedHttp(
+            self.connections, open_mqtt, config=config, server_state=state, app_state={}, _loop=loop
+        )  # fmt: skip
         self.http.connection_made(cast("Any", self.transport))
 
     async def send(self, *parts):
