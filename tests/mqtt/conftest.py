@@ -5,6 +5,7 @@ import urllib.request
 import pytest
 
 from tests.mqtt.client import Client, Raw
+from tests.mqtt.raw import Peer, Tcp, WebSocket
 from tests.program import Program
 
 
@@ -79,6 +80,27 @@ def raw(program):
     def do(port=None):
         opened.append(Raw(port or program.mqtt_port))
         return opened[-1]
+
+    yield do
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def peer(program):
+    """Return a function that opens a connection for raw packets; with a token, it connects a client, too."""
+    opened = []
+
+    def do(token=None, client_id="c", version=5, *, link="tcp", to=None, **options):
+        server = to or program
+        made = WebSocket(int(server.url.rsplit(":", 1)[1])) if link == "websocket" else Tcp(server.mqtt_port)
+        opened.append(made)
+        found = Peer(made, version)
+        if token is not None:
+            answer = found.connect(token, client_id, **options)
+            assert answer.reasons == (0,), answer
+            found.welcome = answer
+        return found
 
     yield do
     for one in opened:
