@@ -103,23 +103,21 @@ def row(name: str, by_server: dict[str, Result | None]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def measure_mqtt(servers: list[Server], scale: float, repeats: int) -> dict[str, dict[str, Result]]:
-    """Publish with QoS 1 to every broker in turn, with each number of connections."""
-    kept: dict[str, dict[str, Result]] = {}
-    for connections in mqtt.CONNECTIONS:
-        name = f"MQTT QoS 1, {connections} connection{'s' * (connections > 1)}"
-        count = int((3_000 if connections == 1 else 20_000) * scale)
-        results: dict[str, list[Result]] = {server.name: [] for server in servers}
-        for _ in range(repeats):
-            for server in servers:
-                token = server.fresh() if server.profile_token else "any"
-                port = server.mqtt_port
-                results[server.name].append(mqtt.run("127.0.0.1", port, token, count=count, connections=connections))
-        middle = repeats // 2
-        kept[name] = {
-            server_name: sorted(runs, key=lambda run: run.per_second)[middle] for server_name, runs in results.items()
-        }
-        print(row(name, kept[name]), flush=True)
+def measure_mqtt(servers: list[Server], wanted: list[mqtt.Scene], repeats: int) -> dict[str, dict[str, Result | None]]:
+    """Publish to every broker in turn, with each QoS and number of connections, and over WebSocket."""
+    kept = {}
+    for scene in wanted:
+
+        def publish(server: Server, scene: mqtt.Scene = scene) -> Result | None:
+            return mqtt.run(server, server.fresh() if server.profile_token else "any", scene)
+
+        kept[scene.name] = repeat(servers, repeats, publish)
+        print(row(scene.name, kept[scene.name]), flush=True)
+    print(f"\n| µs of processor time a message | {' | '.join(server.name for server in servers)} |")
+    print("|---" * (len(servers) + 1) + "|")
+    for name, by_server in kept.items():
+        costs = (result and result.processor_us for result in by_server.values())
+        print(f"| {name} | {' | '.join('–' if cost is None else f'{cost:.0f}' for cost in costs)} |")
     return kept
 
 
@@ -133,7 +131,7 @@ def main() -> None:
     parser.add_argument("--url", help="measure only this server, for example http://127.0.0.1:8000")
     parser.add_argument("--token", help="the token of a device on that server; the benchmark fills the device")
     parser.add_argument("--against", type=Path, help="another checkout of Decant, measured instead of bench/naive.py")
-    parser.add_argument("--only", default="", help="run only loads with this text in their name, and none of MQTT")
+    parser.add_argument("--only", default="", help="run only loads with this text in their name")
     parser.add_argument("--scale", type=float, default=1.0, help="the factor for the number of requests")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
@@ -160,13 +158,14 @@ def measure_batches(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the loads on servers that begin empty, and those of MQTT; return the report."""
     with contextlib.ExitStack() as stack:
         print(describe())
-        if not any(options.only in name for name, _, _ in loads(options.scale)):
+        brokered = [scene for scene in mqtt.scenes(options.scale) if options.only in scene.name and not options.url]
+        if not brokered and not any(options.only in name for name, _, _ in loads(options.scale)):
             return {}
         servers = start_all(options, stack)
         print_head([server.name for server in servers if server.name != "empty"])
         kept = measure(servers, options)
-        if not options.url and not options.only:
-            kept |= measure_broker(servers, options, stack)
+        if brokered:
+            kept |= measure_broker(servers, brokered, options, stack)
         about = {}
         for server in servers:
             about[server.name] = {"startup_s": round(server.startup_s, 2), "memory_mb": server.memory_mb()}
@@ -190,18 +189,18 @@ def start_all(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[
 
 
 def measure_broker(
-    servers: list[Server], options: argparse.Namespace, stack: contextlib.ExitStack
-) -> dict[str, dict[str, Result]]:
+    servers: list[Server], wanted: list[mqtt.Scene], options: argparse.Namespace, stack: contextlib.ExitStack
+) -> dict[str, dict[str, Result | None]]:
     """Measure the MQTT brokers, and what idle connections take of a fresh process."""
     rivals = servers if options.against else [servers[0], stack.enter_context(started_peer())]
     rival = rivals[1].name
     print(f"\n| | decant, messages/s | p50 / p99 ms | {rival}, messages/s | p50 / p99 ms | ratio |")
     print("|---" * 6 + "|")
-    kept = measure_mqtt(rivals, options.scale, options.repeats)
+    kept = measure_mqtt(rivals, wanted, options.repeats)
     fresh = stack.enter_context(started("decant", Path(stack.enter_context(tempfile.TemporaryDirectory())) / "idle"))
     before_mb = fresh.memory_mb()
-    idle_mb = mqtt.hold("127.0.0.1", fresh.mqtt_port, fresh.fresh(), 1_000, fresh.memory_mb)
-    print(f"1,000 idle MQTT connections take {idle_mb - before_mb:.1f} MB")
+    idle_mb = mqtt.hold(fresh.mqtt_port, fresh.fresh(), mqtt.IDLE, lambda: fresh.memory_mb() or 0.0)
+    print(f"{mqtt.IDLE:,} idle MQTT connections take {idle_mb - (before_mb or 0.0):.1f} MB")
     return kept
 
 

@@ -29,12 +29,13 @@ def point(number: int, moment: datetime) -> dict[str, Any]:
 
 @dataclass
 class Result:
-    """The result of one load. ``p50`` and ``p99`` are milliseconds."""
+    """The result of one load. ``p50`` and ``p99`` are milliseconds; ``processor_us`` is what a message costs."""
 
     p50: float
     p99: float
     per_second: float
     points_per_second: float
+    processor_us: float | None = None
 
 
 class Load:

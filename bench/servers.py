@@ -28,6 +28,8 @@ class Server:
     token: str = ""
     profile_token: str = ""
     mqtt_port: int = 0
+    websocket_port: int = 0
+    """Where MQTT over WebSocket is taken."""
     process: "subprocess.Popen[str] | None" = None
     startup_s: float = 0.0
     stored: dict[int, Load] = field(default_factory=dict)
@@ -57,6 +59,13 @@ class Server:
             return None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024
+
+    def processor_s(self) -> float:
+        """Return how many seconds of processor time the server has used; 0 for one that this program did not start."""
+        if self.process is None:
+            return 0.0
+        figures = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
 
     def forget_peak(self) -> None:
         """Let ``VmHWM`` begin anew."""
@@ -101,7 +110,7 @@ def started(name: str, directory: Path, checkout: Path = ROOT) -> Iterator[Serve
         process = subprocess.Popen([sys.executable, "-m", module], cwd=checkout, env=environment, stdout=log, text=True)
         pin(0, process.pid)
         try:
-            server = Server(name, url, process=process, mqtt_port=mqtt_port)
+            server = Server(name, url, process=process, mqtt_port=mqtt_port, websocket_port=port)
             server.startup_s = wait_for(server, began_s)
             while name in ("decant", "unsealed") and not server.profile_token:
                 match = re.search(r"Profile token +(\S+)\n", Path(log.name).read_text())
@@ -129,13 +138,13 @@ def wait_for(server: Server, began_s: float) -> float:
 @contextlib.contextmanager
 def started_peer() -> Iterator[Server]:
     """Start the MQTT broker to compare with on the first core."""
-    port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "bench.peer_mqtt", str(port)]
+    port, websocket_port = free_port(), free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "bench.peer_mqtt", str(port), str(websocket_port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     pin(0, process.pid)
     try:
         process.stdout.readline()
-        yield Server("amqtt", "", process=process, mqtt_port=port)
+        yield Server("amqtt", "", process=process, mqtt_port=port, websocket_port=websocket_port)
     finally:
         process.terminate()
         process.wait()
