@@ -24,6 +24,7 @@ from tests.mqtt.raw import (
     connect,
     publish,
     subscribe,
+    unsubscribe,
 )  # fmt: skip
 from tests.program import Program
 
@@ -150,6 +151,37 @@ def test_large_messages_and_user_properties(device, peer, wait_of_another):
     many = tuple((USER_PROPERTY, (f"k{at}", "v" * 10)) for at in range(5_000))
     large = publish("a", "x" * 100_000, 1, 1) + publish("a", "x", 1, 2, with_=many)
     assert wait_of_another(lambda run: flood(peer(device.token, f"flood {run}"), large * 100)) <= LIMIT_MS
+
+
+EMPTY = ((USER_PROPERTY, ("", "")),) * 26_000
+WHOLE = {
+    "SUBSCRIBE of 32,000 filters": lambda: subscribe(*(("a", 0),) * 32_000),
+    "SUBSCRIBE of 20,000 different filters": lambda: subscribe(*((f"{at:x}", 0) for at in range(20_000))),
+    "UNSUBSCRIBE of 40,000 filters": lambda: unsubscribe(*("a",) * 40_000),
+    "PUBLISH of 26,000 user properties": lambda: publish("a", with_=EMPTY),
+    "SUBSCRIBE of 26,000 user properties": lambda: subscribe("a", with_=EMPTY),
+    "a point with 128 kB of metadata": lambda: publish(
+        STORED, json.dumps({"variable": "n", "metadata": {"k": ["x"] * 25_000}})
+    ),
+    "4,000 points": lambda: publish(STORED, json.dumps([{"variable": "n", "value": 1}] * 4_000)),
+    "JSON of 60,000 brackets": lambda: publish(STORED, "[" * 60_000 + "]" * 60_000),
+}
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_packets_that_cost_as_much_as_one_can(device, peer, wait_of_another, what):
+    data = WHOLE[what]() * 10
+    assert wait_of_another(lambda run: flood(peer(device.token, f"flood {run}"), data)) <= LIMIT_MS
+
+
+def test_connect_with_26000_user_properties(device, peer, wait_of_another):
+    hello = connect(device.token, "many", with_=EMPTY)
+
+    def load(_):
+        for _ in range(5):
+            flood(peer(), hello, 0.2)
+
+    assert wait_of_another(load) <= LIMIT_MS
 
 
 def test_subscribing_again_and_again_to_retained_messages(device, peer, wait_of_another):

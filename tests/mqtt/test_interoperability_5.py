@@ -33,6 +33,7 @@ from tests.mqtt.raw import (
     publish,
     subscribe,
     text,
+    unsubscribe,
 )  # fmt: skip
 
 STORED = "tago/data/post"
@@ -269,6 +270,9 @@ FORBIDDEN = {
     "flags of SUBSCRIBE": (b"\x80" + subscribe("a")[1:], {0x81}),
     "flags of PUBREL": (b"\x60" + ack(PUBREL, 1)[1:], {0x81}),
     "a length of five bytes": (b"\x30\xff\xff\xff\xff\x01", {0x81}),
+    "1,001 filters": (subscribe(*["a"] * 1_001), {0x97}),
+    "1,001 filters to unsubscribe": (unsubscribe(*["a"] * 1_001), {0x97}),
+    "1,001 user properties": (publish("a", with_=((USER_PROPERTY, ("", "")),) * 1_001), {0x97}),
     "a property that PUBLISH has not": (publish("a", with_=((SESSION_EXPIRY, 1),)), {0x81, 0x82}),
     "bytes behind PUBACK": (packet(0x40, b"\0\1\0\0x"), {0x81, 0x82}),
     "properties that are longer than the packet": (packet(0x30, text("a") + b"\x7f"), {0x81}),
@@ -286,6 +290,12 @@ def test_what_the_standard_forbids_ends_the_connection(device, peer, what):
         else (found == [] and None in reasons) or (found[0][0] == 14 and found[0][1] in reasons)
     )
     witness.nothing_more()
+
+
+def test_1000_filters_and_properties_are_taken(device, peer):
+    client = peer(device.token)
+    assert client.subscribe(*["a"] * 1_000) == (1,) * 1_000
+    client.publish("b", "", 1, with_=((USER_PROPERTY, ("", "")),) * 1_000)
 
 
 def test_reserved_flag_of_the_will_is_checked_in_version_4(device, peer):
