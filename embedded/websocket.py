@@ -10,7 +10,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
@@ -32,7 +32,28 @@ _KEY_BYTES = 16
 _VERSION = b"13"
 
 Headers = Sequence[tuple[bytes, bytes]]
-Open = Callable[[], asyncio.Protocol]
+
+
+class Mqtt(Protocol):
+    """The part of an MQTT connection that a WebSocket needs; see asyncio.Protocol."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def pause_writing(self) -> None:
+        """Send no more for now."""
+
+    def resume_writing(self) -> None:
+        """Send again."""
+
+
+Open = Callable[[], Mqtt]
 """Returns a new MQTT connection, which waits for its transport."""
 
 
@@ -106,7 +127,7 @@ class WebSocket(asyncio.Protocol):
         connections: all connections of this process.
     """
 
-    def __init__(self, mqtt: asyncio.Protocol, connections: Connections) -> None:
+    def __init__(self, mqtt: Mqtt, connections: Connections) -> None:
         self._mqtt, self._connections = mqtt, connections
         self._loop = asyncio.get_running_loop()
         self._frames = Connection(ConnectionType.SERVER)
@@ -125,7 +146,7 @@ class WebSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, after the greeting was written."""
         self._socket = transport
-        self._mqtt.connection_made(self)  # type: ignore[arg-type]
+        self._mqtt.connection_made(self)
 
     def data_received(self, data: bytes) -> None:
         """Read frames."""
