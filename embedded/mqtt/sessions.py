@@ -1,5 +1,6 @@
 """All sessions of the broker: who is connected, who is away for how long, and what the database has of them."""
 
+import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
@@ -96,7 +97,8 @@ class Sessions:
             if other is not None:
                 session.end_connection(other.heard_s)
                 other.close(packets.TAKEN_OVER)
-            has_ended = not session.expiry_s  # with its connection
+            now_s = asyncio.get_running_loop().time()
+            has_ended = not session.expiry_s or (session.ends_s is not None and session.ends_s <= now_s)
             if sent.is_clean or has_ended or (session.subscriptions and not who.may_subscribe):
                 self.forget(session)
                 session = None

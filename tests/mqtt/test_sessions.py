@@ -228,6 +228,23 @@ def test_session_that_is_expired_when_the_process_begins_is_deleted(run, clock):
     run(scenario)
 
 
+def test_expired_session_is_not_resumed_before_it_is_swept(run):  # noqa: F811
+    async def scenario(bench):
+        link, _ = bench.connected(flags=KEPT)
+        link.data_received(subscribe("a"))
+        await settled()
+        link.connection_lost(None)
+        await settled()
+        (session,) = bench.broker.sessions.by_id.values()
+        session.ends_s = bench.loop.time()
+        link, transport = bench.open()
+        link.data_received(_connect(bench.world.token, "c", flags=KEPT))
+        await settled()
+        assert transport.take() == CONNACK_NEW and left()[0] == 0
+
+    run(scenario)
+
+
 def left():
     """Return how many rows the tables of the broker have."""
     db, tables = store.current()._db, ("mqtt_sessions", "mqtt_messages", "mqtt_received", "mqtt_retained")
