@@ -142,8 +142,7 @@ class Connection(asyncio.BufferedProtocol):
             self._broker.refuse(log.reason(error))
             self._fail(error.reason)
         except errors.Unavailable:
-            # Nothing is acknowledged, so the client sends it again.
-            self.close(packets.UNAVAILABLE)
+            self._fail(packets.UNAVAILABLE)  # nothing is acknowledged, so the client sends it again
         except Exception:
             self.expire()  # the fault is here, and the loop logs it
             raise
@@ -269,8 +268,9 @@ class Connection(asyncio.BufferedProtocol):
         self._out.end(self._loop.time(), answers.connack(self._version, reason))
 
     def _fail(self, reason: int) -> None:
-        """End the connection as the client broke the rules. CONNECT is answered if its sender can read that."""
-        if self._session is None and (self._version == packets.V5 or reason == packets.UNSUPPORTED_VERSION):
+        """End the connection. CONNECT is answered if the client's version has a code for the reason."""
+        has_code = self._version == packets.V5 or reason in (packets.UNSUPPORTED_VERSION, packets.UNAVAILABLE)
+        if self._session is None and has_code:
             self._out.end(self._loop.time(), answers.connack(self._version, reason))
         else:
             self.close(reason)

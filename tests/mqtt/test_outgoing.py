@@ -70,6 +70,20 @@ def test_connack_says_so_if_the_commit_before_it_fails(run, monkeypatch, version
     run(scenario)
 
 
+@pytest.mark.parametrize(("version", "expected"), [(4, b"\x20\x02\x00\x03"), (5, b"\x20\x03\x00\x88\x00")])
+def test_connack_says_so_if_the_store_is_down(run, monkeypatch, version, expected):
+    async def scenario(bench):
+        def fail(*_):
+            raise errors.Unavailable
+
+        monkeypatch.setattr(bench.broker, "open", fail)
+        link, transport = bench.open()
+        link.data_received((_connect if version == 4 else connect_5)(bench.world.token, "c") + PING)
+        assert transport.take() == expected and transport.is_closed
+
+    run(scenario)
+
+
 def busy(bench):
     """Connect a client whose writes are not committed at once, as it is not alone."""
     bench.connected("bystander")
