@@ -241,6 +241,7 @@ def _will(token):
         (frame(b"x" * 126, PING), 1002),
         (frame(b"x", CLOSE), 1002),
     ],
+    ids=["text", "unmasked", "reserved bit", "reserved opcode", "continuation", "long ping", "short close"],
 )
 def test_wrong_frames_end_the_connection_with_a_code(device, link, sent, code):
     client = link().send(frame(_connect(device.token, "c")))
