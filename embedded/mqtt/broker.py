@@ -87,6 +87,8 @@ class Broker:
         client_id = f"embedded-{tokens.fingerprint(bare)[:32]}"
         try:
             who = admission.admit(token=password, client_id=client_id, keep_s=None)
+        except errors.Unavailable:
+            return packets.UNAVAILABLE
         except errors.ApiError as error:
             self.refuse(type(error).__name__)
             who = None

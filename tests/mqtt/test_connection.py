@@ -10,6 +10,7 @@ from chalicelib import errors, store
 from chalicelib.host import clock as wall
 from chalicelib.host import dead_letters, events, log
 from chalicelib.host import mqtt as services_broker
+from chalicelib.services.access import admission
 from chalicelib.services.accounts import profiles
 from chalicelib.services.usage import plans
 from embedded.commits import GroupCommit
@@ -180,6 +181,21 @@ def test_bad_messages_are_acknowledged_and_kept_with_the_reason(run):
         await settled()
         assert len(transport.take()) == 12 and len(letters) == 3 and {topic for _, topic in letters} == {STORED}
         assert bench.world.read() == []
+
+    run(scenario)
+
+
+def test_store_that_is_down_refuses_a_client_as_not_available(run, monkeypatch):
+    async def scenario(bench):
+        def fail(*_, **__):
+            raise errors.Unavailable
+
+        link, transport = bench.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(admission, "admit", fail)
+            link.data_received(_connect(bench.world.token, "c"))
+        assert transport.take() == b"\x20\x02\x00\x03" and transport.is_closed
+        bench.connected()
 
     run(scenario)
 
