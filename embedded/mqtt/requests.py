@@ -134,9 +134,9 @@ class Requests:
             outcome.add_done_callback(lambda _: parsing.pop(place, None))
         return outcome
 
-    def _note(self, sent: Publish, reason: int) -> None:
-        if reason < packets.FAILURE:
-            self._session.note_accepted(sent.packet_id, sent.message)
+    def _note(self, sent: Publish, reason: int, *, is_lost: bool = False) -> None:
+        if reason < packets.FAILURE or self._session.version != packets.V5:  # no refusal can be told before version 5
+            self._session.note_accepted(sent.packet_id, sent.message, is_lost=is_lost)
 
     def _answer(self, sent: Publish, reason: int) -> None:
         if sent.message.qos:
@@ -157,7 +157,8 @@ class Requests:
             return
         parsed.reason = task.result()
         try:
-            self._note(parsed.sent, parsed.reason)
+            is_lost = self._broker.sessions.connected.get(self._session) is not self._link
+            self._note(parsed.sent, parsed.reason, is_lost=is_lost)
         except errors.Unavailable:
             self._link.close(packets.UNAVAILABLE)
             return

@@ -106,17 +106,18 @@ class Session(Outbox):
         """
         if not self._unsure:
             return False
-        place = packet_id, hash((message.topic, message.payload))
+        place = _place(packet_id, message)
         is_known = place in self._unsure
         self._unsure.discard(place)
         return is_known
 
     def note_taken(self, packet_id: int, message: Message) -> None:
         """Remember an accepted QoS 1 message, as the client may send it again on its next connection."""
-        now_s = asyncio.get_running_loop().time()
-        place = packet_id, hash((message.topic, message.payload))
+        now_s, place = asyncio.get_running_loop().time(), _place(packet_id, message)
         self._taken.pop(place, None)
         self._taken[place] = now_s
+        if self._unsure:
+            self._unsure.discard(place)
         oldest = next(iter(self._taken))
         if self._taken[oldest] < now_s - 2 * RETRY_S:
             del self._taken[oldest]
@@ -142,8 +143,13 @@ class Session(Outbox):
             raise Malformed("too many messages of QoS 2 are not released", RECEIVE_MAXIMUM_EXCEEDED)
         return False
 
-    def note_accepted(self, packet_id: int, message: Message) -> None:
+    def note_accepted(self, packet_id: int, message: Message, *, is_lost: bool = False) -> None:
         """Remember an accepted message until the client cannot send it again.
+
+        Args:
+            packet_id: of the message.
+            message: the message.
+            is_lost: whether the connection that brought it has ended meanwhile, so that no PUBACK was sent.
 
         Raises:
             errors.Unavailable: it cannot be kept; it must not be acknowledged.
@@ -153,7 +159,10 @@ class Session(Outbox):
                 self.kept.receive(self, packet_id)
             self.received.add(packet_id)
         elif message.qos == 1 and self.expiry_s:  # no other connection resumes a session without expiry
-            self.note_taken(packet_id, message)
+            if is_lost and self._unsure is not None:
+                self._unsure.add(_place(packet_id, message))
+            else:
+                self.note_taken(packet_id, message)
 
     def release(self, packet_id: int) -> bool:
         """Note PUBREL; return whether its message is known. Raises errors.Unavailable."""
@@ -170,3 +179,8 @@ class Session(Outbox):
         self._unsure = None
         if not self.row:
             self.received.clear()
+
+
+def _place(packet_id: int, message: Message) -> tuple[int, int]:
+    """Return what a message of QoS 1 and its retry have in common."""
+    return packet_id, hash((message.topic, message.payload))

@@ -185,6 +185,31 @@ def test_bad_messages_are_acknowledged_and_kept_with_the_reason(run):
     run(scenario)
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_bad_message_that_comes_again_is_kept_and_delivered_once(run, qos):
+    letters = []
+
+    async def scenario(bench):
+        dead_letters.use(lambda reason, message: letters.append(reason))
+        other, delivered = bench.connected("other")
+        other.data_received(b"\x82\x06\x00\x01" + _text("#") + b"\x00")
+        link, transport = bench.connected(flags=0xC0)
+        body = _text(STORED) + b"\x00\x07{"
+        link.data_received(bytes((0x30 | qos << 1, len(body))) + body)
+        await settled()
+        acknowledged = transport.take()
+        assert acknowledged == bytes((0x30 + 0x10 * qos, 2, 0, 7))
+        link.connection_lost(None)
+        again, transport = bench.open()
+        again.data_received(_connect(bench.world.token, "c", flags=0xC0))
+        again.data_received(bytes((0x38 | qos << 1, len(body))) + body)
+        await settled()
+        assert transport.take() == b"\x20\x02\x01\x00" + acknowledged
+        assert len(letters) == 1 and delivered.take().count(b"{") == 1
+
+    run(scenario)
+
+
 def test_store_that_is_down_refuses_a_client_as_not_available(run, monkeypatch):
     async def scenario(bench):
         def fail(*_, **__):

@@ -340,6 +340,23 @@ def test_message_that_comes_again_while_it_is_parsed_is_stored_once(run, gate, q
     assert len(gate.seen) == 1
 
 
+def test_message_that_comes_again_after_it_was_parsed_is_stored_once(run, gate):
+    async def scenario(bench):
+        link, _ = bench.connected(flags=0xC0)
+        link.data_received(publish(1, 9))
+        await gate.until(1)
+        link.connection_lost(None)
+        gate.open.set()
+        await bench.settled()
+        again, transport = bench.connected(flags=0xC0)
+        for stored in (1, 2):  # PUBACK has made the id free for the second one
+            again.data_received(b"\x3a" + publish(1, 9)[1:])
+            await bench.settled()
+            assert transport.take() == b"\x40\x02\x00\x09" and bench.world.read(query="count") == stored
+
+    run(scenario)
+
+
 def test_commit_that_fails_acknowledges_nothing_and_the_message_is_stored_when_it_comes_again(run, gate, monkeypatch):
     async def scenario(bench):
         gate.open.set()
