@@ -38,7 +38,7 @@ def _packet(first: int, body: bytes) -> bytes:
 
 def connack(
     version: int, reason: int, *, is_present: bool = False, assigned: str = "", expiry_s: int = 0, max_bytes: int = 0,
-    keep_alive_s: int = 0,
+    receive_maximum: int = 65_535, keep_alive_s: int = 0,
 ) -> bytes:  # fmt: skip
     """Write CONNACK.
 
@@ -49,6 +49,7 @@ def connack(
         assigned: the client id, if the broker chose it.
         expiry_s: how long the session is kept after the connection ends.
         max_bytes: the size of the largest packet that the broker accepts.
+        receive_maximum: how many messages above QoS 0 the client may have sent that are not acknowledged.
         keep_alive_s: the keep-alive that the client must use instead of its own; 0: its own.
     """
     if version != V5:
@@ -59,6 +60,7 @@ def connack(
     if not reason:
         named = bytes((properties.SHARED_AVAILABLE, 0))
         named += struct.pack(">BIBI", properties.SESSION_EXPIRY, expiry_s, properties.MAXIMUM_PACKET_SIZE, max_bytes)
+        named += struct.pack(">BH", properties.RECEIVE_MAXIMUM, receive_maximum)
         if keep_alive_s:
             named += struct.pack(">BH", properties.SERVER_KEEP_ALIVE, keep_alive_s)
         if assigned:

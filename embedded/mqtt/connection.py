@@ -14,7 +14,7 @@ from embedded.mqtt.packets import Will
 from embedded.mqtt.rates import next_minute_s
 from embedded.mqtt.reading import Malformed, Reader
 from embedded.mqtt.requests import Requests
-from embedded.mqtt.session import Session
+from embedded.mqtt.session import MAX_RECEIVED, Session
 
 CONNECT_WITHIN_S = 10.0
 """How long a client has for the whole of CONNECT."""
@@ -257,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
         self._noted_bytes = 0
         self.answer(answers.connack(
             sent.version, packets.NORMAL, is_present=is_present, assigned="" if sent.client_id else session.client_id,
-            expiry_s=session.expiry_s, max_bytes=MAX_PACKET_BYTES,
+            expiry_s=session.expiry_s, max_bytes=MAX_PACKET_BYTES, receive_maximum=MAX_RECEIVED,
             keep_alive_s=0 if sent.keep_alive_s else int(NO_KEEP_ALIVE_S / 2),
         ))  # fmt: skip
         self.flush()

@@ -204,7 +204,7 @@ def test_answers_as_the_specifications_write_them():
 
 def test_connack_of_version_5_says_what_there_is():
     found = answers.connack(5, 0, assigned="auto-1", expiry_s=60, max_bytes=1_000)
-    assert found[4:] == b"\x15\x2a\x00\x11\x00\x00\x00\x3c\x27\x00\x00\x03\xe8\x12\x00\x06auto-1"
+    assert found[4:] == b"\x18\x2a\x00\x11\x00\x00\x00\x3c\x27\x00\x00\x03\xe8\x21\xff\xff\x12\x00\x06auto-1"
     assert answers.connack(5, 0, keep_alive_s=30).endswith(b"\x13\x00\x1e")
 
 

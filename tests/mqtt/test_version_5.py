@@ -31,9 +31,10 @@ def properties(raw):
     assert length == len(raw) - 1
     while not reader.is_empty:
         name = reader.byte()
-        found[name] = {0x11: reader.four, 0x27: reader.four, 0x13: reader.two, 0x2A: reader.byte, 0x12: reader.text}[
-            name
-        ]()
+        found[name] = {
+            0x11: reader.four, 0x27: reader.four, 0x13: reader.two, 0x21: reader.two, 0x2A: reader.byte,
+            0x12: reader.text,
+        }[name]()  # fmt: skip
     return found
 
 
@@ -88,9 +89,9 @@ def test_client_ids_are_limited(raw, device):
 def test_connack_names_what_the_broker_decided(opened):
     _, named = opened("", keep_alive=0, properties=b"\x11\xff\xff\xff\xff")
     assert named.pop(0x12).startswith("auto-")
-    assert named == {0x11: 86_400, 0x13: 30, 0x27: 132_096, 0x2A: 0}
+    assert named == {0x11: 86_400, 0x13: 30, 0x21: 10_000, 0x27: 132_096, 0x2A: 0}
     _, named = opened("c", keep_alive=5)
-    assert named == {0x11: 0, 0x27: 132_096, 0x2A: 0}
+    assert named == {0x11: 0, 0x21: 10_000, 0x27: 132_096, 0x2A: 0}
 
 
 @pytest.mark.parametrize(
