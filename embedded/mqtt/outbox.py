@@ -19,6 +19,8 @@ MAX_QUEUED_BYTES = 4_000_000
 """How many bytes the waiting messages of a client may have. If there are more, the oldest are dropped."""
 MAX_INFLIGHT, MAX_INFLIGHT_BYTES = 100, 1_000_000
 """How many messages a client may have to acknowledge at once, and how many bytes before it gets one more."""
+MAX_UNFINISHED = 1_000
+"""How many messages may be sent to a client and not finished, with those of QoS 2 that wait for PUBCOMP."""
 _SPARE_BYTES = 64
 """More than PUBLISH needs besides topic, payload and properties, without subscription identifiers."""
 
@@ -185,7 +187,7 @@ class Outbox:
     def _has_room(self) -> bool:
         """Whether the client may have one more message to acknowledge."""
         is_small = self.held_bytes - self._waiting_bytes < MAX_INFLIGHT_BYTES
-        return self._out < self.max_inflight and (is_small or not self._out) and len(self._inflight) < 65_535
+        return self._out < self.max_inflight and (is_small or not self._out) and len(self._inflight) < MAX_UNFINISHED
 
     def _is_void(self, message: Message, identifiers: tuple[int, ...]) -> bool:
         """Whether a message has expired or is larger than the client takes. It is dropped then (3.1.2.11.4)."""

@@ -8,8 +8,9 @@ import struct
 import pytest
 
 from chalicelib import errors, store
-from embedded.mqtt import packets
+from embedded.mqtt import outbox, packets
 from embedded.mqtt import session as sessions
+from embedded.mqtt.packets import Message
 from tests.mqtt.client import WAIT_S
 from tests.mqtt.test_broker import STORED, _connect, _text, numbered
 from tests.mqtt.test_connection import Bench, publish, run, settled  # noqa: F401 - a fixture
@@ -480,6 +481,23 @@ def test_client_gets_no_more_at_once_than_it_takes_also_when_it_comes_back(run):
         assert transport.take().count(b"\x00\x01a") == 17 and left()[1] == 0
 
     run(scenario)
+
+
+def test_messages_that_a_client_never_completes_are_bounded_however_often_it_comes_back():
+    session, sent = sessions.Session("device", "c"), []
+    session.subscribe("a", 2)
+    match = session.match("a", is_own=False)
+    for _ in range(2 * outbox.MAX_UNFINISHED // outbox.MAX_INFLIGHT):
+        sent.clear()
+        session.resume(sent.append)
+        for _ in range(outbox.MAX_INFLIGHT):
+            session.send(Message("a", b"x", 2), match)
+        for packet_id in range(1, outbox.MAX_UNFINISHED + 2):
+            session.got_pubrec(packet_id, 0)
+    assert len(sent) == outbox.MAX_UNFINISHED and len(session.waiting) == outbox.MAX_UNFINISHED
+    assert {one[0] for one in sent} == {0x62}
+    session.completed(1)
+    assert sent[-1][0] == 0x34 and len(session.waiting) == outbox.MAX_UNFINISHED - 1
 
 
 def test_message_that_is_too_large_for_a_client_is_dropped(device, raw, connect):
