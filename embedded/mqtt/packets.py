@@ -5,6 +5,7 @@ Source: the OASIS specifications MQTT 3.1.1 and MQTT 5.0; section numbers in com
 
 from typing import NamedTuple
 
+from chalicelib.codec import topics
 from embedded.mqtt import properties, reading
 from embedded.mqtt.reading import Malformed, Reader, decode
 
@@ -117,21 +118,6 @@ class Unsubscribe(NamedTuple):
 
     packet_id: int
     filters: list[str]
-
-
-def split(buffer: bytearray, max_bytes: int) -> tuple[int, bytes] | None:
-    """Take the first packet off a buffer; return its first byte and its body, or None while it is incomplete.
-
-    Raises:
-        Malformed: as ``measure``.
-    """
-    found = measure(buffer, 0, max_bytes)
-    if found is None or len(buffer) < found[1]:
-        return None
-    start, end = found
-    packet = buffer[0], bytes(memoryview(buffer)[start:end])
-    del buffer[:end]
-    return packet
 
 
 def measure(buffer: bytearray, at: int, max_bytes: int) -> tuple[int, int] | None:
@@ -306,7 +292,7 @@ def _check_options(name: str, options: int, version: int) -> None:
         raise Malformed("the options of a subscription are not valid")
     if options & 0x30 == 0x30:
         raise Malformed("there is no retain handling 3", PROTOCOL_ERROR)
-    if options & 4 and name.startswith("$share/"):
+    if options & 4 and topics.is_shared(name):
         raise Malformed("a shared subscription cannot leave out the client's own messages", PROTOCOL_ERROR)
 
 

@@ -73,7 +73,7 @@ class Session(Outbox):
             options: the options byte of SUBSCRIBE.
             identifier: what matching messages carry; 0: nothing.
         """
-        if name.startswith("$share/"):
+        if topics.is_shared(name):
             return packets.NO_SHARED_SUBSCRIPTIONS
         if not topics.is_filter(name):
             return packets.BAD_FILTER

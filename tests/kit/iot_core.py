@@ -129,7 +129,7 @@ class IotCore:
         try:
             while data := await reader.read(65_536):
                 buffer += data
-                while (packet := packets.split(buffer, MAX_BYTES)) is not None:
+                while (packet := _split(buffer)) is not None:
                     if session is None:
                         session = self._admit(writer, packet[1])
                         if session is None:
@@ -249,6 +249,16 @@ class _Session:
         if is_wanted and self.may("iot:Receive", f"{BASE}:topic/{message.topic}"):
             found = answers.publish(message, self.connect.version, 0, 0, now_ms=clock.now_ms(), is_retained=is_retained)
             self.writer.write(found)
+
+
+def _split(buffer):
+    """Take the first packet off a buffer: its first byte and its body; None while it is not complete."""
+    found = packets.measure(buffer, 0, MAX_BYTES)
+    if found is None or found[1] > len(buffer):
+        return None
+    packet = buffer[0], bytes(buffer[slice(*found)])
+    del buffer[: found[1]]
+    return packet
 
 
 def _rule(sql):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from chalicelib.codec import topics
 from embedded.mqtt import answers, packets
+from embedded.mqtt.incoming import Incoming
 from embedded.mqtt.packets import Message, Will
 from embedded.mqtt.reading import Malformed
 
@@ -222,13 +223,14 @@ messages = st.builds(
 @given(messages, st.sampled_from([3, 4, 5]), st.integers(1, 65_535), st.sampled_from([0, 1]), st.integers(1, 9))
 def test_message_comes_back_from_its_packet_in_whatever_pieces_it_arrives(message, version, packet_id, qos, size):
     written = answers.publish(message, version, packet_id, qos, now_ms=NOW_MS, is_retained=message.is_retained)
-    buffer, found = bytearray(), None
+    incoming, found = Incoming(), None
     for at in range(0, len(written), size):
         assert found is None
-        buffer += written[at : at + size]
-        found = packets.split(buffer, 10_000)
-    assert found is not None and not buffer
-    got = packets.read_publish(*found, version, NOW_MS)
+        incoming.buffer += written[at : at + size]
+        found = incoming.peek()
+    assert found is not None
+    got = packets.read_publish(*incoming.take(*found), version, NOW_MS)
+    assert not incoming.buffer
     assert got.message == message._replace(qos=qos) and got.packet_id == (packet_id if qos else 0)
 
 
@@ -253,18 +255,21 @@ def test_any_bytes_are_a_packet_or_malformed(read, body):
 
 
 @given(st.binary(max_size=12))
-def test_any_bytes_are_split_or_wait_or_are_malformed(data):
-    buffer = bytearray(data)
+def test_any_bytes_are_taken_or_wait_or_are_malformed(data):
+    incoming = Incoming()
+    incoming.buffer += data
     try:
-        found = packets.split(buffer, 100)
+        found = incoming.peek()
     except Malformed:
         return
-    assert found is None or bytes(buffer) == data[len(data) - len(buffer) :]
+    if found is not None:
+        first, body = incoming.take(*found)
+        assert first == data[0] and body == data[slice(*found)] and incoming.buffer == data[found[1] :]
 
 
 def test_packet_that_is_too_large_is_refused_before_it_has_come():
     with pytest.raises(Malformed) as error:
-        packets.split(bytearray(b"\x30\xff\xff\x7f"), 1_000)
+        packets.measure(bytearray(b"\x30\xff\xff\x7f"), 0, 1_000)
     assert error.value.reason == packets.TOO_LARGE
 
 
