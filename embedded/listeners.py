@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import resource
 import socket
@@ -13,12 +14,12 @@ from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import CONNECT_WITHIN_S, Connection
 from embedded.settings import EmbeddedSettings
 
+_logger = logging.getLogger(__name__)
+
 SWEEP_S = 1.0
 MAX_CONNECTIONS = 20_000
 _SPARE_FILES = 24
 """For the listening sockets, for files that are opened later, and for connections that are just being ended."""
-
-
 BACKLOG = 1_024
 
 
@@ -83,12 +84,15 @@ async def _open(
 
 
 async def sweep_often(broker: Broker, connections: Connections) -> None:
-    """Call both ``sweep`` every second. Never returns."""
+    """Call both ``sweep`` every second. Never returns, as no deadline of a connection would hold any more."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_S)
-        broker.sweep(loop.time())
-        connections.sweep(loop.time())
+        for sweep in (broker.sweep, connections.sweep):
+            try:
+                sweep(loop.time())
+            except Exception:
+                _logger.exception("A sweep of the connections failed")
 
 
 def raise_file_limit() -> None:

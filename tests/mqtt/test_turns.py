@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from embedded import listeners
 from embedded.mqtt import incoming, rounds
 from embedded.mqtt.connection import MAX_PACKETS, Connection
 from embedded.mqtt.incoming import MAX_DROPPABLE_BYTES, MAX_HELD_BYTES, MAX_LOOKED_AT, Incoming, has_left
@@ -175,6 +176,26 @@ def test_fault_of_the_broker_ends_that_connection_and_no_other(run, monkeypatch)
         assert links[1][1].take() == b"\x40\x02\x00\x01" and not links[1][1].is_closed
 
     run(scenario)
+
+
+def test_fault_in_a_sweep_does_not_end_the_sweeps(run, monkeypatch, caplog):
+    async def scenario(bench):
+        called = []
+
+        def fail(_now_s):
+            called.append("broker")
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(listeners, "SWEEP_S", 0.0)
+        monkeypatch.setattr(bench.broker, "sweep", fail)
+        monkeypatch.setattr(bench.connections, "sweep", lambda _now_s: called.append("connections"))
+        sweeps = asyncio.ensure_future(listeners.sweep_often(bench.broker, bench.connections))
+        await settled()
+        assert called[:4] == ["broker", "connections"] * 2 and not sweeps.done()
+        sweeps.cancel()
+
+    run(scenario)
+    assert "ZeroDivisionError" in caplog.text
 
 
 def held(bench, monkeypatch, link):
