@@ -68,7 +68,7 @@ class IotCore:
                 log.line("error", function="iot-core", failed=code)
 
     def forget(self, *, device: str) -> None:
-        """See Mqtt. IoT Core cannot list what it retains of a device, and no client can subscribe to it any more."""
+        """See Mqtt. IoT Core lists what it retains of an account only, and no client can subscribe to it."""
 
 
 class NoBroker:
