@@ -17,6 +17,7 @@ REASONS = {
     packets.KEEP_ALIVE_TIMEOUT: "silent for too long",
     packets.TAKEN_OVER: "another connection has this client id",
     packets.BAD_TOPIC: "bad topic",
+    packets.RECEIVE_MAXIMUM_EXCEEDED: "more messages of QoS 2 than the receive maximum",
     packets.BAD_ALIAS: "topic aliases are not offered",
     packets.TOO_LARGE: "packet too large",
     packets.QUOTA_EXCEEDED: "more than the broker allows",

@@ -117,7 +117,7 @@ class Broker:
             session: its session.
             now_s: the time of the loop.
             will: is published now, or after its delay if the client is not back by then and its session has not ended;
-                None: none.
+                None: none. A client that may not publish has none either.
         """
         who = self.clients.pop(client, None)
         is_last = self.sessions.leave(client, session, now_s)
@@ -296,7 +296,7 @@ class Broker:
             client.close(packets.SHUTTING_DOWN)
 
     def refuse(self, reason: str) -> None:
-        """Log why a client was refused. The reason may hold nothing that the client sent."""
+        """Log why a client was refused or its connection ended. The reason may hold nothing that the client sent."""
         log.line("warning", function="mqtt", reason=reason)
 
 

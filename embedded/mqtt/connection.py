@@ -85,12 +85,11 @@ class Connection(asyncio.BufferedProtocol):
         self._in.buffer.clear()
         if self._held_until is not None:
             self._held_until.cancel()
-        session, requests = self._session, self._requests
+        session = self._session
         self._requests = self._transport = None  # no cycle is left: they are collected seldom
         self._out.detach(session.forget_taken if session is not None else None)
-        if session is not None and requests is not None:
-            will = self._will if requests.who.may_publish else None
-            self._broker.leave(self, session, self._loop.time(), will)
+        if session is not None:
+            self._broker.leave(self, session, self._loop.time(), self._will)
 
     def pause_writing(self) -> None:
         """Send no more for now: the client reads slowly. The transport calls this."""

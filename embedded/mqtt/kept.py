@@ -113,7 +113,7 @@ class Kept:
         self._last_row, session.row = max(row, self._last_row), row
         self._note(session)
 
-    def _place(self, session: Outbox) -> int:
+    def _own_row(self, session: Outbox) -> int:
         """Return the id of a session in the database, which it has from now on."""
         if not session.row:
             self.put(session, None if session.ends_s is None else clock.now_ms() + 1_000 * session.expiry_s)
@@ -157,7 +157,7 @@ class Kept:
 
     def add(self, session: Outbox, delivery: Delivery, packet_id: int) -> None:
         """Write a message, which is sent with a packet id after the commit; 0: it waits."""
-        message, row = delivery.message, self._place(session)
+        message, row = delivery.message, self._own_row(session)
         identifiers = orjson.dumps(delivery.identifiers).decode() if delivery.identifiers else ""
         payload = message.payload
         if len(payload) >= _SHARED_BYTES:
@@ -197,7 +197,7 @@ class Kept:
 
     def receive(self, session: Outbox, packet_id: int) -> None:
         """Note that a message of QoS 2 was accepted."""
-        self._tables.add_received(self._place(session), packet_id)
+        self._tables.add_received(self._own_row(session), packet_id)
         self._note(session)
 
     def release_received(self, session: Outbox, packet_id: int) -> None:

@@ -124,14 +124,14 @@ class Requests:
     def _accept(self, sent: Publish) -> "asyncio.Task[int] | int":
         """Hand a message to the broker. Return its reason code, or the task to wait for; see ``Broker.accept``."""
         parsing = self._session.parsing
-        task = parsing.get(_place(sent)) if parsing else None  # the client sends it again
+        task = parsing.get(_key(sent)) if parsing else None  # the client sends it again
         if task is not None:
             return task
         outcome = self._broker.accept(self.who, self._session, sent.message)
         if isinstance(outcome, asyncio.Task) and sent.message.qos:
-            place = _place(sent)
-            parsing[place] = outcome
-            outcome.add_done_callback(lambda _: parsing.pop(place, None))
+            key = _key(sent)
+            parsing[key] = outcome
+            outcome.add_done_callback(lambda _: parsing.pop(key, None))
         return outcome
 
     def _note(self, sent: Publish, reason: int, *, is_lost: bool = False) -> None:
@@ -206,7 +206,7 @@ class Requests:
         self._link.answer(answers.PINGRESP, is_safe=True)
 
 
-def _place(sent: Publish) -> tuple[int, Message]:
+def _key(sent: Publish) -> tuple[int, Message]:
     """Return what a message and its retry have in common: the expiry counts from each arrival."""
     return sent.packet_id, sent.message._replace(expires_ms=None)
 

@@ -19,7 +19,6 @@ MAX_SUBSCRIPTIONS, MAX_LEVELS = 100, 1_000
 """How many filters a session may have, and how many levels all of them together: each message is compared with them."""
 MAX_RECEIVED = 10_000
 """How many messages of QoS 2 a client may have sent and not released."""
-RECEIVE_MAXIMUM_EXCEEDED = 0x93
 RETRY_S = 10.0
 """How long before the end of a connection a message was accepted whose PUBACK may not have arrived."""
 
@@ -140,7 +139,7 @@ class Session(Outbox):
         if packet_id in self.received:
             return True
         if len(self.received) >= MAX_RECEIVED:
-            raise Malformed("too many messages of QoS 2 are not released", RECEIVE_MAXIMUM_EXCEEDED)
+            raise Malformed("too many messages of QoS 2 are not released", packets.RECEIVE_MAXIMUM_EXCEEDED)
         return False
 
     def note_accepted(self, packet_id: int, message: Message, *, is_lost: bool = False) -> None:
