@@ -39,9 +39,9 @@ class Session(Outbox):
         """Subscriptions whose retained messages were not sent yet."""
         self.received: set[int] = set()
         """Packet ids of QoS 2 messages that were accepted and are not released yet."""
-        self._taken: dict[tuple[int, int], float] = {}
-        """Packet id and hash of QoS 1 messages that this connection has brought, and when."""
-        self._unsure: set[tuple[int, int]] | None = None
+        self._taken: dict[int, float] = {}
+        """QoS 1 messages that this connection has brought, by ``_key``, and when."""
+        self._unsure: set[int] | None = None
         """Those of the last connection whose PUBACK may not have arrived."""
         self.parsing: dict[tuple[int, Message], asyncio.Task[int]] = {}
         """Messages above QoS 0, with their packet ids, that wait for payload parsers."""
@@ -105,18 +105,18 @@ class Session(Outbox):
         """
         if not self._unsure:
             return False
-        place = _place(packet_id, message)
-        is_known = place in self._unsure
-        self._unsure.discard(place)
+        key = _key(packet_id, message)
+        is_known = key in self._unsure
+        self._unsure.discard(key)
         return is_known
 
     def note_taken(self, packet_id: int, message: Message) -> None:
         """Remember an accepted QoS 1 message, as the client may send it again on its next connection."""
-        now_s, place = asyncio.get_running_loop().time(), _place(packet_id, message)
-        self._taken.pop(place, None)
-        self._taken[place] = now_s
+        now_s, key = asyncio.get_running_loop().time(), _key(packet_id, message)
+        self._taken.pop(key, None)
+        self._taken[key] = now_s
         if self._unsure:
-            self._unsure.discard(place)
+            self._unsure.discard(key)
         oldest = next(iter(self._taken))
         if self._taken[oldest] < now_s - 2 * RETRY_S:
             del self._taken[oldest]
@@ -126,7 +126,7 @@ class Session(Outbox):
     def end_connection(self, heard_s: float) -> None:
         """Note that the connection has ended. ``heard_s``: when the client was last heard of, in the loop's time."""
         self.write = None
-        self._unsure = {place for place, taken_s in self._taken.items() if taken_s >= heard_s - RETRY_S}
+        self._unsure = {key for key, taken_s in self._taken.items() if taken_s >= heard_s - RETRY_S}
         self._taken.clear()
         self.asked.clear()
 
@@ -159,7 +159,7 @@ class Session(Outbox):
             self.received.add(packet_id)
         elif message.qos == 1 and self.expiry_s:  # no other connection resumes a session without expiry
             if is_lost and self._unsure is not None:
-                self._unsure.add(_place(packet_id, message))
+                self._unsure.add(_key(packet_id, message))
             else:
                 self.note_taken(packet_id, message)
 
@@ -180,6 +180,6 @@ class Session(Outbox):
             self.received.clear()
 
 
-def _place(packet_id: int, message: Message) -> tuple[int, int]:
-    """Return what a message of QoS 1 and its retry have in common."""
-    return packet_id, hash((message.topic, message.payload))
+def _key(packet_id: int, message: Message) -> int:
+    """Return a hash of what a message of QoS 1 and its retry have in common: a session may remember thousands."""
+    return hash((packet_id, message.topic, message.payload))
