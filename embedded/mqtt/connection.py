@@ -294,7 +294,7 @@ class Connection(asyncio.BufferedProtocol):
         if reason == packets.ADMINISTRATIVE:
             self._will = None
         last = b""
-        if self._session is not None and not self._out.has_begun:
+        if not self._out.has_begun and (self._session is not None or reason == packets.UNAVAILABLE):
             self._will = None  # the client was not admitted after all
             why = packets.TOO_LARGE if reason == packets.TOO_LARGE else packets.UNAVAILABLE
             last = answers.connack(self._version, why)

@@ -210,14 +210,15 @@ def test_bad_message_that_comes_again_is_kept_and_delivered_once(run, qos):
     run(scenario)
 
 
-def test_store_that_is_down_refuses_a_client_as_not_available(run, monkeypatch):
+@pytest.mark.parametrize("what", ["admit", "open"])
+def test_store_that_is_down_refuses_a_client_as_not_available(run, monkeypatch, what):
     async def scenario(bench):
         def fail(*_, **__):
             raise errors.Unavailable
 
         link, transport = bench.open()
         with monkeypatch.context() as patch:
-            patch.setattr(admission, "admit", fail)
+            patch.setattr(admission if what == "admit" else bench.broker.sessions, what, fail)
             link.data_received(_connect(bench.world.token, "c"))
         assert transport.take() == b"\x20\x02\x00\x03" and transport.is_closed
         bench.connected()
