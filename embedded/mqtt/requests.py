@@ -18,7 +18,7 @@ from embedded.mqtt.sessions import Client
 MAX_WAITING = 32
 """How many messages of a connection may wait for payload parsers before it is read no further."""
 MAX_WAITING_BYTES = 65_536
-"""How many bytes the payloads of these may have together."""
+"""How many bytes these may have together: payloads, topics and properties."""
 
 
 class Link(Client, Protocol):
@@ -37,10 +37,10 @@ class Link(Client, Protocol):
 class _Waiting:
     """A message that was not acknowledged yet, as it or one before it waits for payload parsers."""
 
-    __slots__ = ("reason", "sent")
+    __slots__ = ("reason", "sent", "size_bytes")
 
     def __init__(self, sent: Publish, reason: int | None) -> None:
-        self.sent, self.reason = sent, reason
+        self.sent, self.reason, self.size_bytes = sent, reason, sent.message.size_bytes
 
 
 class Requests:
@@ -71,9 +71,7 @@ class Requests:
         waiting = self._waiting
         if not waiting:
             return False
-        return len(waiting) >= MAX_WAITING or (
-            sum(len(one.sent.message.payload) for one in waiting) >= MAX_WAITING_BYTES
-        )
+        return len(waiting) >= MAX_WAITING or sum(one.size_bytes for one in waiting) >= MAX_WAITING_BYTES
 
     def handle(self, first: int, body: bytes) -> None:
         """Handle a packet.

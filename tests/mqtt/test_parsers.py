@@ -22,6 +22,7 @@ from embedded.mqtt.rounds import Rounds
 from embedded.workers import Workers
 from tests.kit.parsers import Inspector, encoded, give, ready
 from tests.kit.world import World, values
+from tests.mqtt import raw
 from tests.mqtt.test_broker import STORED, _connect, _text
 from tests.mqtt.test_connection import Transport, publish
 
@@ -189,6 +190,25 @@ def test_no_more_is_read_while_too_much_waits_and_nothing_is_lost(run, gate, mon
         answered = transport.take()
         assert answered.count(b"\x40\x02\x00") == 5 and answered.count(b"\xd0\x00") == 1
         assert transport.is_reading and values(bench.world.read(ordination="ascending")) == [1, 2, 3, 4, 5]
+
+    run(scenario)
+
+
+def test_topics_and_properties_of_what_waits_count(run, gate, monkeypatch):
+    monkeypatch.setattr(requests, "MAX_WAITING_BYTES", 500)
+
+    async def scenario(bench):
+        link, transport = Connection(bench.broker), Transport()
+        link.connection_made(transport)
+        link.data_received(raw.connect(bench.world.token))
+        assert transport.take()[:1] == b"\x20"
+        large = ((raw.USER_PROPERTY, ("k", "x" * 200)),)
+        link.data_received(b"".join(raw.publish(STORED, "1", 1, number, with_=large) for number in range(1, 6)))
+        await gate.until(1)
+        assert len(bench.broker._tasks) == 3 and not transport.is_reading
+        gate.open.set()
+        await bench.settled()
+        assert transport.take().count(b"\x40\x02\x00") == 5 and transport.is_reading
 
     run(scenario)
 
