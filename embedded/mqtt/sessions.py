@@ -22,7 +22,9 @@ from embedded.mqtt.subscriptions import Match
 PERSIST_S = 3_600
 """How long the broker keeps the session of a client that asks for it with a version before 5, as on AWS."""
 MAX_PERSIST_S = 86_400
+"""How long at most it keeps that of a client of version 5."""
 MAX_SESSIONS = 20_000
+"""How many sessions all devices may have together. If there are more, a session ends with its connection."""
 _SHARE_S = 0.005
 """For how long expired sessions are deleted in one turn of the loop."""
 

@@ -318,6 +318,18 @@ def test_session_longest_away_is_forgotten_if_a_device_has_too_many(run):  # noq
     run(scenario)
 
 
+def test_session_ends_with_its_connection_if_there_are_too_many_of_all_devices(run, monkeypatch):  # noqa: F811
+    async def scenario(bench):
+        monkeypatch.setattr("embedded.mqtt.sessions.MAX_SESSIONS", 1)
+        first, _ = bench.connected("first", flags=KEPT)
+        second, _ = bench.connected("second", flags=KEPT)
+        for link in (first, second):
+            link.connection_lost(None)
+        assert {client_id for _, client_id in bench.broker.sessions.by_id} == {"second"}
+
+    run(scenario)
+
+
 def test_filters_of_a_session_are_bounded(device, connect):
     client = connect(device.token, version="5")
     assert {code.value for code in client.subscribe([(f"f/{number}", 1) for number in range(100)])} == {1}
