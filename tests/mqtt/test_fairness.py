@@ -304,20 +304,22 @@ def slow_plan(start):
 def test_client_over_its_rate_still_gets_pingresp_and_others_do_not_wait(slow_plan, peer):
     device, other = Device(slow_plan), Device(slow_plan)
     sent = [publish(STORED, '{"variable":"n","value":1}', 1, number, version=4) for number in range(1, 201)]
-    client = peer(device.token, "fast", 4, to=slow_plan)
-    with Probe(peer(other.token, "probe", 4, to=slow_plan), slow_plan) as probe:
-        began_s = time.monotonic()
-        client.send(*sent, PINGREQ)
-        acknowledged = 0
-        while client.next().kind != PINGRESP:
-            acknowledged += 1
-        assert time.monotonic() - began_s < 5 and acknowledged <= 100
-        for _ in range(20):
-            client.send(PINGREQ)
+    acknowledged, worst_ms = 0, []
+    for run in range(RUNS):
+        client = peer(device.token, f"fast {run}", 4, to=slow_plan)
+        with Probe(peer(other.token, f"probe {run}", 4, to=slow_plan), slow_plan) as probe:
+            began_s = time.monotonic()
+            client.send(*sent, PINGREQ)
             while client.next().kind != PINGRESP:
                 acknowledged += 1
-    assert statistics.median(probe.waits_ms) <= LIMIT_MS
-    client.link.close()
+            assert time.monotonic() - began_s < 5 and acknowledged <= 100
+            for _ in range(20):
+                client.send(PINGREQ)
+                while client.next().kind != PINGRESP:
+                    acknowledged += 1
+        worst_ms.append(max(probe.waits_ms))
+        client.link.close()
+    assert statistics.median(worst_ms) <= LIMIT_MS
     peer(device.token, "fast", 4, to=slow_plan).nothing_more()
     assert acknowledged <= len(device.values()) <= 150, "what was held when the client left is not stored"
 
