@@ -255,7 +255,7 @@ _COMMANDS = {
     ),
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
-    "letters": _Command("read the dead letters", lambda options, given: letters.run(options.data_dir, given)),
+    "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
 }
 """What each command does. Without a command the program serves."""
 

@@ -106,6 +106,7 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("ids", nargs="*", metavar="ID", help="only these")
     parser.add_argument("--device", metavar="DEVICE", help="only those of this device")
+    parser.add_argument("--payload", action="store_true", help="list also what was sent")
     parser.add_argument("--all", action="store_true", help="retry or drop all of them")
 
 
@@ -121,6 +122,8 @@ def run(directory: Path, given: argparse.Namespace) -> int:
         letters = _read(directory, given)
         for letter in letters:
             print(letter)
+            if given.payload:
+                print(f"  {letter.payload.decode(errors='backslashreplace')!r}")
         print(f"{len(letters)} of at most {MAX_LETTERS} a device, or {MAX_BYTES:,} bytes", file=sys.stderr)
         return 0
     if not (given.ids or given.device or given.all):

@@ -80,8 +80,9 @@ def test_operator_lists_retries_and_drops(tmp_path, connect):
     pattern = r"(\d{13}-[0-9a-f]{8})  (\S+Z)  ([0-9a-f]{24})  (\d+) bytes to 'tago/data/post': (.+)"
     (one, _, device, size, reason), (two, *_) = (re.fullmatch(pattern, line).groups() for line in (first, second))
     assert size == "13" and reason
+    assert command(tmp_path / "data", "list", one, "--payload").stdout.splitlines() == [first, "  '{\"variable\": '"]
     refused = command(tmp_path / "data", "drop", "--all")
-    assert refused.returncode == 1 and "Another process serves" in refused.stderr
+    assert refused.returncode == 1 and refused.stderr.startswith("Cannot use the dead letters: Another process serves")
     program.stop()
 
     assert "say which to drop" in command(tmp_path / "data", "drop").stderr
