@@ -11,6 +11,7 @@ PINGRESP = b"\xd0\x00"
 REASONS = {
     packets.MALFORMED: "malformed packet",
     packets.PROTOCOL_ERROR: "protocol error",
+    packets.BAD_PASSWORD: "there is no user name, or the password is not a valid token of an active device",
     packets.NOT_AUTHORIZED: "not authorized",
     packets.UNAVAILABLE: "the store is not available",
     packets.SHUTTING_DOWN: "the broker stops",
@@ -20,6 +21,7 @@ REASONS = {
     packets.RECEIVE_MAXIMUM_EXCEEDED: "more messages of QoS 2 than the receive maximum",
     packets.BAD_ALIAS: "topic aliases are not offered",
     packets.TOO_LARGE: "packet too large",
+    packets.RATE_EXCEEDED: "more a minute than the plan allows",
     packets.QUOTA_EXCEEDED: "more than the broker allows",
     packets.ADMINISTRATIVE: "the token or the device is gone",
 }

@@ -295,9 +295,13 @@ class Broker:
         for client in list(self.opened):
             client.close(packets.SHUTTING_DOWN)
 
-    def refuse(self, reason: str) -> None:
-        """Log why a client was refused or its connection ended. The reason may hold nothing that the client sent."""
-        log.line("warning", function="mqtt", reason=reason)
+    def refuse(self, reason: str, who: Admission | None = None) -> None:
+        """Log why a client was refused or its connection ended, and tell its inspector. The reason may hold nothing that the client sent."""
+        if who is None:
+            log.line("warning", function="mqtt", reason=reason)
+            return
+        log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=reason)
+        events.current().seen(who.device, "[MQTT] Refused", reason)
 
 
 def _described(received: ingest.Message) -> dict[str, Any]:

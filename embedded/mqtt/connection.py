@@ -138,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._held_until is not None:
                 has_more = self._look_ahead()
         except Malformed as error:
-            self._broker.refuse(log.reason(error))
+            self._broker.refuse(log.reason(error), self._out.who)
             self._fail(error.reason)
         except errors.Unavailable:
             self._fail(packets.UNAVAILABLE)  # nothing is acknowledged, so the client sends it again
@@ -188,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
     def _release_held(self) -> None:
         self._held_until = None
         if self._in.dropped:
-            self._broker.refuse(f"{self._in.dropped} messages of QoS 0 over the rate were dropped")
+            self._broker.refuse(f"over the rate, messages dropped: {self._in.dropped}", self._out.who)
             self._in.dropped = 0
         self.proceed()
 
@@ -246,10 +246,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         who = self._broker.admit(sent)
         if isinstance(who, int):
-            self._refuse(who, f"not admitted, reason {who:#x}")
+            self._refuse(who, f"not admitted: {answers.REASONS[who]}")
             return
         self._silence_s = sent.keep_alive_s * 2.0 or NO_KEEP_ALIVE_S
-        self._will, self._max_packet_bytes = sent.will, sent.max_packet_bytes
+        self._will, self._max_packet_bytes, self._out.who = sent.will, sent.max_packet_bytes, who
         session, is_present = self._broker.open(self, who, sent)
         self._session, self._requests = session, Requests(self, self._broker, who, session)
         self._broker.connections.work(self)
@@ -343,7 +343,7 @@ class Connection(asyncio.BufferedProtocol):
             if not self._is_reading and has_left(self._transport):
                 self.expire()
         elif now_s - self.heard_s > self._silence_s and not self._is_in_line and not self._requests.is_waiting:
-            self._broker.refuse("silent for too long")
+            self._broker.refuse("silent for too long", self._out.who)
             self.close(packets.KEEP_ALIVE_TIMEOUT)
         held_bytes = self._out.held_bytes + len(self._in.buffer)
         self._note_held(held_bytes if held_bytes > MIN_NOTED_BYTES else 0)

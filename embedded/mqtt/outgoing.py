@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from chalicelib.services.access.admission import Admission
 from embedded.mqtt.broker import Broker
 
 MAX_UNSENT_BYTES = 4_000_000
@@ -37,7 +38,7 @@ class Outgoing:
 
     __slots__ = (
         "_broker", "_ended_s", "_is_paused", "_on_undone", "_queue", "_queued_bytes", "_taken_bytes", "_taken_s",
-        "_transport", "_unsent", "_written_bytes", "has_begun", "is_over",
+        "_transport", "_unsent", "_written_bytes", "has_begun", "is_over", "who",
     )  # fmt: skip
 
     def __init__(self, transport: Any, broker: Broker, on_undone: Callable[[], None] | None) -> None:
@@ -51,6 +52,8 @@ class Outgoing:
         self._taken_s: float | None = None
         """When the client last took something; None: nothing waits for it."""
         self._ended_s = 0.0
+        self.who: Admission | None = None
+        """Whose connection it is, for the log. None: not known yet."""
         self.has_begun = False
         """Whether anything was sent."""
         self.is_over = False
@@ -112,7 +115,7 @@ class Outgoing:
 
     def _limit(self) -> None:
         if self._queued_bytes + len(self._unsent) > MAX_UNSENT_BYTES:
-            self._broker.refuse("reads too slowly")
+            self._broker.refuse("reads too slowly", self.who)
             self.abort()
 
     def pause(self) -> None:
@@ -141,7 +144,7 @@ class Outgoing:
         if self._taken_s is None or taken_bytes > self._taken_bytes:
             self._taken_bytes, self._taken_s = taken_bytes, now_s
         elif now_s - self._taken_s > STALL_S:
-            self._broker.refuse("does not read")
+            self._broker.refuse("does not read", self.who)
             self.abort()
 
     def end(self, now_s: float, last: bytes = b"") -> None:

@@ -143,7 +143,7 @@ def measure(buffer: bytearray, at: int, max_bytes: int) -> tuple[int, int] | Non
         if shift > 21:
             raise Malformed("a length takes more than four bytes")
     if length > max_bytes:
-        raise Malformed(f"a packet of {length} bytes is larger than {max_bytes}", TOO_LARGE)
+        raise Malformed(f"a packet is larger than the broker takes: it has {length} bytes", TOO_LARGE)
     return start, start + length
 
 
