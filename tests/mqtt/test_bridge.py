@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from tests.mqtt.raw import Peer, Tcp
+from tests.program import ROOT
 
 STORED = "tago/data/post"
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -26,16 +28,21 @@ def program_of(name):
 
 
 class Mosquitto:
-    """A Mosquitto broker with a bridge to the program; all settings of the bridge that have a default keep it."""
+    """A Mosquitto broker with a bridge to the program; all settings of the bridge that have a default keep it.
 
-    def __init__(self, folder, program, token, *more):
+    ``bridge``: the lines of the bridge in the place of those.
+    """
+
+    def __init__(self, folder, program, token, *more, bridge=()):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._log = folder / "mosquitto.log"
         settings = folder / "mosquitto.conf"
         lines = [
-            f"listener {self.port} 127.0.0.1", "allow_anonymous true", "log_type all", f"log_dest file {self._log}",
+            f"listener {self.port} 127.0.0.1", "allow_anonymous true", "log_type all", f"log_dest file {self._log}"
+        ]  # fmt: skip
+        lines += bridge or [
             "connection decant", f"address 127.0.0.1:{program.mqtt_port}", "remote_username Token",
             f"remote_password {token}", "topic up/# out 1", f"topic {STORED} out 2", "topic down/# in 2", *more,
         ]  # fmt: skip
@@ -104,6 +111,27 @@ def test_bridge_in_both_directions(device, peer, bridge, settings):
     near.local.publish("up/last", "", 1)
     assert far.message().topic == "up/last"
     assert device.values() == [7]
+
+
+def test_bridge_of_the_page_connects_at_once_and_in_both_directions(program, device, peer, tmp_path):
+    page = (ROOT / "docs/mqtt.md").read_text()
+    (bridge,) = re.findall(r"^```\n(connection .*?)```$", page, re.MULTILINE | re.DOTALL)
+    bridge = bridge.replace(":1883", f":{program.mqtt_port}")
+    bridge = re.sub(r"(remote_password) \S+", rf"\1 {device.token}", bridge).splitlines()
+    near = Mosquitto(tmp_path, program, device.token, bridge=bridge)
+    try:
+        near.wait_for("Received SUBACK")
+        assert "Connection Refused" not in near.log()
+        near.local.subscribe(("cmd/#", 1))
+        peer(device.token, "far", 4).publish("cmd/x", "on", 1)
+        assert near.local.message().payload == b"on"
+        near.local.publish(STORED, json.dumps({"variable": "n", "value": 7}), 1)
+        ends_s = time.monotonic() + WITHIN_S
+        while device.values() != [7]:
+            assert time.monotonic() < ends_s, near.log()[-3_000:]
+            time.sleep(0.05)
+    finally:
+        near.close()
 
 
 def test_bridge_sends_what_it_kept_while_the_broker_was_away(start, tmp_path):
