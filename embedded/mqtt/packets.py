@@ -155,7 +155,7 @@ def read_version(reader: Reader) -> int:
     """
     name, version = reader.text(), reader.byte()
     if (name, version) not in (("MQIsdp", 3), ("MQTT", 4), ("MQTT", 5)):
-        raise Malformed(f"{name!r} version {version} is not spoken here", UNSUPPORTED_VERSION)
+        raise Malformed(f"a client must use MQTT 3.1, 3.1.1 or 5, and not {name!r} {version}", UNSUPPORTED_VERSION)
     return version
 
 
