@@ -296,7 +296,10 @@ class Broker:
             client.close(packets.SHUTTING_DOWN)
 
     def refuse(self, reason: str, who: Admission | None = None) -> None:
-        """Log why a client was refused or its connection ended, and tell its inspector. The reason may hold nothing that the client sent."""
+        """Log why a client was refused or its connection ended, and tell its inspector.
+
+        The reason may hold nothing that the client sent.
+        """
         if who is None:
             log.line("warning", function="mqtt", reason=reason)
             return
