@@ -19,8 +19,9 @@ MAX_QUEUED_BYTES = 4_000_000
 """How many bytes the waiting messages of a client may have. If there are more, the oldest are dropped."""
 MAX_INFLIGHT, MAX_INFLIGHT_BYTES = 100, 1_000_000
 """How many messages a client may have to acknowledge at once, and how many bytes before it gets one more."""
-MAX_UNFINISHED = 1_000
-"""How many messages may be sent to a client and not finished, with those of QoS 2 that wait for PUBCOMP."""
+MAX_INCOMPLETE = 1_000
+"""How many messages of QoS 2 a client may have received and not completed, over all its connections: those of former ones
+do not count for MAX_INFLIGHT."""
 _SPARE_BYTES = 64
 """More than PUBLISH needs besides topic, payload and properties, without subscription identifiers."""
 
@@ -184,15 +185,23 @@ class Outbox:
         return False
 
     @property
-    def _has_room(self) -> bool:
-        """Whether the client may have one more message to acknowledge."""
+    def _may_send_more(self) -> bool:
+        """Whether the client takes one more message that it has to acknowledge."""
         is_small = self.held_bytes - self._waiting_bytes < MAX_INFLIGHT_BYTES
-        return self._out < self.max_inflight and (is_small or not self._out) and len(self._inflight) < MAX_UNFINISHED
+        return self._out < self.max_inflight and (is_small or not self._out)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the client takes one more message for the first time."""
+        return self._may_send_more and len(self._inflight) < MAX_INCOMPLETE
 
     def _is_void(self, message: Message, identifiers: tuple[int, ...]) -> bool:
         """Whether a message has expired or is larger than the client takes. It is dropped then (3.1.2.11.4)."""
         if message.expires_ms is not None and message.expires_ms <= clock.now_ms():
             return True
+        return self._is_too_large(message, identifiers)
+
+    def _is_too_large(self, message: Message, identifiers: tuple[int, ...]) -> bool:
         size_bytes = message.size_bytes + _SPARE_BYTES + 5 * len(identifiers)
         return size_bytes > self.max_packet_bytes and (
             len(self._publish(message, 1, message.qos, is_retained=False, identifiers=identifiers))
@@ -201,15 +210,10 @@ class Outbox:
 
     def drain(self) -> None:
         """Send waiting messages, as many as the client accepts at once. Raises errors.Unavailable."""
-        while self.write is not None and (self._again or self.waiting) and self._has_room:
-            if self._again:
-                packet_id = next(iter(self._again))
-                del self._again[packet_id]
-                delivery = self._inflight.get(packet_id)
-                if delivery is not None and not delivery.is_released:
-                    self._note_out(delivery)
-                    self._transmit(packet_id, delivery, is_again=True)
-            elif self._is_void(self.waiting[0].message, self.waiting[0].identifiers):
+        while self.write is not None and self._again and self._may_send_more:
+            self._send_again()
+        while self.write is not None and self.waiting and not self._again and self._has_room:
+            if self._is_void(self.waiting[0].message, self.waiting[0].identifiers):
                 self._drop_waiting()
             else:
                 delivery, packet_id = self.waiting[0], self._next_id()
@@ -217,6 +221,17 @@ class Outbox:
                     self.kept.assign(self, delivery, packet_id)
                 self._take_waiting()
                 self._launch(packet_id, delivery)
+
+    def _send_again(self) -> None:
+        packet_id = next(iter(self._again))
+        delivery = self._inflight.get(packet_id)
+        if delivery is not None and not delivery.is_released:
+            if self._is_too_large(delivery.message, delivery.identifiers):  # the client took more when it was sent
+                self._finish(packet_id)
+            else:
+                self._note_out(delivery)
+                self._transmit(packet_id, delivery, is_again=True)
+        del self._again[packet_id]
 
     def _note_out(self, delivery: Delivery) -> None:
         delivery.is_out = True

@@ -84,6 +84,19 @@ def test_message_larger_than_the_client_accepts_is_not_sent_to_it(device, peer):
     assert [len(other.message().payload) for _ in range(6)] == [200, 0, 5] * 2
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_message_that_was_sent_before_is_dropped_if_the_client_accepts_less_when_it_comes_back(device, peer, qos):
+    client, sender = peer(device.token, "c", with_=(KEPT,)), peer(device.token, "s")
+    client.subscribe(("a", 2))
+    sender.publish("a", "x" * 5_000, qos)
+    sender.publish("a", "small", qos)
+    assert [len(client.expect(PUBLISH).payload) for _ in range(2)] == [5_000, 5]
+    client.vanish()
+    client = peer(device.token, "c", clean=False, with_=(KEPT, (MAXIMUM_PACKET, 1_000)))
+    assert client.message().payload == b"small"
+    client.nothing_more()
+
+
 def test_answers_stay_within_maximum_packet_size(device, peer):
     client = peer(device.token, "c", with_=((MAXIMUM_PACKET, 20),))
     client.send(b"\x30\xff\xff\xff\x7f")

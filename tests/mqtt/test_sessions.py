@@ -495,21 +495,33 @@ def test_client_gets_no_more_at_once_than_it_takes_also_when_it_comes_back(run):
     run(scenario)
 
 
-def test_messages_that_a_client_never_completes_are_bounded_however_often_it_comes_back():
-    session, sent = sessions.Session("device", "c"), []
-    session.subscribe("a", 2)
-    match = session.match("a", is_own=False)
-    for _ in range(2 * outbox.MAX_UNFINISHED // outbox.MAX_INFLIGHT):
-        sent.clear()
-        session.resume(sent.append)
-        for _ in range(outbox.MAX_INFLIGHT):
-            session.send(Message("a", b"x", 2), match)
-        for packet_id in range(1, outbox.MAX_UNFINISHED + 2):
-            session.got_pubrec(packet_id, 0)
-    assert len(sent) == outbox.MAX_UNFINISHED and len(session.waiting) == outbox.MAX_UNFINISHED
-    assert {one[0] for one in sent} == {0x62}
-    session.completed(1)
-    assert sent[-1][0] == 0x34 and len(session.waiting) == outbox.MAX_UNFINISHED - 1
+def test_client_that_never_completes_qos_2_gets_no_more_however_often_it_comes_back(run, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(outbox, "MAX_INCOMPLETE", 150)
+
+    async def scenario(bench):
+        link, transport = bench.connected(flags=KEPT)
+        link.data_received(subscribe("a"))
+        await settled()
+        for _ in range(400):
+            bench.broker.publish(device=bench.world.device, topic="a", payload=b"x", qos=2)
+        for _ in range(5):
+            await settled()
+            for packet_id in range(1, 201):
+                link.data_received(ack(0x50, packet_id))
+            await settled()
+            link.connection_lost(None)
+            link, transport = bench.open()
+            link.data_received(_connect(bench.world.token, "c", flags=KEPT))
+        await settled()
+        (session,) = bench.broker.sessions.by_id.values()
+        assert len(session._inflight) == 150 and len(session.waiting) == 250
+        assert transport.take().count(b"\x62\x02") == 150
+        for packet_id in range(1, 151):
+            link.data_received(ack(0x70, packet_id))
+        await settled()
+        assert transport.take().count(b"\x00\x01a") == 100, "the others follow"
+
+    run(scenario)
 
 
 def test_message_that_is_too_large_for_a_client_is_dropped(device, raw, connect):
