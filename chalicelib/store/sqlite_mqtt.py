@@ -200,10 +200,10 @@ class MqttTables:
                 (session, message),
             )
 
-    def delete_message(self, session: int, message: int) -> None:
-        """Delete a message of a session."""
+    def delete_messages(self, session: int, first: int, last: int) -> None:
+        """Delete the messages of a session from one id to another."""
         with self._write.to("") as db:
-            db.execute("DELETE FROM mqtt_messages WHERE session = ? AND id = ?", (session, message))
+            db.execute("DELETE FROM mqtt_messages WHERE session = ? AND id BETWEEN ? AND ?", (session, first, last))
 
     def add_received(self, session: int, packet_id: int) -> None:
         """Note that a message of QoS 2 was accepted from the client."""

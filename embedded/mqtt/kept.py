@@ -7,7 +7,7 @@ id of QoS 2 which the broker forgot would take the next message with it for a re
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -184,10 +184,11 @@ class Kept:
         self._leave_body(delivery)
         self._note(session)
 
-    def delete(self, session: Outbox, delivery: Delivery) -> None:
-        """Delete a message that is dealt with."""
-        self._tables.delete_message(session.row, delivery.number)
-        self._leave_body(delivery)
+    def delete(self, session: Outbox, deliveries: Sequence[Delivery]) -> None:
+        """Delete messages that are dealt with. The session has none between the first and the last of them."""
+        self._tables.delete_messages(session.row, deliveries[0].number, deliveries[-1].number)
+        for delivery in deliveries:
+            self._leave_body(delivery)
         self._note(session)
 
     def _leave_body(self, delivery: Delivery) -> None:

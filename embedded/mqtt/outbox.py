@@ -1,5 +1,6 @@
 """Delivers messages to a client: what it has not acknowledged, and what waits."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -20,8 +21,11 @@ MAX_QUEUED_BYTES = 4_000_000
 MAX_INFLIGHT, MAX_INFLIGHT_BYTES = 100, 1_000_000
 """How many messages a client may have to acknowledge at once, and how many bytes before it gets one more."""
 MAX_INCOMPLETE = 1_000
-"""How many messages of QoS 2 a client may have received and not completed, over all its connections: those of former ones
-do not count for MAX_INFLIGHT."""
+"""How many messages a client may have begun to take and not completed. Those of QoS 2 that a former connection has
+brought do not count for MAX_INFLIGHT."""
+MESSAGE_BYTES = 1_000
+"""What a message counts besides its bytes: so their number is bounded, as each takes memory, and time to be dropped."""
+_DROPPED_AT_ONCE = 64
 _SPARE_BYTES = 64
 """More than PUBLISH needs besides topic, payload and properties, without subscription identifiers."""
 
@@ -48,7 +52,7 @@ class Delivery:
         self.number = number
         """Rises with each message of the session."""
         self.message, self.qos, self.is_retained, self.identifiers = message, qos, is_retained, identifiers
-        self.size_bytes = message.size_bytes
+        self.size_bytes = message.size_bytes + MESSAGE_BYTES
         self.body = 0
         """The id of the payload in the database; 0: it is not there, or with the message."""
         self.is_released = False
@@ -140,7 +144,7 @@ class Outbox:
         self._waiting_bytes += delivery.size_bytes
         self._count(delivery.size_bytes)
         while len(self.waiting) > MAX_QUEUED or self._waiting_bytes > MAX_QUEUED_BYTES:
-            self._drop_waiting()
+            self._drop_waiting(self._waiting_bytes - MAX_QUEUED_BYTES)
         self.space.trim(self)
 
     def _delivery(self, message: Message, match: Match) -> Delivery:
@@ -152,26 +156,31 @@ class Outbox:
         self.held_bytes += more_bytes
         self.space.held_bytes += more_bytes
 
-    def _drop_waiting(self) -> Delivery:
-        """Take the oldest waiting message, and delete it."""
-        delivery = self.waiting[0]
+    def _drop_waiting(self, excess_bytes: int = 0) -> None:
+        """Delete the oldest waiting message, and those after it until enough bytes are gone, or so many messages."""
+        dropped, dropped_bytes = [], 0
+        for delivery in itertools.islice(self.waiting, _DROPPED_AT_ONCE):
+            dropped.append(delivery)
+            dropped_bytes += delivery.size_bytes
+            if dropped_bytes >= excess_bytes:
+                break
         if self.kept is not None:
-            self.kept.delete(self, delivery)
-        self._take_waiting()
-        self._count(-delivery.size_bytes)
-        return delivery
+            self.kept.delete(self, dropped)
+        for _ in dropped:
+            self._take_waiting()
+        self._count(-dropped_bytes)
 
     def _take_waiting(self) -> None:
         self._waiting_bytes -= self.waiting.popleft().size_bytes
 
-    def drop_oldest(self) -> bool:
-        """Drop a message, as the device's messages have too many bytes; return False if there is none to drop.
+    def drop_oldest(self, excess_bytes: int) -> bool:
+        """Drop some messages, as the device's have so many bytes too many; return False if there is none to drop.
 
         While the client is away, messages that it has not acknowledged can be dropped too. Of one with QoS 2, the
         packet id is kept, as the client may know it.
         """
         if self.waiting:
-            self._drop_waiting()
+            self._drop_waiting(excess_bytes)
             return True
         if self.write is not None:
             return False
@@ -316,7 +325,7 @@ class Outbox:
         """Delete a message that is dealt with."""
         delivery = self._inflight[packet_id]
         if self.kept is not None:
-            self.kept.delete(self, delivery)
+            self.kept.delete(self, [delivery])
         del self._inflight[packet_id]
         self._count(-delivery.size_bytes)
         self._out -= delivery.is_out

@@ -26,7 +26,7 @@ class Space:
 
     def trim(self, session: "Outbox") -> None:
         """Drop messages while they have too many bytes, after ``session`` got one. Raises errors.Unavailable."""
-        while self.held_bytes > MAX_HELD_BYTES:
+        while (excess_bytes := self.held_bytes - MAX_HELD_BYTES) > 0:
             heaviest: Outbox = max(self.absent, key=lambda absent: absent.held_bytes, default=session)
-            if not heaviest.drop_oldest() and not session.drop_oldest():
+            if not heaviest.drop_oldest(excess_bytes) and not session.drop_oldest(excess_bytes):
                 return

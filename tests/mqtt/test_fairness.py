@@ -226,6 +226,21 @@ def test_messages_that_are_kept_for_100_sessions(device, peer, wait_of_another, 
     assert wait_of_another(lambda run: flood(peer(device.token, f"flood {run}", 4), data)) <= LIMIT_MS
 
 
+def test_large_message_that_drops_thousands_of_small_ones(device, peer, wait_of_another):
+    for number in range(100):
+        client = peer(device.token, f"c{number}", 4, clean=False)
+        client.subscribe(("a", 1))
+        client.vanish()
+    sender = peer(device.token, "s", 4)
+
+    def load(run):
+        for _ in range(200 if run == 0 else 100):
+            sender.publish("a", "x" * 158, 1)
+        sender.publish("a", "x" * 131_000, 1)
+
+    assert wait_of_another(load) <= LIMIT_MS
+
+
 def test_slow_connects(device, peer, wait_of_another, program):
     def load(_):
         links = [Tcp(program.mqtt_port) for _ in range(100)]

@@ -375,7 +375,7 @@ def test_bytes_of_what_waits_are_bounded_by_device_and_the_client_that_is_there_
         held = {session.client_id: session.held_bytes for session in space.sessions}
         assert sum(held.values()) == space.held_bytes
         assert held["here"] > 3_900_000 and all(bytes_ > 1_800_000 for bytes_ in held.values())
-        assert left()[1] * 90_000 == pytest.approx(space.held_bytes, rel=0.01)
+        assert left()[1] * 91_000 == pytest.approx(space.held_bytes, rel=0.01)
         ((bodies,),) = store.current()._db.execute("SELECT COUNT(*) FROM mqtt_bodies")
         assert bodies <= 55, "each payload is written once"
 
@@ -392,7 +392,7 @@ def test_topic_and_properties_of_what_waits_count(run):  # noqa: F811
         for _ in range(100):
             bench.broker.deliver(bench.world.device, None, packets.Message("t" * 5_000, b"", 1, properties))
         (session,) = bench.broker.sessions.by_id.values()
-        assert len(session.waiting) == 61
+        assert len(session.waiting) == 60
 
     run(scenario)
 
@@ -601,6 +601,6 @@ def test_session_of_json_and_binary_survives_a_new_process(run):  # noqa: F811
         assert after.subscriptions == before.subscriptions == {"ü/#": (2, True, True, 7, "ü")}
         (waiting,) = after.waiting
         assert (waiting.message, waiting.qos, waiting.identifiers) == (sent, 2, (7,))
-        assert after.held_bytes == before.held_bytes == sent.size_bytes
+        assert after.held_bytes == before.held_bytes == sent.size_bytes + outbox.MESSAGE_BYTES
 
     run(scenario)
