@@ -138,8 +138,11 @@ class Broker:
             self._publish_will(who, session, will)
 
     def _publish_will(self, who: Admission, session: Session, will: Will) -> None:
+        now_ms = clock.now_ms()
+        if who.expires_ms is not None and who.expires_ms <= now_ms:
+            return  # the token may have expired while the will was delayed
         with contextlib.suppress(errors.Unavailable):
-            self.accept(who, session, will.due(clock.now_ms()))
+            self.accept(who, session, will.due(now_ms))
 
     def subscribe(self, session: Session, filters: list[tuple[str, int]], identifier: int = 0) -> list[int]:
         """Add filters with their options; return the reason codes of SUBACK. ``send_retained`` comes after SUBACK.
@@ -283,6 +286,8 @@ class Broker:
 
     def disconnect(self, *, client_id: str) -> None:
         """See Mqtt."""
+        for session in [session for session, (_, who, _) in self._wills.items() if who.client_id == client_id]:
+            del self._wills[session]
         for client in [client for client, who in self.clients.items() if who.client_id == client_id]:
             client.close(packets.ADMINISTRATIVE)
 

@@ -199,6 +199,17 @@ def test_will_waits_for_its_delay(device, peer):
     assert watcher.message(wait_s=5).payload == b"gone"
 
 
+def test_will_that_waits_is_not_sent_if_the_token_is_revoked(device, peer):
+    fields = {"name": "other", "permission": "full", "expire_time": "never"}
+    token = device.admin("POST", "/device/token", {"device": device.id, **fields})["token"]
+    watcher = peer(device.token, "w")
+    watcher.subscribe("wills")
+    peer(token, "c", with_=(KEPT,), will=will((WILL_DELAY, 1))).vanish()
+    device.admin("DELETE", f"/device/token/{token}")
+    with pytest.raises(TimeoutError):
+        watcher.next(wait_s=3)
+
+
 def test_will_is_not_sent_if_the_client_comes_back_in_time(device, peer):
     watcher = peer(device.token, "w")
     watcher.subscribe("wills")
