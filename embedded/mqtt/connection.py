@@ -248,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
         if isinstance(who, int):
             self._refuse(who, f"not admitted: {answers.REASONS[who]}")
             return
-        self._silence_s = sent.keep_alive_s * 2.0 or NO_KEEP_ALIVE_S
+        self._silence_s = sent.keep_alive_s * 1.5 or NO_KEEP_ALIVE_S
         self._will, self._max_packet_bytes, self._out.who = sent.will, sent.max_packet_bytes, who
         session, is_present = self._broker.open(self, who, sent)
         self._session, self._requests = session, Requests(self, self._broker, who, session)
