@@ -9,7 +9,7 @@ from embedded.mqtt import packets
 from embedded.mqtt.outbox import Delivery, Outbox
 from embedded.mqtt.packets import Message
 from embedded.mqtt.reading import Malformed
-from embedded.mqtt.space import Space
+from embedded.mqtt.space import MAX_FILTERS, Space
 from embedded.mqtt.subscriptions import Match, Subscription, match, subscribed
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Session(Outbox):
     ) -> None:
         """Take over what the database has. Each delivery comes with its packet id; 0: it waits."""
         self.subscriptions, self.received = subscriptions, {*received}
+        self.space.filters += len(subscriptions)
         for packet_id, delivery in deliveries:
             self._count(delivery.size_bytes)
             if packet_id:
@@ -81,18 +82,24 @@ class Session(Outbox):
         handling, is_new = options >> 4 & 3, name not in self.subscriptions
         added = subscribed(name, options & 3, bool(options & 4), bool(options & 8), identifier)
         self.subscriptions[name] = added
+        self.space.filters += is_new
         if handling == 0 or (handling == 1 and is_new):
             self.asked[name] = added
         return added.qos
 
     def _has_room_for(self, name: str) -> bool:
+        if self.space.filters >= MAX_FILTERS:
+            return False
         levels = sum(one.count("/") + 1 for one in (*self.subscriptions, name))
         return len(self.subscriptions) < MAX_SUBSCRIPTIONS and levels <= MAX_LEVELS
 
     def unsubscribe(self, name: str) -> int:
         """Remove a filter; return version 5's reason code: success, or no such subscription."""
         self.asked.pop(name, None)
-        return packets.NORMAL if self.subscriptions.pop(name, None) else packets.NO_SUBSCRIPTION
+        if self.subscriptions.pop(name, None) is None:
+            return packets.NO_SUBSCRIPTION
+        self.space.filters -= 1
+        return packets.NORMAL
 
     def match(self, topic: str, *, is_own: bool) -> Match | None:
         """Return how the client wants a message of a topic; None: it does not."""

@@ -169,6 +169,7 @@ class Sessions:
         space.absent.pop(session, None)
         space.listening.discard(session)
         space.held_bytes -= session.held_bytes
+        space.filters -= len(session.subscriptions)
         space.sessions.discard(session)
         if not space.sessions:
             self.spaces.pop(session.device, None)

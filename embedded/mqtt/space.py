@@ -12,6 +12,9 @@ MAX_HELD_BYTES = 16_000_000
 """How many bytes the unacknowledged messages of all sessions of a device may have. If there are more, the oldest of the
 absent client that has most are dropped, and if there is none, the oldest of the client that gets one more."""
 
+MAX_FILTERS = 10_000
+"""How many filters all sessions of a device may have: each of its messages is compared with all of them."""
+
 
 class Space:
     """The sessions of a device."""
@@ -22,6 +25,8 @@ class Space:
         """Those that subscribe to something."""
         self.absent: dict[Session, None] = {}
         """Those whose clients are away, the longest away first."""
+        self.filters = 0
+        """How many filters its sessions have together."""
         self.held_bytes = 0
 
     def trim(self, session: "Outbox") -> None:

@@ -16,6 +16,7 @@ from tests.mqtt.raw import (
     PINGREQ,
     PINGRESP,
     SUBACK,
+    UNSUBACK,
     USER_PROPERTY,
     Peer,
     Tcp,
@@ -212,6 +213,20 @@ def test_100_filters_of_100_sessions(device, peer, wait_of_another):
         one.subscribe(*filters)
     data = b"".join(publish(f"a/{at}/x", "x", version=4) for at in range(2_000))
     assert wait_of_another(lambda run: flood(peer(device.token, f"flood {run}", 4), data)) <= LIMIT_MS
+
+
+def test_filters_of_all_sessions_of_a_device_are_bounded(device, peer, wait_of_another):
+    start = "/".join("+" * 9) + "/" + "k" * 300
+    filters = [(f"{start}{at}", 0) for at in range(100)]
+    clients = [peer(device.token, f"c{number}", 4) for number in range(300)]
+    granted = [one.subscribe(*filters).count(0) for one in clients]
+    assert sum(granted) == 10_000
+    clients[0].send(unsubscribe(f"{start}0", version=4))
+    assert clients[0].expect(UNSUBACK).packet_id == 1
+    clients[1].vanish()
+    assert clients[-2].subscribe(*filters).count(0) == 100 and clients[-1].subscribe(*filters).count(0) == 1
+    sender = peer(device.token, "s", 4)
+    assert wait_of_another(lambda run: sender.publish("/".join("a" * 10), "x", 1)) <= LIMIT_MS
 
 
 @pytest.mark.parametrize(("size", "count"), [(100, 2_000), (100_000, 20)])
