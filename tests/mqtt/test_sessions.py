@@ -10,7 +10,6 @@ import pytest
 from chalicelib import errors, store
 from embedded.mqtt import outbox, packets
 from embedded.mqtt import session as sessions
-from embedded.mqtt.packets import Message
 from tests.mqtt.client import WAIT_S
 from tests.mqtt.test_broker import STORED, _connect, _text, numbered
 from tests.mqtt.test_connection import Bench, publish, run, settled  # noqa: F401 - a fixture
