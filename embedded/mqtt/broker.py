@@ -190,8 +190,9 @@ class Broker:
         """Store a message if its topic is stored, and deliver it to the device's clients.
 
         Returns:
-            The reason code of version 5: BAD_PAYLOAD if the message breaks a rule and is kept as a dead letter. If the
-            device has payload parsers: the task that returns it.
+            The reason code of version 5: BAD_PAYLOAD if the message breaks a rule, QUOTA_EXCEEDED if a quota of the
+            profile is used up; then it is kept as a dead letter. If the device has payload parsers: the task that
+            returns it.
 
         Raises:
             errors.Unavailable: the store is down; the message must not be acknowledged. The task raises it too.
@@ -260,7 +261,7 @@ class Broker:
         log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
         dead_letters.keep(reason=error.message, message=_described(received))
         events.current().seen(who.device, "[MQTT] Refused", error.message)
-        return packets.BAD_PAYLOAD
+        return packets.QUOTA_EXCEEDED if isinstance(error, errors.PaymentRequired) else packets.BAD_PAYLOAD
 
     def deliver(self, device: str, profile: str | None, message: Message, origin: Session | None = None) -> None:
         """Send a message to the device's clients that subscribe to its topic, and retain it if it says so.

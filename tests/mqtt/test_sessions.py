@@ -8,6 +8,8 @@ import struct
 import pytest
 
 from chalicelib import errors, store
+from chalicelib.host import dead_letters
+from chalicelib.services.usage import quotas
 from embedded.mqtt import outbox, packets
 from embedded.mqtt import session as sessions
 from tests.mqtt.client import WAIT_S
@@ -463,6 +465,25 @@ def test_session_that_could_not_be_deleted_does_no_harm(run, monkeypatch):  # no
         await settled()
         assert left()[:2] == [1, 0]
 
+    run(scenario)
+
+
+def test_message_over_a_quota_of_the_profile_is_refused_with_0x97(run, monkeypatch):  # noqa: F811
+    def refuse(**_):
+        raise errors.PaymentRequired("used up")
+
+    async def scenario(bench):
+        link, transport = bench.open()
+        body = _text("MQTT") + b"\x05\xc2\x00\x3c\x00" + _text("c") + _text("Token") + _text(bench.world.token)
+        link.data_received(packet(0x10, body))
+        await settled()
+        transport.take()
+        monkeypatch.setattr(quotas, "check", refuse)
+        link.data_received(packet(0x32, _text(STORED) + b"\x00\x07\x00" + b'{"variable":"n","value":1}'))
+        await settled()
+        assert transport.take() == b"\x40\x03\x00\x07\x97"
+
+    dead_letters.use(lambda *_: None)
     run(scenario)
 
 
