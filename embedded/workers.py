@@ -35,7 +35,7 @@ MAX_WAITING = 16
 MAX_PARSING = 256
 """How many requests of one profile may wait for its payload parsers, or have them run. Most take 1 ms, and devices like
 to send at the same moment."""
-SHARE_S = 0.003
+SHARE_S = 0.004
 """How long a read may run in the event loop before it is given up and moves to a thread."""
 SWITCH_S = 0.0005
 """How long a thread may run Python code while the loop waits. Python's own value is 5 ms."""
