@@ -5,6 +5,7 @@ Everywhere, ``with_`` are the properties of version 5: pairs of a number and a v
 
 import base64
 import collections
+import json
 import os
 import socket
 import time
@@ -15,6 +16,8 @@ CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, PINGRESP, D
     2, 3, 4, 5, 6, 7, 9, 11, 13, 14,
 )  # fmt: skip
 PINGREQ = b"\xc0\x00"
+STORED = "tago/data/post"
+"""A topic whose messages are stored."""
 WAIT_S = 10
 
 PAYLOAD_FORMAT, MESSAGE_EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION = 0x01, 0x02, 0x03, 0x08, 0x09
@@ -23,6 +26,15 @@ RECEIVE_MAXIMUM, USER_PROPERTY, MAXIMUM_PACKET = 0x21, 0x26, 0x27
 _SIZES = {0x01: 1, 0x02: 4, 0x11: 4, 0x13: 2, 0x17: 1, 0x18: 4, 0x19: 1, 0x21: 2, 0x22: 2, 0x23: 2, 0x24: 1, 0x25: 1,
           0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}  # fmt: skip
 """The properties that are numbers of a fixed size."""
+
+
+def kept(version):
+    """Return what CONNECT needs so that the session is kept."""
+    return {"clean": False, "with_": ((SESSION_EXPIRY, 300),) if version == 5 else ()}
+
+
+def point(value, **more):
+    return json.dumps({"variable": "n", "value": value, **more})
 
 
 def text(value):

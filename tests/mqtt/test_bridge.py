@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from tests.mqtt.raw import Peer, Tcp
+from tests.mqtt.raw import STORED, Peer, Tcp
 from tests.program import ROOT
 
-STORED = "tago/data/post"
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 """Debian puts the broker where only root looks."""
 WITHIN_S = 45

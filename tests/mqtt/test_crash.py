@@ -12,10 +12,9 @@ import time
 import pytest
 
 from tests.mqtt.conftest import Device
-from tests.mqtt.raw import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SESSION_EXPIRY, Peer, Tcp, ack, publish
+from tests.mqtt.raw import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SESSION_EXPIRY, STORED, Peer, Tcp, ack, publish
 from tests.program import Program
 
-STORED = "tago/data/post"
 KILLS = 6
 BETWEEN = 200
 """How many messages are acknowledged between two kills."""

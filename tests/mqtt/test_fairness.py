@@ -15,6 +15,7 @@ from tests.mqtt.conftest import Device
 from tests.mqtt.raw import (
     PINGREQ,
     PINGRESP,
+    STORED,
     SUBACK,
     UNSUBACK,
     USER_PROPERTY,
@@ -29,7 +30,6 @@ from tests.mqtt.raw import (
 )  # fmt: skip
 from tests.program import Program
 
-STORED = "tago/data/post"
 LIMIT_MS = 50
 MAX_RUNS, ENOUGH = 5, 2
 """A load is tried until two of at most five runs are within the limit, as the machine may be busy."""

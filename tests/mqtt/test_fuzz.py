@@ -1,4 +1,4 @@
-"""Tens of thousands of packets with wrong bytes, over real sockets: the broker refuses them and goes on."""
+"""Tens of thousands of packets with wrong bytes, over real sockets. The broker refuses them and serves others."""
 
 import asyncio
 import json
@@ -22,6 +22,7 @@ from tests.mqtt.raw import (
     RECEIVE_MAXIMUM,
     RESPONSE_TOPIC,
     SESSION_EXPIRY,
+    STORED,
     SUBSCRIPTION_ID,
     USER_PROPERTY,
     WILL_DELAY,
@@ -42,7 +43,6 @@ WITHIN_S = 45
 CONNECTIONS = 128
 A_CONNECTION = 60
 """How many packets a connection sends, unless one of them ends it."""
-STORED = "tago/data/post"
 POINT = json.dumps({"variable": "n", "value": 1, "unit": "C"})
 PROPERTIES = ((PAYLOAD_FORMAT, 1), (MESSAGE_EXPIRY, 60), (CONTENT_TYPE, "text/plain"), (RESPONSE_TOPIC, "a/b"),
               (CORRELATION, b"\0\1\2"), (USER_PROPERTY, ("key", "value")))  # fmt: skip

@@ -3,8 +3,6 @@
 The scenarios are those of the Eclipse interoperability tests; the code is ours.
 """
 
-import json
-
 import pytest
 
 from tests.mqtt.raw import (
@@ -21,6 +19,7 @@ from tests.mqtt.raw import (
     PUBREL,
     RESPONSE_TOPIC,
     SESSION_EXPIRY,
+    STORED,
     SUBACK,
     UNSUBACK,
     USER_PROPERTY,
@@ -28,23 +27,15 @@ from tests.mqtt.raw import (
     ack,
     connect,
     disconnect,
+    kept,
+    point,
     publish,
     subscribe,
     unsubscribe,
 )  # fmt: skip
 
-STORED = "tago/data/post"
 versions = pytest.mark.parametrize("version", [4, 5])
 all_versions = pytest.mark.parametrize("version", [3, 4, 5])
-
-
-def kept(version):
-    """Return what CONNECT needs so that the session is kept."""
-    return {"clean": False, "with_": ((SESSION_EXPIRY, 300),) if version == 5 else ()}
-
-
-def point(value, **more):
-    return json.dumps({"variable": "n", "value": value, **more})
 
 
 @all_versions

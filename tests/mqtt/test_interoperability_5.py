@@ -19,6 +19,7 @@ from tests.mqtt.raw import (
     RECEIVE_MAXIMUM,
     SERVER_KEEP_ALIVE,
     SESSION_EXPIRY,
+    STORED,
     SUBACK,
     SUBSCRIPTION_ID,
     UNSUBACK,
@@ -36,7 +37,6 @@ from tests.mqtt.raw import (
     unsubscribe,
 )  # fmt: skip
 
-STORED = "tago/data/post"
 KEPT = (SESSION_EXPIRY, 300)
 
 

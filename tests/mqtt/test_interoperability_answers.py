@@ -1,16 +1,8 @@
 """Which answers the broker gives first, and what it says to a version of MQTT that it does not speak."""
 
-import json
-
 import pytest
 
-from tests.mqtt.raw import CONNACK, PINGREQ, PINGRESP, PUBACK, SUBACK, connect, publish, subscribe
-
-STORED = "tago/data/post"
-
-
-def point(value):
-    return json.dumps({"variable": "n", "value": value})
+from tests.mqtt.raw import CONNACK, PINGREQ, PINGRESP, PUBACK, STORED, SUBACK, connect, point, publish, subscribe
 
 
 def test_answers_of_one_write_keep_their_order(device, peer):

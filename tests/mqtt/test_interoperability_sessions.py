@@ -1,6 +1,5 @@
 """What the broker keeps for clients, over real sockets: retained messages, QoS 2, sessions; and over a restart."""
 
-import json
 import signal
 import time
 
@@ -15,24 +14,18 @@ from tests.mqtt.raw import (
     PUBREC,
     PUBREL,
     SESSION_EXPIRY,
+    STORED,
     SUBACK,
     Will,
     ack,
     disconnect,
+    kept,
+    point,
     publish,
     subscribe,
 )  # fmt: skip
 
-STORED = "tago/data/post"
 versions = pytest.mark.parametrize("version", [3, 4, 5])
-
-
-def kept(version):
-    return {"clean": False, "with_": ((SESSION_EXPIRY, 300),) if version == 5 else ()}
-
-
-def point(value, **more):
-    return json.dumps({"variable": "n", "value": value, **more})
 
 
 @versions

@@ -12,6 +12,7 @@ from tests.mqtt.raw import (
     PINGRESP,
     PUBACK,
     PUBLISH,
+    STORED,
     SUBACK,
     WebSocket,
     Will,
@@ -20,8 +21,6 @@ from tests.mqtt.raw import (
     publish,
     subscribe,
 )  # fmt: skip
-
-STORED = "tago/data/post"
 
 
 def port_of(program):
