@@ -231,7 +231,7 @@ class Sessions:
         return wanted
 
     def sweep(self, now_s: float) -> None:
-        """Forget expired sessions, for a short time; the next call goes on. Raises errors.Unavailable."""
+        """Forget expired sessions for a short time; the next call forgets the others. Raises errors.Unavailable."""
         self._now_s = now_s
         until_s = clock.monotonic_s() + _SHARE_S
         while self._expired and clock.monotonic_s() < until_s:

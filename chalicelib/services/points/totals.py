@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib import store
-from chalicelib.codec import keys, sealed, summaries
+from chalicelib.codec import keys, summaries
 from chalicelib.codec.segment import HAS_VALUE, SealedItem, Segment
 from chalicelib.host import deadline
 from chalicelib.schemas.queries import PointQuery
@@ -131,7 +131,7 @@ def _count_sealed(device: Doc, wanted: Filter) -> int | None:
     for item in {item.key: item for item in (*first, *last)}.values():
         if current.keeps_originals and item.counted != item.points:
             return None
-        points += len(wanted.select(sealed.decode(item)))
+        points += len(wanted.select(scan.decode_shared(item)))
         deadline.check()
     return points
 
