@@ -48,7 +48,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
-	for name in requirements requirements-embedded requirements-dev; do $(BIN)/pip-compile --quiet --generate-hashes \
+	for name in requirements requirements-embedded requirements-dev requirements-web requirements-parquet; do $(BIN)/pip-compile --quiet --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
