@@ -267,9 +267,10 @@ broker, and AWS does not charge for them as messages.
 * **Messages to devices.** A message costs the request, three messages of IoT Core (publish, delivery and the client's
   acknowledgement; two with QoS 0), and a rule and an action. The rule of the devices' own topics matches what the API
   publishes. Its SQL leaves the message out, so the ingest function is not called.
-* **The console.** On AWS a view of a device asks for new points every {poll_s} s; the line is for {watched} hours a month. While
-  nothing is new it asks every 15 s, then every 30 s, which costs {slow_watch} dollars, and never while it is hidden. In the embedded mode
-  points come by the event stream. The console's files come once: browsers keep them for a year.
+* **The console.** On AWS a view of a device asks for new points every {poll_s} s; the line is for {watched} hours a
+  month. While nothing is new it asks every 15 s, then every 30 s, which costs {slow_watch} dollars, and never while it
+  is hidden. In the embedded mode points come by the event stream. The console's files come once: browsers keep them for
+  a year.
 * **Refused requests.** API Gateway does not charge for 401 and 429. What remains is the authorizer's call, and one
   read for a token that nobody has. At the stage's limit of {limit} requests a second, a flood of unknown tokens costs
   {flood} dollars an hour. A request that the HTTP handler refuses, as with 400, costs as much as any other,
