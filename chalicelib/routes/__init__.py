@@ -21,6 +21,7 @@ from chalicelib.routes import (
     publications,
     run_users,
     service_authorizations,
+    site,
     tags,
     teams,
     tokens,
@@ -49,4 +50,5 @@ ALL: tuple[Route, ...] = (
     *info.ROUTES,
     *data.ROUTES,
     *accounts.ROUTES,
+    *site.ROUTES,
 )
