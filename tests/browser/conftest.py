@@ -10,14 +10,9 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.program import ROOT, Program
+from chalicelib.http import site as site_files
+from tests.program import Program
 
-BUILT = ROOT / "chalicelib" / "console"
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-)
 EMAIL, PASSWORD = "admin@localhost", "a password of tests"
 DEADLINE_MS = 10_000
 
@@ -25,9 +20,9 @@ DEADLINE_MS = 10_000
 @pytest.fixture(scope="session")
 def built():
     """The folder of the built console."""
-    if not (BUILT / "index.html").exists():
-        pytest.skip("the console is not built")
-    return BUILT
+    if not (site_files.FOLDER / site_files.MARK).exists():
+        pytest.skip("the console is not built: python -m web.build")
+    return site_files.FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +77,6 @@ def open_context(browser, tolerated, site):
         context.on("console", lambda message: message.type == "error" and note("console", message.text))
         context.on("weberror", lambda error: note("exception", str(error.error)))
         context.on("request", lambda request: _is_foreign(request.url, site.url) and note("other host", request.url))
-        context.route(re.compile(re.escape(site.url) + r"/console(/.*)?$"), _serve_built)
-        context.route(re.compile(re.escape(site.url) + r"/events\?"), _with_query_token)
         contexts.append(context)
         return context
 
@@ -95,15 +88,6 @@ def open_context(browser, tolerated, site):
 
 def _is_foreign(url, own):
     return not url.startswith((own + "/", "data:", "blob:"))
-
-
-def _serve_built(route):
-    name = route.request.url.partition("/console")[2].strip("/") or "index.html"
-    route.fulfill(path=BUILT / name, headers={"Content-Security-Policy": CSP})
-
-
-def _with_query_token(route):
-    route.continue_(url=f"{route.request.url}&token={route.request.headers['token']}")
 
 
 @pytest.fixture

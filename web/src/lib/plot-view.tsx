@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { type Columns, type Range, scaleOf } from "./plot";
+import { type Columns, type Range, scaleOf, tickTexts } from "./plot";
 
 export interface Line {
   variable: string;
@@ -84,7 +84,7 @@ function optionsOf(box: HTMLElement, lines: Line[], current: Current): uPlot.Opt
       })),
     ],
     axes: [
-      line,
+      { ...line, values: (_plot, ticksS, _axis, _space, stepS) => tickTexts(ticksS, stepS) },
       ...scales.map((scale, index) => ({
         ...line,
         scale,
