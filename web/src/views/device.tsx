@@ -4,7 +4,6 @@ import type { ComponentType } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../lib/api";
 import type { Device } from "../lib/device";
-import { tagText } from "../lib/device";
 import { Feed, type FeedState } from "../lib/feed";
 import { Lazy } from "../lib/lazy";
 import { useLoad } from "../lib/load";
@@ -12,6 +11,7 @@ import { Problem } from "../lib/problem";
 import { to } from "../lib/router";
 import { SendPoint } from "../lib/send-point";
 import { session } from "../lib/session";
+import { tagText } from "../lib/tags";
 import { activityOf, ACTIVITY_TEXT } from "../lib/units";
 
 export interface TabProps {

@@ -1,12 +1,13 @@
 /** The devices of the profile. */
 import { useSignal } from "@preact/signals";
 import { CreateDevice } from "../lib/create-device";
-import { type Listed, listDevices, matches, tagText } from "../lib/device";
+import { type Listed, listDevices } from "../lib/device";
 import { useLoad } from "../lib/load";
 import { Problem } from "../lib/problem";
 import { to } from "../lib/router";
 import { Rows } from "../lib/rows";
 import { session } from "../lib/session";
+import { matches, tagText } from "../lib/tags";
 import { type Activity, ACTIVITY_TEXT, activityOf, ago } from "../lib/units";
 
 const ROW_PX = 60;
