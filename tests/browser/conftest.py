@@ -148,7 +148,9 @@ def crowd(built, chromium, tmp_path_factory):
     sqlite = SqliteStore(directory / "decant.db", synchronous="NORMAL")
     store.use(sqlite)
     for number in range(CROWD):
-        devices.create(profile=profile, sent={"name": f"Sensor {number:04}", "tags": [{"key": "site", "value": f"s{number % 50}"}]})
+        devices.create(
+            profile=profile, sent={"name": f"Sensor {number:04}", "tags": [{"key": "site", "value": f"s{number % 50}"}]}
+        )
     store.use(None)
     sqlite.close()
     program = Program(directory)
