@@ -87,6 +87,12 @@ class Json(NamedTuple):
     text: str
 
 
+class Bare(NamedTuple):
+    """A result that is JSON text and goes out without the envelope."""
+
+    text: str
+
+
 class Page(NamedTuple):
     """A result that is a page for a browser; see ``http.pages``."""
 
@@ -121,13 +127,15 @@ def _is_too_large(text: str) -> bool:
 
 
 def ok(result: Any) -> Response:
-    """Return a result in the envelope, or a page.
+    """Return a result in the envelope, or a page, or bare JSON.
 
     Raises:
         errors.TooLarge: the answer is over 5 MB, or Lambda would not send it.
     """
     if isinstance(result, Page):
         return _TextResponse(body=result.html, status_code=result.status, headers={**result.headers})
+    if isinstance(result, Bare):
+        return respond(result.text)
     text = result.text if isinstance(result, Json) else jsontext.dumps(result)
     if _is_too_large(text):
         raise errors.TooLarge("The answer is over 5 MB: ask for less")

@@ -14,6 +14,7 @@ from chalicelib.routes import (
     network_devices,
     network_tokens,
     networks,
+    openapi,
     params,
     policies,
     profile_tokens,
@@ -47,6 +48,7 @@ ALL: tuple[Route, ...] = (
     *tags.ROUTES,
     *audit.ROUTES,
     *info.ROUTES,
+    *openapi.ROUTES,
     *data.ROUTES,
     *accounts.ROUTES,
 )
