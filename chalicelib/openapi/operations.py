@@ -48,12 +48,15 @@ _SEND = Operation(body={JSON: _SENT_POINTS, payloads.FORM: points.PointIn, "text
 _READ = Operation(of_devices.Points, parameters.POINTS)
 _EDIT = Operation(body={JSON: points.EditIn | list[points.EditIn]})
 _DELETE = Operation(query=parameters.POINTS)
-_LIST_DEVICES = Operation(list[of_devices.DeviceRow], (*of_list(devices.LIST), *parameters.RESOLVE))
 
 _OPERATIONS: Mapping[str, Operation] = {
-    "GET /device": _LIST_DEVICES._replace(query=(*_LIST_DEVICES.query, parameters.SERIAL)),
+    "GET /device": Operation(
+        list[of_devices.DeviceRow], (*of_list(devices.LIST), *parameters.RESOLVE, parameters.SERIAL)
+    ),
     "POST /device": Operation(of_devices.DeviceCreated),
-    "GET /device/find/{serial}": _LIST_DEVICES,
+    "GET /device/find/{serial}": Operation(
+        list[of_devices.DeviceRow], (*of_list(devices.FIND_LIST), *parameters.RESOLVE)
+    ),
     "GET /device/{device_id}": Operation(of_devices.Device),
     "GET /device/{device_id}/data_amount": Operation(results.Count),
     "GET /bucket/{device_id}/data_amount": Operation(results.Count),

@@ -101,5 +101,5 @@ def statuses(row: Route) -> Iterator[int]:
         yield 402
     if is_write:
         yield 409
-    if row.method in ("POST", "PUT"):
+    if row.method != "GET":
         yield 415

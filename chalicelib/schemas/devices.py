@@ -81,6 +81,8 @@ class DeviceIn(NetworkDeviceIn):
     rpm: NotRequired[Rpm]
 
 
+FIND_LIST = LIST._replace(filters={name: kind for name, kind in LIST.filters.items() if name != "serial"})
+"""GET /device/find/{serial}, whose path has the serial number."""
 NETWORK_LIST = LIST._replace(default=LIST.fields)
 """GET /integration/network/{id}/devices."""
 

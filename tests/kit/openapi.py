@@ -13,7 +13,7 @@ from chalicelib import routes
 from chalicelib.openapi import document
 from chalicelib.services.usage import plans
 
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARSED = ("/data", "/device/{device_id}/data", "/integration/network/data")
 """The paths whose POST takes any body if the device has payload parsers."""
 
@@ -45,7 +45,7 @@ def _components(is_closed):
 def validator(schema, is_closed=False):
     """Return a validator of a schema of the document."""
     return jsonschema_rs.validator_for(
-        {"$schema": _DRAFT, **(closed(schema) if is_closed else schema), "components": _components(is_closed)}
+        {"$schema": DRAFT, **(closed(schema) if is_closed else schema), "components": _components(is_closed)}
     )
 
 

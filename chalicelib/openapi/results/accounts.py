@@ -14,7 +14,7 @@ class Status(TypedDict):
     """The state of this installation."""
 
     version: str
-    uptime_s: Count
+    uptime_s: int
     store: Literal["sqlite", "dynamodb"]
     health: Literal["ok", "read-only"]
 
