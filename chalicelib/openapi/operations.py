@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from chalicelib.http import site
 from chalicelib.http.route import Route
 from chalicelib.openapi import parameters, results
 from chalicelib.openapi.parameters import Parameter, of_fields, of_list
@@ -39,8 +40,14 @@ class Operation(NamedTuple):
     """Other statuses of success, such as 303, with what they mean."""
 
 
-PAGE = Operation(answer=None, raw={"text/html": {"type": "string"}})
+_TEXT = {"type": "string"}
+PAGE = Operation(answer=None, raw={"text/html": _TEXT})
 """A page for a browser. Its failures are pages, too."""
+_SAME = "The client has it already"
+_SITE = Operation(
+    answer=None, raw={"text/html": _TEXT}, also={304: _SAME, 308: "Without the slash at the end: at `Location`"}
+)
+"""A page of the console. Its failures are in the envelope."""
 _REFUSED = Operation(answer=None)
 """An operation that is always refused."""
 _SENT_POINTS = points.PointIn | list[points.PointIn]
@@ -133,6 +140,12 @@ _OPERATIONS: Mapping[str, Operation] = {
     "GET /profile/{profile_id}/team": Operation(list[of_accounts.Member]),
     "GET /profile/{profile_id}/auditlog": Operation(of_accounts.AuditLog, parameters.AUDIT),
     "GET /profile/{profile_id}/auditlog/{query_id}": Operation(of_accounts.AuditLog),
+    "GET /": Operation(of_accounts.Index, also={303: "For a browser: the console is at `Location`"}),
+    "GET /console": _SITE,
+    "GET /docs": _SITE,
+    "GET /console/{name}": Operation(
+        answer=None, raw=dict.fromkeys(site.TYPES, _TEXT), also={304: _SAME},
+    ),
     "GET /openapi.json": Operation(answer=None, raw={JSON: {"type": "object"}}),
 }  # fmt: skip
 """By method and path."""

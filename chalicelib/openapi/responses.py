@@ -92,11 +92,9 @@ def failures() -> dict[str, Schema]:
 def statuses(row: Route) -> Iterator[int]:
     """Yield the status of each failure that an operation may answer."""
     is_write = row.method != "GET" or row.need != "read"
-    yield from (400, 413, 414, 431, 500, 503)
+    yield from (400, 404, 413, 414, 431, 500, 503)
     if row.who or row.path.startswith(("/account", "/profile")):
         yield from (401, 429)
-    if row.who or is_write or "{" in row.path:
-        yield 404
     if row.who and (is_write or row.rate == "GET /data"):
         yield 402
     if is_write:

@@ -10,6 +10,17 @@ from chalicelib.openapi.results.objects import Analysis, Network, RunUser
 from chalicelib.openapi.results.tokens import TokenRow
 
 
+class Index(TypedDict):
+    """What this is, and the paths of the console, of the page about the API, of this document and of the status."""
+
+    name: Literal["Decant"]
+    version: str
+    console: str
+    docs: str
+    openapi: str
+    status: str
+
+
 class Status(TypedDict):
     """The state of this installation."""
 
