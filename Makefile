@@ -37,6 +37,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.scale_page
 	$(BIN)/python -m deploy.compatibility
+	$(BIN)/python -m deploy.openapi_page
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)

@@ -89,6 +89,12 @@ class Json(NamedTuple):
     """Headers that the answer has besides."""
 
 
+class Bare(NamedTuple):
+    """A result that is JSON text and goes out without the envelope."""
+
+    text: str
+
+
 class Page(NamedTuple):
     """A result that is for a browser and has no envelope; see ``http.pages`` and ``http.site``."""
 
@@ -123,13 +129,15 @@ def _is_too_large(text: str) -> bool:
 
 
 def ok(result: Any) -> Response:
-    """Return a result in the envelope, or a page.
+    """Return a result in the envelope, or a page, or bare JSON.
 
     Raises:
         errors.TooLarge: the answer is over 5 MB, or Lambda would not send it.
     """
     if isinstance(result, Page):
         return _TextResponse(body=result.text, status_code=result.status, headers={**result.headers})
+    if isinstance(result, Bare):
+        return respond(result.text)
     text, headers = result if isinstance(result, Json) else (jsontext.dumps(result), None)
     if _is_too_large(text):
         raise errors.TooLarge("The answer is over 5 MB: ask for less")
