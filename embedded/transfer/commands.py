@@ -86,6 +86,10 @@ def _run(work: Any, given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Stopped. The same command resumes", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered cannot be written at the end
+        print("Stopped: nobody reads the output any more", file=sys.stderr)
+        return 1
     return status
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -63,10 +64,10 @@ def run(given: argparse.Namespace, api: Api) -> int:
         stack.callback(problems.close)
         if counts.entries:
             tell(f"Resuming after {counted(counts.stored, 'point')}")
+        size_bytes = os.fstat(file.fileno()).st_size
         source = sources.opened(file, given.format, shape)
         sender = Sender(target.api, target.path, problems, is_strict=given.strict)
         shown = stack.enter_context(Shown(f"Importing {name}"))
-        size_bytes = file.seek(0, 2), file.seek(0)
         for batch in batches(_checked(source, counts.entries, problems, given.strict), counts.entries):
             stored, sent = sender.send(batch.points, f"{key}-{counts.batches}")
             problems.flush()
@@ -75,7 +76,7 @@ def run(given: argparse.Namespace, api: Api) -> int:
                 problems.size_bytes,
             )  # fmt: skip
             state.write(**work, counts=counts._asdict())
-            shown.step(file.tell(), size_bytes[0], counted(counts.stored, "point"))
+            shown.step(file.tell(), size_bytes, counted(counts.stored, "point"))
     state.remove()
     tell(_summary(name, counts, problems))
     return SOME_REFUSED if counts.refused else 0

@@ -1,7 +1,6 @@
 """Reads points from files: CSV, NDJSON and Parquet, line by line."""
 
 import csv
-import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NamedTuple, cast
 
@@ -13,7 +12,6 @@ from embedded.transfer.api import loads
 
 _OF_ROW = ("time", "group", "unit", "location", "metadata")
 """Columns of a wide table that belong to all points of a row."""
-_ENCODING = "utf-8-sig"
 
 
 class Shape(NamedTuple):
@@ -59,10 +57,23 @@ def opened(file: IO[bytes], kind: str, shape: Shape) -> Source:
     if kind == "parquet":
         columns = _fields(parquet.columns(file), shape)
         return Source(_entries(parquet.rows(file), columns, shape), _from_parquet)
-    text = io.TextIOWrapper(file, _ENCODING, errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=shape.delimiter, strict=True)
-    columns = _fields(next(reader, []), shape)
+    reader = csv.reader(map(_text, file), delimiter=shape.delimiter, strict=True)
+    columns = _fields(_header(reader), shape)
     return Source(_entries(_rows(reader), columns, shape), _from_csv)
+
+
+def _text(line: bytes) -> str:
+    """Return a line as text. What is not UTF-8 becomes text that no point may hold."""
+    return line.decode(errors="surrogateescape")
+
+
+def _header(reader: Any) -> list[str]:
+    """Return the cells of the first line, without a byte order mark. Raises ValueError: it is no CSV."""
+    try:
+        first, *others = next(reader, None) or [""]
+    except csv.Error as error:
+        raise ValueError(f"The first line is no CSV: {error}") from None
+    return [first.removeprefix("\ufeff"), *others]
 
 
 def _fields(columns: list[str], shape: Shape) -> list[str]:
