@@ -2,6 +2,7 @@
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
 ``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser; ``… letters`` shows dead letters.
+``… import FILE`` and ``… export FILE`` store and write points by HTTP, on this machine or elsewhere.
 docs/settings.md lists the environment variables.
 """
 
@@ -40,6 +41,7 @@ from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
 from embedded.site import Site
+from embedded.transfer import commands as transfer
 from embedded.workers import Workers
 
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -258,6 +260,8 @@ _COMMANDS = {
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
     "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
+    "import": _Command("import", lambda _, given: transfer.read_from(given)),
+    "export": _Command("export", lambda _, given: transfer.write_to(given)),
 }
 """What each command does. Without a command the program serves."""
 
@@ -280,6 +284,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("vacuum", help="make the database as small as it can be, while it does not serve")
     parser.add_to(commands)
     letters.add_to(commands)
+    transfer.add_to(commands)
     return main_parser.parse_args()
 
 

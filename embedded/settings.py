@@ -47,6 +47,8 @@ class EmbeddedSettings:
     """Name to log in to the SMTP server with. Not set: no login."""
     smtp_password: str = ""
     """Password to log in to the SMTP server with."""
+    token: str = ""
+    """Token of a device or profile with which `python -m embedded import` and `export` call the API."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
 
