@@ -28,12 +28,13 @@ from chalicelib import errors, sandbox, settings
 from chalicelib.host import dead_letters, events, log, mail, mqtt, webhooks
 from chalicelib.services.usage import outputs
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, chores, folder, letters, listeners, operator, parser, seed, vacuum
+from embedded import backup, chores, folder, letters, listeners, metrics, operator, parser, seed, vacuum
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mail import Printed, Smtp
+from embedded.metrics import Metrics
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import Connection
 from embedded.output import Handler, Output
@@ -112,7 +113,8 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     mqtt.use(mqtt_broker)
     webhooks.use(webhooks.in_threads())
     app = _app()
-    gateway = Gateway(app, list(app.routes), commits, stream, workers)
+    shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token)
+    gateway = Gateway(app, list(app.routes), commits, stream, workers, shown)
     http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
     server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)

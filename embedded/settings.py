@@ -47,6 +47,9 @@ class EmbeddedSettings:
     """Name to log in to the SMTP server with. Not set: no login."""
     smtp_password: str = ""
     """Password to log in to the SMTP server with."""
+    metrics_token: str = ""
+    """Token of `GET /metrics`, which callers send as `Authorization: Bearer …`. Not set: only programs of this machine
+    may read it."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
 
