@@ -1,6 +1,7 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
+``… simulate`` sends what many devices would send; ``… demo`` serves and simulates.
 ``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser; ``… letters`` shows dead letters.
 docs/settings.md lists the environment variables.
 """
@@ -40,6 +41,7 @@ from embedded.mqtt.connection import Connection
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
+from embedded.simulate import options as simulation
 from embedded.workers import Workers
 
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -257,6 +259,7 @@ _COMMANDS = {
     ),
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
+    "simulate": _Command("simulate", lambda _, given: simulation.run(given)),
     "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
 }
 """What each command does. Without a command the program serves."""
@@ -279,6 +282,7 @@ def _arguments() -> argparse.Namespace:
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
     commands.add_parser("vacuum", help="make the database as small as it can be, while it does not serve")
     parser.add_to(commands)
+    simulation.add_to(commands)
     letters.add_to(commands)
     return main_parser.parse_args()
 

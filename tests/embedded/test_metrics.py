@@ -103,7 +103,7 @@ def test_token_opens_them_to_other_machines_and_closes_them_to_this_one(start):
         (HERE, {}),
         (None, LOCAL),
     ],
-    ids=lambda part: str(part),
+    ids=str,
 )
 def test_without_a_token_only_programs_of_this_machine_read_them(serve, client, headers):
     async def scenario(gateway):
