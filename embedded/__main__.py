@@ -260,6 +260,7 @@ _COMMANDS = {
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
     "simulate": _Command("simulate", lambda _, given: simulation.run(given)),
+    "demo": _Command("run the demo", lambda _, given: simulation.demo(given)),
     "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
 }
 """What each command does. Without a command the program serves."""

@@ -1,4 +1,4 @@
-"""The arguments of the command ``simulate``. The server needs none of the libraries that the command itself uses."""
+"""The arguments of the commands ``simulate`` and ``demo``. The server needs none of the libraries that these use."""
 
 import argparse
 import os
@@ -43,7 +43,7 @@ class Options(NamedTuple):
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
+    """Add the commands ``simulate`` and ``demo``."""
     parser = commands.add_parser("simulate", help="send what many devices would send, until Ctrl-C")
     parser.add_argument("--url", default=os.environ.get("TAGOIO_API") or URL, help=f"the base URL; by default {URL}")
     token = os.environ.get("DECANT_PROFILE_TOKEN")
@@ -53,7 +53,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--every", type=span_s, default=5, metavar="5s", help="how often each sends; by default 5s")
     parser.add_argument("--history", type=span_s, default=0, metavar="7d", help="fill so much of the past first")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed has other devices")
-    parser.add_argument("--rounds", type=int, metavar="N", help="end when each device has measured so often")
+    both = commands.add_parser("demo", help="serve a data folder of its own, and simulate devices, until Ctrl-C")
+    for command in (parser, both):
+        command.add_argument("--rounds", type=int, metavar="N", help="end when each device has measured so often")
 
 
 def options_of(given: argparse.Namespace) -> Options:
@@ -78,3 +80,10 @@ def run(given: argparse.Namespace) -> int:
     from embedded.simulate import command  # noqa: PLC0415 - see above
 
     return command.run(options_of(given))
+
+
+def demo(given: argparse.Namespace) -> int:
+    """Serve and simulate; return the exit status. Raises ValueError: the API refuses something at the start."""
+    from embedded.simulate import demo as command  # noqa: PLC0415 - see above
+
+    return command.run(given.rounds)
