@@ -67,6 +67,8 @@ class SqliteStore(SealedWrites):
         """The newest transaction of ``touched`` whose changes a call may have read. A request sets it to 0 before."""
         self.is_lost = False
         """Whether the open transaction cannot be kept any more."""
+        self.points_stored = 0
+        """How many points this object has stored and committed."""
         self.path = Path(path)
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         super().__init__(db)
@@ -120,9 +122,10 @@ class SqliteStore(SealedWrites):
             self.note_loss()
             if self.is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
-            self._counters.flush(self._db)
+            sent = self._counters.flush(self._db)
             self._db.execute("COMMIT")
             self.has_begun = False
+            self.points_stored += sent
         except sqlite3.Error as error:
             self.rollback()
             self.room.note(error)
