@@ -59,7 +59,7 @@ class Answer:
         self.status = raw["statusCode"]
         self.headers = {name.lower(): value for name, value in raw["headers"].items()}
         self.text = raw["body"]
-        if self.headers["content-type"].startswith("text/html"):  # a page, which has no envelope
+        if self.headers["content-type"].startswith(("text/html", "text/csv")):  # which have no envelope
             self.body = {"status": self.status < 400, "result": self.text, "message": self.text}
             return
         self.body = json.loads(raw["body"])
