@@ -45,8 +45,8 @@ _PLAIN = re.compile(
 def rows(segment: Segment, indices: Sequence[int], *, has_ids: bool = True) -> str:
     """Return the rows of points of a segment, as ``csvtext.write`` does.
 
-    Cost: two microseconds a point, and 4 if one of them needs quotes, an apostrophe, or has a location or metadata: then
-    all are decoded.
+    Cost: two microseconds a point. It is 4 if one of them needs quotes or an apostrophe, or has a location or metadata:
+    then all are decoded.
     """
     objects = segment.splice(indices, details=False)
     plain = _PLAIN.findall("".join(objects))
