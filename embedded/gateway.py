@@ -107,7 +107,7 @@ class Gateway:
             answer = _not_kept(scope, request_id)
         content, headers = answer["body"].encode(), answer["headers"]
         encoding: tuple[tuple[bytes, bytes], ...] = ()
-        if content and headers.get("Vary") == "Accept-Encoding":
+        if content and "Accept-Encoding" in headers.get("Vary", ""):
             content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
         remaining = headers.pop(answers.RATE_REMAINING, None)
