@@ -39,6 +39,7 @@ from embedded.mqtt.connection import Connection
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
+from embedded.site import Site
 from embedded.workers import Workers
 
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -47,6 +48,7 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 _WELCOME = """
 Decant is ready.
 
+  Console         {url}/console
   Base URL        {url}
   Profile token   {profile}
   Device token    {device}
@@ -112,7 +114,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     mqtt.use(mqtt_broker)
     webhooks.use(webhooks.in_threads())
     app = _app()
-    gateway = Gateway(app, list(app.routes), commits, stream, workers)
+    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site())
     http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
     server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)

@@ -11,12 +11,12 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import chalice.app
 from chalice.app import Response
 
-from chalicelib import errors
+from chalicelib import errors, settings
 from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
@@ -24,6 +24,7 @@ from embedded import compression, request_ids
 from embedded.commits import GroupCommit
 from embedded.events import Events, until_gone
 from embedded.router import Router
+from embedded.site import Site
 from embedded.workers import Workers
 
 _MAX_FIELDS = 1_001
@@ -59,6 +60,7 @@ class Gateway:
         commits: the group commit; an answer waits for it.
         events: the event stream of GET /events; None: there is none.
         workers: threads for long reads; None: the loop does them.
+        site: the files of the console; None: the app answers requests for them.
     """
 
     def __init__(
@@ -68,18 +70,25 @@ class Gateway:
         commits: GroupCommit,
         events: Events | None = None,
         workers: Workers | None = None,
+        site: Site | None = None,
     ) -> None:
         self._app = app
         self._router = Router(resources)
         self._commits = commits
         self._events = events
         self._workers = workers
+        self._site = site
+        self._prefix = urlsplit(settings.current().url).path.rstrip("/")
+        """What the path of the API begins with for clients, if a proxy takes it away."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         request_id = request_ids.new()
+        if self._site is not None and self._site.has(scope):
+            await self._site.answer(scope, send, request_id)
+            return
         answer, group = None, 0
         try:
             if self._events is not None and scope["path"] == "/events":
@@ -95,7 +104,7 @@ class Gateway:
             answer = _not_kept(scope, request_id)
         content, headers = answer["body"].encode(), answer["headers"]
         encoding: tuple[tuple[bytes, bytes], ...] = ()
-        if "Vary" in headers:
+        if content and headers.get("Vary") == "Accept-Encoding":
             content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
         remaining = headers.pop(answers.RATE_REMAINING, None)
@@ -207,6 +216,7 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route[0],
                 "httpMethod": method,
+                "path": self._prefix + scope["path"],
                 "requestId": request_id,
                 "identity": {"sourceIp": _address(scope)},
                 "headers": headers,  # ``requests.headers`` reads them from here; ASGI's names are in lower case

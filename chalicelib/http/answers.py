@@ -85,12 +85,14 @@ class Json(NamedTuple):
     """A result that is already JSON text."""
 
     text: str
+    headers: dict[str, str] | None = None
+    """Headers that the answer has besides."""
 
 
 class Page(NamedTuple):
-    """A result that is a page for a browser; see ``http.pages``."""
+    """A result that is for a browser and has no envelope; see ``http.pages`` and ``http.site``."""
 
-    html: str
+    text: str
     status: int
     headers: dict[str, str]
 
@@ -127,11 +129,11 @@ def ok(result: Any) -> Response:
         errors.TooLarge: the answer is over 5 MB, or Lambda would not send it.
     """
     if isinstance(result, Page):
-        return _TextResponse(body=result.html, status_code=result.status, headers={**result.headers})
-    text = result.text if isinstance(result, Json) else jsontext.dumps(result)
+        return _TextResponse(body=result.text, status_code=result.status, headers={**result.headers})
+    text, headers = result if isinstance(result, Json) else (jsontext.dumps(result), None)
     if _is_too_large(text):
         raise errors.TooLarge("The answer is over 5 MB: ask for less")
-    return respond(f'{{"status":true,"result":{text}}}')
+    return respond(f'{{"status":true,"result":{text}}}', more=headers)
 
 
 def failed(message: str, status: int, more: dict[str, str] | None = None, field_errors: Any = None) -> Response:

@@ -22,6 +22,7 @@ from chalicelib.routes import (
     publications,
     run_users,
     service_authorizations,
+    site,
     tags,
     teams,
     tokens,
@@ -51,4 +52,5 @@ ALL: tuple[Route, ...] = (
     *info.ROUTES,
     *data.ROUTES,
     *accounts.ROUTES,
+    *site.ROUTES,
 )

@@ -79,6 +79,7 @@ def things_of(world, email="a@x.org"):
         "profile_id": world.profile,
         "account_id": "0" * 24,
         "addon": "mobile",
+        "name": "licenses.txt",
         "device_id": world.device,
         "device_id_or_token": world.device,
         "param_id": world.admin.get(f"/device/{world.device}/params").result[0]["id"],

@@ -83,6 +83,7 @@ def open_context(browser, tolerated, site):
         context.on("weberror", lambda error: note("exception", str(error.error)))
         context.on("request", lambda request: _is_foreign(request.url, site.url) and note("other host", request.url))
         context.route(re.compile(re.escape(site.url) + r"/console(/.*)?$"), _serve_built)
+        context.route(re.compile(re.escape(site.url) + r"/events\?"), _with_query_token)
         contexts.append(context)
         return context
 
@@ -101,6 +102,10 @@ def _serve_built(route):
     route.fulfill(path=BUILT / name, headers={"Content-Security-Policy": CSP})
 
 
+def _with_query_token(route):
+    route.continue_(url=f"{route.request.url}&token={route.request.headers['token']}")
+
+
 @pytest.fixture
 def page(open_context):
     """An empty tab of a desktop."""
@@ -117,6 +122,6 @@ def sign_in(site):
         if keep:
             page.get_by_label("Stay signed in on this browser").check()
         page.get_by_role("button", name="Sign in", exact=True).click()
-        page.get_by_role("main").get_by_role("heading", level=1).wait_for()
+        page.get_by_role("button", name="Sign out").wait_for()
 
     return do

@@ -59,7 +59,7 @@ class Answer:
         self.status = raw["statusCode"]
         self.headers = {name.lower(): value for name, value in raw["headers"].items()}
         self.text = raw["body"]
-        if self.headers["content-type"].startswith("text/html"):  # a page, which has no envelope
+        if not self.headers["content-type"].startswith("application/json"):  # a page or file, which has no envelope
             self.body = {"status": self.status < 400, "result": self.text, "message": self.text}
             return
         self.body = json.loads(raw["body"])
