@@ -3,6 +3,11 @@ import { COLUMNS, type Place, type Point, readLocation, readMetadata, readValue,
 
 /** What a column becomes: a field of the point, a coordinate, a variable of its own, or nothing. */
 export type Target = (typeof COLUMNS)[number] | "latitude" | "longitude" | "own" | "";
+/** What a column can become, with a text for people. */
+export const TARGETS: [target: Target, text: string][] = [
+  ["", "nothing"], ["own", "a variable of its own"], ["variable", "the variable's name"], ["value", "the value"], ["unit", "the unit"], ["group", "the group"],
+  ["time", "the time"], ["location", "the location (lat,lng)"], ["latitude", "the latitude"], ["longitude", "the longitude"], ["metadata", "metadata (JSON)"],
+];
 export interface Column {
   target: Target;
   /** The name of the variable, if it is one of its own. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { read, sentences, write, type Form, type Permission, type Tuple } from "./policy";
 
-const names = (kind: string, id: string) => (id === "a1" ? "Report" : id);
+const names = (_: string, id: string) => (id === "a1" ? "Report" : id);
 const allow = (action: string[], resource: Tuple, effect: Permission["effect"] = "allow") => ({ effect, action, resource });
 const texts = (targets: Tuple[], ...permissions: Permission[]) => sentences({ targets, permissions }, names).map(({ text }) => text);
 
