@@ -131,10 +131,23 @@ class NetworkIn(NetworkEditIn):
     name: Title  # type: ignore[misc]
 
 
+class TrialIn(TypedDict):
+    """POST /integration/parser/run."""
+
+    payload_decoder: Decoder
+    payload: StrictStr
+    """A body as a device sends it."""
+    content_type: NotRequired[Annotated[StrictStr, Field(max_length=255)]]
+    kind: NotRequired[Literal["network", "connector", "device"]]
+    device: NotRequired[Id | None]
+    """The device whose tags and parameters the parser sees."""
+
+
 create_connector: Body[ConnectorIn] = Body(TypeAdapter(ConnectorIn))
 edit_connector: Body[ConnectorEditIn] = Body(TypeAdapter(ConnectorEditIn))
 create_network: Body[NetworkIn] = Body(TypeAdapter(NetworkIn))
 edit_network: Body[NetworkEditIn] = Body(TypeAdapter(NetworkEditIn))
+run_parser: Body[TrialIn] = Body(TypeAdapter(TrialIn))
 
 
 def read_is_own_only(query: ListQuery) -> bool:
