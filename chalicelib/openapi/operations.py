@@ -52,7 +52,7 @@ _REFUSED = Operation(answer=None)
 """An operation that is always refused."""
 _SENT_POINTS = points.PointIn | list[points.PointIn]
 _SEND = Operation(body={JSON: _SENT_POINTS, payloads.FORM: points.PointIn, "text/plain": str})
-_READ = Operation(of_devices.Points, parameters.POINTS)
+_READ = Operation(of_devices.Points, (*parameters.POINTS, parameters.FORMAT), raw={"text/csv": _TEXT})
 _EDIT = Operation(body={JSON: points.EditIn | list[points.EditIn]})
 _DELETE = Operation(query=parameters.POINTS)
 
@@ -110,6 +110,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "POST /integration/network/data": Operation(
         query=(parameters.AUTHORIZATION,), body={JSON: Any, "text/plain": str, payloads.OCTETS: bytes}
     ),
+    "POST /integration/parser/run": Operation(of_objects.Trial),
     "POST /integration/network/device": Operation(of_devices.NetworkDeviceCreated),
     "GET /integration/network/{network_id}/devices": Operation(
         list[of_devices.NetworkDeviceRow], (*of_list(devices.NETWORK_LIST), parameters.SERIAL)
