@@ -14,7 +14,7 @@ from chalice.deploy.swagger import SwaggerGenerator
 
 from chalicelib import settings
 from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest, keys, sealer
-from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSE, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
 from deploy.names import Names
@@ -22,7 +22,7 @@ from deploy.names import Names
 _UNAVAILABLE = (503, "The store is not available, try again")
 _CORS = {
     "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
-    "gatewayresponse.header.Access-Control-Expose-Headers": f"'{EXPOSED}'",
+    f"gatewayresponse.header.{EXPOSE}": f"'{EXPOSED}'",
     f"gatewayresponse.header.{REQUEST_ID}": "context.requestId",
 }
 _CONTENT_TYPE = {"gatewayresponse.header.Content-Type": "'application/json'"}
@@ -111,7 +111,8 @@ def gateway_responses() -> dict[str, Any]:
 
 
 def _preflight(methods: dict[str, Any]) -> dict[str, Any]:
-    headers = {"Access-Control-Allow-Origin": "*", **PREFLIGHT}
+    headers = {"Access-Control-Allow-Origin": "'*'", EXPOSE: f"'{EXPOSED}'", REQUEST_ID: "context.requestId"}
+    headers |= {name: f"'{value}'" for name, value in PREFLIGHT.items()}
     parameters = [parameter for method in methods.values() for parameter in method.get("parameters", ())]
     parameter_by_name = {parameter["name"]: parameter for parameter in parameters}
     answer: dict[str, Any] = {
@@ -127,9 +128,7 @@ def _preflight(methods: dict[str, Any]) -> dict[str, Any]:
             "responses": {
                 "default": {
                     "statusCode": "200",
-                    "responseParameters": {
-                        f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()
-                    },
+                    "responseParameters": {f"method.response.header.{name}": value for name, value in headers.items()},
                     "responseTemplates": {"application/json": '{"status":true,"result":null}'},
                 }
             },

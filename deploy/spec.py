@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES
 from chalicelib.schemas.messages import STORED_TOPICS
 from deploy.names import APP, Names
 
@@ -270,6 +271,7 @@ def stage_config(names: Names, *, may_reserve: bool = True, has_mqtt: bool = Tru
     return {
         "api_gateway_stage": API_STAGE,
         "api_gateway_endpoint_type": "REGIONAL",
+        "minimum_compression_size": COMPRESSED_FROM_BYTES,  # else Chalice turns off what the API document sets
         "iam_policy_file": f"policy-http-{stage}.json",
         "lambda_memory_size": FUNCTIONS["http"].memory_mb,
         "lambda_timeout": FUNCTIONS["http"].timeout_s,

@@ -298,7 +298,7 @@ def _gateway(stage: str, rows: Sequence[Route]) -> dict[str, Resource]:
 def _method_settings(name: str, rate: int, burst: int) -> dict[str, Any]:
     path, _, method = name.rpartition("/")
     return {
-        "ResourcePath": f"/{path}",
+        "ResourcePath": "/" if path == "~1" else f"/{path}",  # the root is not escaped
         "HttpMethod": method,
         "ThrottlingRateLimit": rate,
         "ThrottlingBurstLimit": burst,

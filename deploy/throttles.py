@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.http import site
 from chalicelib.http.route import Route
 from chalicelib.services.usage import plans
 from chalicelib.services.usage.plans import LOUD, WAITING, Plan
@@ -14,10 +15,14 @@ SHARED_KEYS = {WAITING: (50, 100), LOUD: (1, 1)}
 """Requests a second, and requests at once, of all clients together that use a shared API key. Nobody waits for long."""
 ANONYMOUS_PER_SECOND = 20
 """What the stage accepts of each route without a token, from all callers together: a password costs processor time."""
+FILES_PER_SECOND = 200
+"""The same for the files of the console, of which one page needs ten at once."""
+
+_FILES = f"{site.CONSOLE}/{{name}}"
 
 
 def plan_throttles(plan: Plan, rows: Sequence[Route]) -> dict[str, dict[str, float]]:
-    """Return the limits of a price plan by ``/resource/METHOD``. Routes without a limit are left out.
+    """Return the limits of a price plan by ``/resource/METHOD``. Routes without a limit or a caller are left out.
 
     API Gateway throttles by token buckets, not by calendar minutes. A bucket holds the requests of one minute and
     refills evenly. ``rateLimit`` is in requests a second.
@@ -28,7 +33,7 @@ def plan_throttles(plan: Plan, rows: Sequence[Route]) -> dict[str, dict[str, flo
     """
     throttles: dict[str, dict[str, float]] = {}
     for row in rows:
-        limit = plan.limit(row.rate)
+        limit = plan.limit(row.rate) if row.who else None  # whoever needs no token has no key
         if limit is not None:
             throttles[f"{row.path}/{row.method}"] = {"burstLimit": limit, "rateLimit": round(limit / 60, 4)}
     return throttles
@@ -64,8 +69,12 @@ def stage_limits(rows: Sequence[Route]) -> dict[str, tuple[int, int]]:
 
     The names are those of API Gateway's settings: ``~1path~1of~1resource/METHOD``, or ``*/*`` for any route.
     """
-    anonymous = sorted(f"{row.path.replace('/', '~1')}/{row.method}" for row in rows if not row.who)
-    return {"*/*": (REQUESTS_PER_SECOND, REQUEST_BURST)} | dict.fromkeys(anonymous, (ANONYMOUS_PER_SECOND,) * 2)
+    rates = {
+        f"{row.path.replace('/', '~1')}/{row.method}": FILES_PER_SECOND if row.path == _FILES else ANONYMOUS_PER_SECOND
+        for row in rows
+        if not row.who
+    }
+    return {"*/*": (REQUESTS_PER_SECOND, REQUEST_BURST)} | {name: (rates[name],) * 2 for name in sorted(rates)}
 
 
 def plan_quota(plan: Plan) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
 ``… simulate`` sends what many devices would send; ``… demo`` serves and simulates.
 ``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser; ``… letters`` shows dead letters.
+``… import FILE`` and ``… export FILE`` store and write points by HTTP, on this machine or elsewhere.
 docs/settings.md lists the environment variables.
 """
 
@@ -42,6 +43,8 @@ from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
 from embedded.simulate import options as simulation
+from embedded.site import Site
+from embedded.transfer import commands as transfer
 from embedded.workers import Workers
 
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -50,6 +53,7 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 _WELCOME = """
 Decant is ready.
 
+  Console         {url}/console
   Base URL        {url}
   Profile token   {profile}
   Device token    {device}
@@ -116,7 +120,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     webhooks.use(webhooks.in_threads())
     app = _app()
     shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token)
-    gateway = Gateway(app, list(app.routes), commits, stream, workers, shown)
+    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site(), shown)
     http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
     server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)
@@ -262,6 +266,8 @@ _COMMANDS = {
     "simulate": _Command("simulate", lambda _, given: simulation.run(given)),
     "demo": _Command("run the demo", lambda _, given: simulation.demo(given)),
     "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
+    "import": _Command("import", lambda _, given: transfer.read_from(given)),
+    "export": _Command("export", lambda _, given: transfer.write_to(given)),
 }
 """What each command does. Without a command the program serves."""
 
@@ -285,6 +291,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_to(commands)
     simulation.add_to(commands)
     letters.add_to(commands)
+    transfer.add_to(commands)
     return main_parser.parse_args()
 
 

@@ -5,7 +5,7 @@ Source: TagoIO's clients: channels ``device_data.<id>`` and ``device_inspector.<
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +13,7 @@ import orjson
 from chalice.app import Response
 
 from chalicelib import errors
-from chalicelib.codec import keys, segments, times
+from chalicelib.codec import keys, segments, times, tokens
 from chalicelib.codec.segment import Item
 from chalicelib.host import clock, log
 from chalicelib.http import answers
@@ -146,8 +146,9 @@ class Events:
         if method not in ("GET", "HEAD"):
             is_preflight = method == "OPTIONS"
             return answers.preflight() if is_preflight else answers.failed("Method Not Allowed", 405, {"Allow": "GET"})
+        token = _token(scope["headers"])
         try:
-            caller, channels = _channels(query)
+            caller, channels = _channels(query, token)
         except errors.ApiError as error:
             log.answered(error.status, request_id=request_id, method=method, route="/events", reason=log.reason(error))
             return answers.refused(error)
@@ -164,7 +165,7 @@ class Events:
             gone = asyncio.ensure_future(until_gone(receive))
             try:
                 await send(start)
-                await _stream(listener, gone, send, lambda: _may_listen(query))
+                await _stream(listener, gone, send, lambda: _may_listen(query, token))
             finally:
                 gone.cancel()
         return None
@@ -214,10 +215,15 @@ async def _stream(listener: Listener, gone: "asyncio.Future[None]", send: Send, 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _may_listen(query: bytes) -> bool:
+def _token(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the token in the headers of a request, or an empty text."""
+    return tokens.from_headers({name.decode("latin-1"): text.decode("latin-1") for name, text in headers}) or ""
+
+
+def _may_listen(query: bytes, token: str) -> bool:
     """Return whether the token still works and the devices still exist. A store that is down decides nothing."""
     try:
-        _channels(query)
+        _channels(query, token)
     except errors.Unavailable:
         return True
     except errors.ApiError:
@@ -231,8 +237,12 @@ async def until_gone(receive: Receive) -> None:
         pass
 
 
-def _channels(query: bytes) -> tuple[Caller, list[str]]:
+def _channels(query: bytes, token: str) -> tuple[Caller, list[str]]:
     """Return the caller, and the channels that the query asks for. The caller may listen to each of them.
+
+    Args:
+        query: the query string. Its token counts first: a client that sends one cannot set headers.
+        token: that of the headers.
 
     Raises:
         errors.Denied: no valid token, or another profile's device.
@@ -242,7 +252,7 @@ def _channels(query: bytes) -> tuple[Caller, list[str]]:
         parameters = parse_qs(query.decode("latin-1"), max_num_fields=MAX_CHANNELS + 1)
     except ValueError:
         raise errors.BadRequest("Error on Query String parameters: too many") from None
-    caller = callers.resolve(text=parameters.get("token", [""])[-1])
+    caller = callers.resolve(text=parameters.get("token", [token])[-1])
     if caller is None or caller.kind not in ("device", "profile") or not caller.may("read"):
         raise errors.Denied
     if caller.subject:

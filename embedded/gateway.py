@@ -12,12 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import chalice.app
 from chalice.app import Response
 
-from chalicelib import errors
+from chalicelib import errors, settings
 from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
@@ -26,6 +26,7 @@ from embedded.commits import GroupCommit
 from embedded.events import Events, until_gone
 from embedded.metrics import Metrics
 from embedded.router import Router
+from embedded.site import FILE_ROW, Site
 from embedded.workers import Workers
 
 _MAX_FIELDS = 1_001
@@ -61,6 +62,7 @@ class Gateway:
         commits: the group commit; an answer waits for it.
         events: the event stream of GET /events; None: there is none.
         workers: threads for long reads; None: the loop does them.
+        site: the files of the console; None: the app answers requests for them.
         shown: what GET /metrics answers; None: there is no such path.
     """
 
@@ -71,6 +73,7 @@ class Gateway:
         commits: GroupCommit,
         events: Events | None = None,
         workers: Workers | None = None,
+        site: Site | None = None,
         shown: Metrics | None = None,
     ) -> None:
         self._app = app
@@ -78,6 +81,9 @@ class Gateway:
         self._commits = commits
         self._events = events
         self._workers = workers
+        self._site = site
+        self._prefix = urlsplit(settings.current().url).path.rstrip("/")
+        """What the path of the API begins with for clients, if a proxy takes it away."""
         self._shown = shown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +91,10 @@ class Gateway:
         if scope["type"] != "http":
             return
         request_id, began_s = request_ids.new(), time.perf_counter()
+        if self._site is not None and self._site.has(scope):
+            status = await self._site.answer(scope, send, request_id)
+            measured.answered(scope["method"], FILE_ROW, status, time.perf_counter() - began_s)
+            return
         try:
             answer, group = await self._own(scope, receive, send, request_id)
         except _Gone:
@@ -97,7 +107,7 @@ class Gateway:
             answer = _not_kept(scope, request_id)
         content, headers = answer["body"].encode(), answer["headers"]
         encoding: tuple[tuple[bytes, bytes], ...] = ()
-        if "Vary" in headers:
+        if content and "Accept-Encoding" in headers.get("Vary", ""):
             content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
         remaining = headers.pop(answers.RATE_REMAINING, None)
@@ -229,6 +239,7 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route[0],
                 "httpMethod": method,
+                "path": self._prefix + scope["path"],
                 "requestId": request_id,
                 "identity": {"sourceIp": _address(scope)},
                 "headers": headers,  # ``requests.headers`` reads them from here; ASGI's names are in lower case

@@ -28,8 +28,8 @@ from tests.kit.faults import client
 from tests.kit.networks import Network, authorization
 from tests.kit.world import World, values
 
-NEUTRAL = {"type", "tagged", "serial", "query_id", "chunk_id", "addon", "email", "authorization"}
-"""Parameters of paths that name no object of a profile: words, what is looked for below another parameter, and the text
+NEUTRAL = {"type", "tagged", "serial", "query_id", "chunk_id", "addon", "email", "authorization", "name"}
+"""Parameters of paths that name no object of a profile: words, a file, what is looked for below another parameter, and the text
 of a service authorization, which opens its profile to who has it."""
 MORE_BODIES = {
     "POST /action": lambda things: BODIES["/action"] | {"trigger": [{"device": things["device_id"], "topic": "t"}]},

@@ -57,6 +57,7 @@ BODIES = {
     "/account/passwordreset": {"password": PASSWORD},
     "/integration/connector": {"name": "Another", "networks": [HTTPS_NETWORK]},
     "/integration/connector/{connector_id}": {"name": "Another"},
+    "/integration/parser/run": {"payload_decoder": "", "payload": "{}"},
     "/integration/network": {"name": "Another"}, "/integration/network/{network_id}": {"name": "Another"},
     "/action": {"name": "Another", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}], "action": {"type": "insert_to_device"}},
 }  # fmt: skip
@@ -78,6 +79,7 @@ def things_of(world, email="a@x.org"):
         "profile_id": world.profile,
         "account_id": "0" * 24,
         "addon": "mobile",
+        "name": "licenses.txt",
         "device_id": world.device,
         "device_id_or_token": world.device,
         "param_id": world.admin.get(f"/device/{world.device}/params").result[0]["id"],

@@ -10,7 +10,7 @@ ARGUMENTS = {
         "method_path rest_api_id settings settings.throttling_burst_limit settings.throttling_rate_limit stage_name"
     ),
     ("aws_api_gateway_rest_api", OLDEST): (
-        "binary_media_types body endpoint_configuration endpoint_configuration.types name"
+        "binary_media_types body endpoint_configuration endpoint_configuration.types minimum_compression_size name"
     ),
     ("aws_api_gateway_stage", OLDEST): "deployment_id rest_api_id stage_name",
     ("aws_api_gateway_usage_plan", OLDEST): (

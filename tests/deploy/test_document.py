@@ -32,8 +32,18 @@ def test_keys_come_from_the_authorizer(api):
     assert api["x-amazon-apigateway-api-key-source"] == "AUTHORIZER"
 
 
-def test_long_answers_are_compressed(api):
+def test_long_answers_are_compressed(api, template, packaged):
+    """Each of the three says so: Chalice's own setting turns off what the document sets, unless it says the same."""
     assert api["x-amazon-apigateway-minimum-compression-size"] == COMPRESSED_FROM_BYTES
+    assert template["Resources"]["RestAPI"]["Properties"]["MinimumCompressionSize"] == COMPRESSED_FROM_BYTES
+    terraform = json.loads((packaged / "out/terraform/chalice.tf.json").read_text())
+    rest_api = terraform["resource"]["aws_api_gateway_rest_api"]["rest_api"]
+    assert rest_api["minimum_compression_size"] == COMPRESSED_FROM_BYTES
+
+
+def test_pages_for_people_need_neither_token_nor_key(api):
+    for path in ("/", "/console", "/console/{name}", "/docs"):
+        assert set(api["paths"][path]) == {"get", "options"} and "security" not in api["paths"][path]["get"]
 
 
 def test_no_json_is_a_binary_type_so_that_the_gateway_hands_bodies_over_as_text(api):
@@ -60,6 +70,8 @@ def test_every_path_answers_preflight_in_the_envelope(api):
         assert json.loads(answer["responseTemplates"]["application/json"]) == {"status": True, "result": None}
         allowed = answer["responseParameters"]["method.response.header.Access-Control-Allow-Headers"]
         assert allowed == f"'{PREFLIGHT['Access-Control-Allow-Headers']}'"
+        assert answer["responseParameters"]["method.response.header.X-Request-Id"] == "context.requestId"
+        assert "X-Request-Id" in answer["responseParameters"]["method.response.header.Access-Control-Expose-Headers"]
         names = {one["name"] for one in methods["options"].get("parameters", ())}
         assert names == {one["name"] for one in methods.get("get", next(iter(methods.values()))).get("parameters", ())}
 
@@ -111,6 +123,17 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
         "moto",
         "uvicorn",
     }
+
+
+def test_zip_holds_the_console_with_the_licenses_of_its_packages_and_not_its_sources(packaged):
+    if not (packaged / "chalicelib/console/sources").exists():
+        pytest.skip("the console could not be built")
+    with zipfile.ZipFile(packaged / "out/deployment.zip") as package:
+        names = package.namelist()
+        text = package.read("chalicelib/console/licenses.txt").decode()
+    assert {f"chalicelib/console/{name}" for name in ("index.html", "docs.html", "sources")} <= {*names}
+    assert all(f"\n{name} " in f"\n{text}" for name in ("preact", "swagger-ui-dist", "uplot")) and "MIT" in text
+    assert not [name for name in names if name.startswith("web/") or "node_modules" in name]
 
 
 def test_committed_configuration_is_what_the_spec_says():

@@ -180,7 +180,10 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
     (throttling,) = parts["throttling"]
     settings = cloudformation["RestAPI"]["Properties"]["MethodSettings"]
     assert {
-        f"{one['ResourcePath'][1:]}/{one['HttpMethod']}": (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"])
+        f"{one['ResourcePath'][1:] or '~1'}/{one['HttpMethod']}": (
+            one["ThrottlingRateLimit"],
+            one["ThrottlingBurstLimit"],
+        )
         for one in settings
     } == throttling.wanted
     assert {
@@ -188,6 +191,7 @@ def test_templates_hold_the_same_figures(parts, cloudformation, terraform):
         for one in terraform["resource"]["aws_api_gateway_method_settings"].values()
     } == throttling.wanted
     assert throttling.wanted["*/*"] == (2_000, 4_000) and throttling.wanted["~1status/GET"] == (20, 20)
+    assert throttling.wanted["~1/GET"] == (20, 20) and throttling.wanted["~1console~1{name}/GET"] == (200, 200)
 
 
 def policies_of(cloudformation):

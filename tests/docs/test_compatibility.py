@@ -12,7 +12,7 @@ from tests.kit.api import ROUTER, Api
 
 TEXT = (Path(__file__).parents[2] / "docs/compatibility.md").read_text()
 ROWS = re.findall(
-    r"^\| `(GET|POST|PUT|DELETE) (/[^`]+)` \| (?:[^|]*\| )?(works|partly|not yet) \| (.*?) ?\|$", TEXT, re.MULTILINE
+    r"^\| `(GET|POST|PUT|DELETE) (/[^`]*)` \| (?:[^|]*\| )?(works|partly|not yet) \| (.*?) ?\|$", TEXT, re.MULTILINE
 )
 HERE = {(method, path) for path, methods in app.routes.items() for method in methods}
 HERE.add(("GET", "/events"))  # a stream, which embedded/gateway.py serves itself

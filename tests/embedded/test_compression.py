@@ -1,6 +1,5 @@
 """Compression in the embedded mode: answers that are asked for in gzip, and bodies that are sent in it."""
 
-import asyncio
 import gzip
 import http.client
 import json
@@ -8,41 +7,17 @@ import zlib
 
 import pytest
 
-from app import app
-from embedded.commits import GroupCommit
 from embedded.compression import accepts_gzip
-from embedded.gateway import Gateway
+from tests.kit import asgi
 from tests.kit.world import World, point
 
 
 @pytest.fixture
-def exchange(sqlite):
+def exchange(serve):
     """Send one request through the gateway; return status, headers and the bytes of the answer."""
 
-    def do(method, path, headers=None, body=b""):
-        sent = []
-
-        async def receive():
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"qty=10000",
-            "headers": [(name.encode(), text.encode("latin-1")) for name, text in (headers or {}).items()],
-        }
-        try:
-            asyncio.run(Gateway(app, list(app.routes), GroupCommit(sqlite))(scope, receive, send))
-        finally:
-            sqlite.grouped, sqlite.on_begin = False, lambda: None
-        start, *rest = sent
-        answered = {name.decode(): text.decode() for name, text in start["headers"]}
-        return start["status"], answered, b"".join(message["body"] for message in rest)
+    def do(*args, **kwargs):
+        return serve(lambda gateway: asgi.exchange(gateway, *args, query=b"qty=10000", **kwargs))
 
     return do
 

@@ -123,10 +123,10 @@ def test_too_many_parameters_are_refused_in_the_envelope(program):
 class Heard:
     """A listener in process, which reads at once unless it is told to wait."""
 
-    def __init__(self, stream, query, method="GET"):
+    def __init__(self, stream, query, method="GET", headers=()):
         self.bodies, self.start, self.may_read = [], None, asyncio.Event()
         self.may_read.set()
-        self.scope = {"method": method, "query_string": query.encode()}
+        self.scope = {"method": method, "query_string": query.encode(), "headers": headers}
         self.task = asyncio.ensure_future(stream.answer(self.scope, self._receive, self._send, "the-id"))
 
     async def _receive(self):
@@ -149,6 +149,43 @@ def stream(sqlite):
     found = events.Events(lambda then: then(True))
     watchers.use(found)
     return found
+
+
+@pytest.mark.parametrize("name", [b"token", b"device-token", b"authorization"])
+def test_token_may_be_in_a_header_and_ends_the_stream_as_any_other(stream, name):
+    world = World()
+    text = {b"authorization": f"Bearer {world.token}"}.get(name, world.token)
+
+    async def run():
+        one = Heard(stream, f"channels=device_data.{world.device}", headers=[(name, text.encode())])
+        await settle()
+        assert one.start["status"] == 200 and one.bodies == [b":\n\n"]
+        world.admin.delete(f"/device/token/{world.token}")
+        await settle()
+        assert (
+            one.task.done()
+            and (await Heard(stream, "channels=x", headers=[(name, text.encode())]).task).status_code == 401
+        )
+
+    asyncio.run(run())
+
+
+def test_token_of_the_query_counts_before_that_of_a_header(stream):
+    world = World()
+
+    async def run():
+        for query, header, is_heard in (
+            (world.token, "bad", True),
+            ("bad", world.token, False),
+            ("", world.token, True),
+        ):
+            asked = f"channels=device_data.{world.device}" + (f"&token={query}" if query else "")
+            one = Heard(stream, asked, headers=[(b"token", header.encode())])
+            await settle()
+            assert (one.start is not None) is is_heard
+            await one.end()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("act", ["delete_token", "delete_device", "deactivate", "expire"])
@@ -278,4 +315,4 @@ def test_only_devices_and_profiles_may_listen(sqlite, kind):
     token = tokens.create(kind=kind, profile=world.profile, subject="" if kind == "service" else "0" * 24, sent=sent)
     for caller, is_allowed in ((token["token"], False), (world.token, True), (world.profile_token, True)):
         with contextlib.nullcontext() if is_allowed else pytest.raises(errors.Denied):
-            events._channels(f"channels=device_data.{world.device}&token={caller}".encode())
+            events._channels(f"channels=device_data.{world.device}".encode(), caller)

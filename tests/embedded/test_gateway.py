@@ -41,7 +41,7 @@ def call(sqlite):
         ("/device/a%2Fb/data", ("/device/{device_id}/data", {"device_id": "a%2Fb"})),
         ("/device/x", ("/device/{device_id}", {"device_id": "x"})),
         ("/device/x/params/y", ("/device/{device_id}/params/{param_id}", {"device_id": "x", "param_id": "y"})),
-        ("/", None),
+        ("/", ("/", {})),
         ("/nothing", None),
         ("/device//data", None),
         ("/data/more", None),

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
-import { Problem } from "./lib/problem";
+import { Lazy } from "./lib/lazy";
 import { place, to } from "./lib/router";
 import { resume, session } from "./lib/session";
 import "./styles.css";
@@ -23,38 +23,15 @@ const VIEWS: Record<string, { title: string; load: () => Promise<{ default: View
 /** Views that are reached from another one. */
 const INNER: typeof VIEWS = {
   device: { title: "Device", load: () => import("./views/device") },
+  parser: { title: "Parser", load: () => import("./views/parser") },
+  transfer: { title: "Import and export", load: () => import("./views/transfer") },
 };
 
 function Shown() {
   const { view, parts } = place.value;
-  const loaded = useSignal<View | undefined>(undefined);
-  const error = useSignal<Error | undefined>(undefined);
   const entry = VIEWS[view] ?? INNER[view];
-  const load = () => {
-    loaded.value = undefined;
-    error.value = undefined;
-    let isCurrent = true;
-    entry?.load().then(
-      (module) => {
-        if (isCurrent) loaded.value = module.default;
-      },
-      () => {
-        if (isCurrent) error.value = new Error("This page could not be loaded. Check the connection.");
-      },
-    );
-    return () => {
-      isCurrent = false;
-    };
-  };
-  useEffect(load, [view]);
   if (!entry) return <p>There is no such page. <a href={to("devices")}>Go to the devices.</a></p>;
-  const Loaded = loaded.value;
-  return (
-    <>
-      <Problem error={error.value} retry={load} />
-      {Loaded && <Loaded key={parts[0] ?? ""} parts={parts} />}
-    </>
-  );
+  return <Lazy key={`${view}/${parts[0] ?? ""}`} load={entry.load} with={{ parts }} />;
 }
 
 function Shell() {

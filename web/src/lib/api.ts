@@ -17,7 +17,7 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Record<string, string | number | boolean | undefined>;
+export type Query = Record<string, string | number | boolean | string[] | undefined>;
 export interface Options {
   query?: Query;
   body?: unknown;
@@ -38,7 +38,9 @@ export function useToken(token: string, denied: (error: ApiError) => void = () =
 
 export function address(path: string, query: Query = {}): string {
   const url = new URL(path.replace(/^\//, ""), root);
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.append(name, String(value));
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) url.searchParams.append(name, String(one));
+  }
   return url.href;
 }
 

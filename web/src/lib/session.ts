@@ -2,50 +2,64 @@
 import { signal } from "@preact/signals";
 import { type ApiError, call, useToken } from "./api";
 
-export interface Session {
+/** A token, and whether the console made it by e-mail and password: signing out deletes such a token. */
+interface Kept {
   token: string;
+  isMade: boolean;
+}
+
+export interface Session extends Kept {
   profile: string;
   /** The permission of the token: read, write or full. */
   permission: string;
+  /** The name of the profile. */
   name: string;
 }
 
-const KEY = "decant-token";
+const KEY = "decant-session";
 export const session = signal<Session | null>(null);
 /** Why the session ended, for the sign-in page. */
 export const ended = signal("");
 
 /** Sign in with a profile token. Throws an ApiError if it does not work. */
-export async function signIn(token: string, isKept: boolean): Promise<void> {
-  const found = await call<{ profile: string; permission: string; name: string }>("GET", "info", { token });
-  if (typeof found.profile !== "string") throw new Error("This is no profile token");
+export async function signIn(token: string, isKept: boolean, isMade = false): Promise<void> {
+  const found = await call<{ type: string; permission: string }>("GET", "info", { token });
+  if (found.type !== "profile") throw new Error("This is no profile token. The console needs one; a device token is not enough.");
+  const { info } = await call<{ info: { id: string; name: string } }>("GET", "profile/current", { token });
   useToken(token, check);
   if (isKept) {
-    sessionStorage.setItem(KEY, token); // a tab that has its own profile keeps it
-    localStorage.setItem(KEY, token);
+    const kept = JSON.stringify({ token, isMade } satisfies Kept);
+    sessionStorage.setItem(KEY, kept); // a tab that has its own profile keeps it
+    localStorage.setItem(KEY, kept);
   }
   ended.value = "";
-  session.value = { token, profile: found.profile, permission: found.permission, name: found.name };
+  session.value = { token, isMade, profile: info.id, permission: found.permission, name: info.name };
 }
 
 export const isKept = (): boolean => sessionStorage.getItem(KEY) !== null || localStorage.getItem(KEY) !== null;
 
+/** Forget the token. Without a reason, as a person asks for it, a token that the console made is deleted too. */
 export function signOut(reason = ""): void {
+  const old = session.value;
   sessionStorage.removeItem(KEY);
   localStorage.removeItem(KEY);
   useToken("");
   ended.value = reason;
   session.value = null;
+  if (old?.isMade && !reason) {
+    void call("DELETE", `profile/${old.profile}/token/${old.token}`, { token: old.token }).catch(() => {}); // else it ends after three months
+  }
 }
 
 /** Sign in with the token that the browser keeps, if there is one. */
 export async function resume(): Promise<void> {
-  const token = sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
-  if (!token) return;
+  const text = sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
+  if (!text) return;
   try {
-    await signIn(token, true);
+    const { token, isMade } = JSON.parse(text) as Kept;
+    await signIn(token, true, isMade);
   } catch (error) {
-    if ((error as ApiError).status === 401) signOut("The token has expired. Sign in again.");
+    if ((error as ApiError).status === 401) signOut("The token has expired or was deleted. Sign in again.");
     else ended.value = (error as Error).message;
   }
 }
@@ -61,4 +75,40 @@ async function check(): Promise<void> {
       signOut("The token has expired or was deleted. Sign in again.");
     }
   }
+}
+
+export interface Profile {
+  id: string;
+  name: string;
+}
+
+export interface Login {
+  email: string;
+  password: string;
+  /** "": none was asked for. */
+  pin: string;
+}
+
+/** The account wants the pin that its authenticator app shows. */
+export class NeedsPin extends Error {}
+
+async function withLogin<T>(path: string, { email, password, pin }: Login, more: object = {}): Promise<T> {
+  const body = { email, password, ...(pin && { pin_code: pin, otp_type: "authenticator" }), ...more };
+  try {
+    return await call<T>("POST", path, { token: "", body });
+  } catch (error) {
+    if ((error as Error).message.includes('"otp_enabled"')) throw new NeedsPin("Enter the pin that your authenticator app shows.");
+    throw error;
+  }
+}
+
+/** Log in by e-mail and password. Throws NeedsPin or an ApiError. */
+export async function profilesOf(login: Login): Promise<Profile[]> {
+  return (await withLogin<{ profiles: Profile[] }>("account/login", login)).profiles;
+}
+
+/** Make a full token of a profile, and sign in with it. Throws NeedsPin or an ApiError. */
+export async function signInTo(profile: string, login: Login, isKept: boolean): Promise<void> {
+  const made = await withLogin<{ token: string }>("account/profile/token", login, { profile_id: profile, name: "Console" });
+  await signIn(made.token, isKept, true);
 }

@@ -1,18 +1,34 @@
-/** Signing in with a profile token. */
+/** Signing in with a profile token, or with e-mail and password. */
+import { useSignal } from "@preact/signals";
 import { Form, Input } from "../lib/form";
+import { AccountSignIn, Keep } from "../lib/login";
 import { ended, signIn } from "../lib/session";
 
 export function SignIn() {
+  const isByAccount = useSignal(false);
   return (
     <main class="sign-in">
       <h1>Decant</h1>
       {ended.value && <p class="problem" role="alert">{ended.value}</p>}
-      <Form send="Sign in" onSend={({ token = "", keep }) => signIn(token.trim(), keep === "on")}>
-        <Input label="Profile token" name="token" required autocomplete="off" spellcheck={false} />
-        <label class="check">
-          <input type="checkbox" name="keep" /> Stay signed in on this browser
-        </label>
-      </Form>
+      <div class="tabs">
+        <button type="button" aria-pressed={!isByAccount.value} onClick={() => (isByAccount.value = false)}>
+          With a token
+        </button>
+        <button type="button" aria-pressed={isByAccount.value} onClick={() => (isByAccount.value = true)}>
+          With e-mail and password
+        </button>
+      </div>
+      {isByAccount.value ? (
+        <AccountSignIn />
+      ) : (
+        <Form send="Sign in" onSend={({ token = "", keep }) => signIn(token.trim(), keep === "on")}>
+          <Input
+            label="Profile token" name="token" required autocomplete="off" spellcheck={false}
+            hint="The server prints it when it starts for the first time. It begins with p-."
+          />
+          <Keep />
+        </Form>
+      )}
     </main>
   );
 }
