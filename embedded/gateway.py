@@ -23,6 +23,7 @@ from chalicelib.http.answers import Postponed
 from embedded import compression, request_ids
 from embedded.commits import GroupCommit
 from embedded.events import Events, until_gone
+from embedded.files import PREFIX, Folder
 from embedded.router import Router
 from embedded.workers import Workers
 
@@ -59,6 +60,7 @@ class Gateway:
         commits: the group commit; an answer waits for it.
         events: the event stream of GET /events; None: there is none.
         workers: threads for long reads; None: the loop does them.
+        files: the files that clients may get; None: there are none.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Gateway:
         commits: GroupCommit,
         events: Events | None = None,
         workers: Workers | None = None,
+        files: Folder | None = None,
     ) -> None:
         self._app = app
         self._router = Router(resources)
         self._commits = commits
         self._events = events
         self._workers = workers
+        self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -87,6 +91,13 @@ class Gateway:
                 if response is None:
                     return
                 answer = _complete(response, request_id)
+            elif self._files is not None and scope["path"].startswith(PREFIX) and scope["method"] == "GET":
+                own = [(b"x-request-id", request_id.encode())]
+                path = scope["raw_path"].decode("latin-1")
+                if await self._files.answer(path, scope["query_string"], send, own):
+                    log.answered(200, request_id=request_id, method="GET", route=PREFIX)
+                    return
+                answer = _failed(scope, request_id, "The address of the file is not valid, or not any more", 404)
             else:
                 answer, group = await self._answer(scope, receive, request_id)
         except _Gone:
