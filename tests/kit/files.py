@@ -53,7 +53,7 @@ def put(folder, world, path, text):
 def get(world, path):
     """Return the text of a file."""
     key = files.key_of(world.profile, path)
-    size = host.current().size(key)
+    size = host.current().size(key) or 0
     return host.current().read(key, 0, size).decode()
 
 
