@@ -98,7 +98,7 @@ class Settings:
     sealer_queue: str = "decant-sealer"
     """On AWS: SQS queue of the devices whose past days are to be sealed."""
     files_bucket: str = "decant-files"
-    """On AWS: S3 bucket of the files of backups and restores."""
+    """On AWS: how the name of the S3 bucket of backups and restores begins. Account and region follow."""
     files_queue: str = "decant-files"
     """On AWS: SQS queue of the devices with a backup or restore."""
     sealing: bool = True

@@ -13,10 +13,21 @@ _GONE = ("404", "NoSuchKey", "NoSuchUpload")
 
 
 class Bucket:
-    """See ``host.files.Files``. Addresses are signed with the credentials of the function, and end with them."""
+    """See ``host.files.Files``. Addresses are signed with the credentials of the function, and end with them.
+
+    The names of buckets are the same for all the world, so this one's ends with the account and the region. Each call
+    says whose bucket it must be.
+    """
 
     def __init__(self) -> None:
-        self._client, self._name = aws.client("s3", _READ_S), settings.current().files_bucket
+        # Without the version, addresses have an old signature, which covers neither size nor region.
+        self._client, sts = aws.client("s3", _READ_S, signature_version="s3v4"), aws.client("sts")
+        try:
+            account = sts.get_caller_identity()["Account"]
+        except aws.FAILURES as error:
+            raise errors.Unavailable("The files are not available, try again") from error
+        self._account, region = account, self._client.meta.region_name
+        self._name = f"{settings.current().files_bucket}-{account}-{region}"
 
     def begin(self, key: str) -> str:
         """See Files."""
@@ -73,7 +84,7 @@ class Bucket:
     def _call(self, operation: str, **parameters: Any) -> Any:
         """Return an answer of S3; None: the file or the upload does not exist."""
         try:
-            return getattr(self._client, operation)(Bucket=self._name, **parameters)
+            return getattr(self._client, operation)(Bucket=self._name, ExpectedBucketOwner=self._account, **parameters)
         except aws.FAILURES as error:
             if getattr(error, "response", {}).get("Error", {}).get("Code") in _GONE:
                 return None

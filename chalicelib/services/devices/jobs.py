@@ -27,7 +27,9 @@ REMINDED_MS = 3_600_000
 GIVEN_UP_MS = 86_400_000
 """After how long a job that always fails is given up."""
 _ENDED = ("done", "failed")
-_FIRST: Doc = {"status": "scheduled", "points": 0, "size": 0}
+MOST_CLAIMED_S = 900.0
+"""For how long a process may claim a job: a function of Lambda runs no longer."""
+_FIRST: Doc = {"status": "scheduled", "points": 0, "size": 0, "claimed_until_ms": 0}
 _OF_EXPORT: Doc = {"upload": "", "marks": [], "after": None}
 _OF_IMPORT: Doc = {"offset": 0, "line": 0, "rows": 0, "columns": None, "refused": 0, "problems": []}
 
@@ -143,6 +145,22 @@ def waiting() -> list[Entity]:
 def of_device(device: str) -> Entity | None:
     """Return the job of a device; None: it has none."""
     return store.current().get(names.JOBS, names.device(device))
+
+
+def claim(entity: Entity, *, until_ms: int) -> Entity | None:
+    """Let this process alone work on a job, or end that. On AWS, where a message may be delivered twice.
+
+    Args:
+        entity: the job.
+        until_ms: until when, in milliseconds since 1970; 0: the process that has claimed it ends that.
+
+    Returns:
+        The job as it is now; None: another process has claimed it, or changed it.
+    """
+    if until_ms and entity.doc["claimed_until_ms"] > clock.now_ms():
+        return None
+    claimed = entity._replace(doc={**entity.doc, "claimed_until_ms": until_ms}, version=entity.version + 1)
+    return None if store.current().put_if(claimed, version=entity.version) else claimed
 
 
 def do(entity: Entity) -> Step:
