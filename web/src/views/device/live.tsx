@@ -56,7 +56,7 @@ export default function Live({ device, feed }: TabProps) {
     const bounds = { start_date: iso(wanted.fromMs), end_date: iso(wanted.toMs), variables: chosen };
     const query = interval ? { query: "aggregate", interval, function: fold.value, timezone: timeZone() } : { qty: READ_QTY };
     return (await get<(Sample | Point)[]>(path, { ...bounds, ...query }, signal)).filter(isSample);
-  }, [key]);
+  }, [key, feed.gaps.value]);
   const isFull = !interval && (history.value?.length ?? 0) >= READ_QTY - chosen.length;
 
   useEffect(() => {

@@ -30,7 +30,7 @@ export default function Points({ device, feed }: TabProps) {
     points.value = merged(skip ? points.value : [], more);
     hasMore.value = more.length === PAGE;
   };
-  const { error, isLoading, reload } = useLoad((signal) => read(0, signal), [variable.value]);
+  const { error, isLoading, reload } = useLoad((signal) => read(0, signal), [variable.value, feed.gaps.value]);
   const variables = useLoad((signal) => get<Point[]>(path, { query: "last_item" }, signal), []);
   useEffect(() => feed.hear((more) => (points.value = merged(points.value, more.filter(isWanted)))), []);
 
