@@ -86,7 +86,7 @@ def _drive(chance):
 )
 def test_picture(farm, open_context, sign_in, file, place, scheme, button):
     program, ids = farm
-    page = open_context(viewport={"width": 1200, "height": 760}, color_scheme=scheme, locale="en-GB").new_page()
+    page = open_context(viewport={"width": 1200, "height": 830}, color_scheme=scheme, locale="en-GB").new_page()
     sign_in(page, program=program, place=place.format_map(ids))
     if place != "devices":
         page.locator(".badge.feed.live").wait_for()
