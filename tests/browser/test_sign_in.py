@@ -100,6 +100,18 @@ def test_session_is_forgotten_unless_it_is_kept(page, site, sign_in):
     expect(page.get_by_label("Profile token")).to_be_visible()
 
 
+def test_session_ends_when_its_token_expires(page, site, sign_in, tolerated):
+    tolerated.append(DENIED)
+    _, token = _token(site, expire_time="3 seconds")
+    sign_in(page, token)
+    page.get_by_role("button", name="Refresh", disabled=False).wait_for()
+    deadline_s = time.monotonic() + 10
+    while site.call("GET", "/info", token) != 401:
+        assert time.monotonic() < deadline_s
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("The token has expired or was deleted")
+
+
 def test_session_ends_when_its_token_is_deleted(page, site, sign_in, tolerated):
     tolerated.append(DENIED)
     profile, token = _token(site)
