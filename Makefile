@@ -3,12 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 
-.PHONY: run lint fix test docs package deploy deploy-demo bench lock clean
+.PHONY: run demo lint fix test docs package deploy deploy-demo bench lock clean
 
 run: $(VENV)/.embedded
 	@$(BIN)/python -m guest.build
 	@$(BIN)/python -m web.build || true
 	@exec $(BIN)/python -m embedded
+
+demo: $(VENV)/.embedded
+	@$(BIN)/python -m guest.build
+	@exec $(BIN)/python -m embedded demo
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -37,6 +41,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.scale_page
 	$(BIN)/python -m deploy.compatibility
+	$(BIN)/python -m deploy.openapi_page
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)

@@ -60,7 +60,10 @@ def _or_empty(sent: Any) -> Any:
 
 
 DeviceParameters = Annotated[
-    list[DeviceParameter], Field(max_length=MAX_PARAMS), FailFast(), BeforeValidator(_or_empty)
+    list[DeviceParameter],
+    Field(max_length=MAX_PARAMS),
+    FailFast(),
+    BeforeValidator(_or_empty, json_schema_input_type=list[DeviceParameter] | None),
 ]
 
 
@@ -97,8 +100,9 @@ class ConnectorEditIn(TypedDict, total=False):
 
 
 class ConnectorIn(ConnectorEditIn):
-    """POST /integration/connector. It requires what an edit may omit; type checkers forbid a subclass to say so."""
+    """POST /integration/connector; other fields are ignored."""
 
+    # It requires what an edit may omit; type checkers forbid a subclass to say so.
     name: Title  # type: ignore[misc]
     networks: Networks  # type: ignore[misc]
 
@@ -122,15 +126,28 @@ class NetworkEditIn(TypedDict, total=False):
 
 
 class NetworkIn(NetworkEditIn):
-    """POST /integration/network. It requires the name."""
+    """POST /integration/network; other fields are ignored."""
 
     name: Title  # type: ignore[misc]
+
+
+class TrialIn(TypedDict):
+    """POST /integration/parser/run."""
+
+    payload_decoder: Decoder
+    payload: StrictStr
+    """A body as a device sends it."""
+    content_type: NotRequired[Annotated[StrictStr, Field(max_length=255)]]
+    kind: NotRequired[Literal["network", "connector", "device"]]
+    device: NotRequired[Id | None]
+    """The device whose tags and parameters the parser sees."""
 
 
 create_connector: Body[ConnectorIn] = Body(TypeAdapter(ConnectorIn))
 edit_connector: Body[ConnectorEditIn] = Body(TypeAdapter(ConnectorEditIn))
 create_network: Body[NetworkIn] = Body(TypeAdapter(NetworkIn))
 edit_network: Body[NetworkEditIn] = Body(TypeAdapter(NetworkEditIn))
+run_parser: Body[TrialIn] = Body(TypeAdapter(TrialIn))
 
 
 def read_is_own_only(query: ListQuery) -> bool:

@@ -22,6 +22,7 @@ from tests.kit.governed import RunUser
 from tests.kit.world import World, point
 
 NOT_AUDITED = {
+    "POST /integration/parser/run",
     "POST /data", "PUT /data", "DELETE /data", "POST /device/{device_id}/data", "PUT /device/{device_id}/data",
     "DELETE /device/{device_id}/data", "PUT /device/params/{param_id}", "POST /analysis/services/mqtt/publish",
     "GET /integration/network/resolve/{serial}", "GET /integration/network/resolve/{serial}/{authorization}",

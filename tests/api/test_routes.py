@@ -57,6 +57,7 @@ BODIES = {
     "/account/passwordreset": {"password": PASSWORD},
     "/integration/connector": {"name": "Another", "networks": [HTTPS_NETWORK]},
     "/integration/connector/{connector_id}": {"name": "Another"},
+    "/integration/parser/run": {"payload_decoder": "", "payload": "{}"},
     "/integration/network": {"name": "Another"}, "/integration/network/{network_id}": {"name": "Another"},
     "/action": {"name": "Another", "type": "mqtt_topic", "trigger": [{"tag_key": "a", "topic": "b"}], "action": {"type": "insert_to_device"}},
 }  # fmt: skip

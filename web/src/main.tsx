@@ -23,6 +23,8 @@ const VIEWS: Record<string, { title: string; load: () => Promise<{ default: View
 /** Views that are reached from another one. */
 const INNER: typeof VIEWS = {
   device: { title: "Device", load: () => import("./views/device") },
+  parser: { title: "Parser", load: () => import("./views/parser") },
+  transfer: { title: "Import and export", load: () => import("./views/transfer") },
 };
 
 function Shown() {

@@ -34,12 +34,12 @@ _RESOURCES = {
 }  # fmt: skip
 """The names of what is changed, by the first part of a route's path; that part itself if it is not here."""
 _INTEGRATIONS = ("connector", "network")
-_OF_NETWORKS = {
+_OF_PATHS = {
     "/integration/network/device": "device", "/integration/network/{network_id}/params": "device",
     "/integration/network/publish": None, "/integration/network/resolve/{serial}": None,
-    "/integration/network/resolve/{serial}/{authorization}": None,
+    "/integration/network/resolve/{serial}/{authorization}": None, "/integration/parser/run": None,
 }  # fmt: skip
-"""The names of what networks change; None: they change nothing of the profile."""
+"""By the whole path, where its parts do not say what is changed; None: nothing of the profile."""
 
 
 class Change(NamedTuple):
@@ -68,8 +68,8 @@ def resource_of(path: str) -> str | None:
     >>> resource_of("/device/{device_id}"), resource_of("/data")
     ('device', None)
     """
-    if path in _OF_NETWORKS:
-        return _OF_NETWORKS[path]
+    if path in _OF_PATHS:
+        return _OF_PATHS[path]
     first, second, *_ = [*path.strip("/").split("/"), ""]
     is_log = "auditlog" in path
     if is_log or path.endswith("/data") or (first, second) in (("device", "params"), ("analysis", "services")):

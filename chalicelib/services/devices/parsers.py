@@ -57,6 +57,8 @@ class Parsed(NamedTuple):
     """What they wrote to the console, and which records were mended or dropped, a line each. For the inspector."""
     dropped: int = 0
     """How many of their records were dropped."""
+    serial: str | None = None
+    """What the parser of the network has set ``serial`` to, if it is in the chain."""
 
 
 class Serial(NamedTuple):
@@ -80,11 +82,12 @@ class Failed(errors.BadRequest):
         text: what is wrong.
         place: the parser and the line.
         notes: what the parsers wrote to the console before.
+        line: the line of the parser's source, from 1, if it is known.
     """
 
-    def __init__(self, text: str, place: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, text: str, place: str, notes: tuple[str, ...], line: int | None = None) -> None:
         super().__init__(f"Function Parse Error: {text} ({place})")
-        self.reason, self.notes = f"a payload parser failed ({place})", notes
+        self.reason, self.notes, self.line = f"a payload parser failed ({place})", notes, line
 
 
 def chain_of(device: Doc, *, has_network: bool = True) -> Chain | None:
@@ -129,8 +132,9 @@ def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, serial: Serial
     Cost: about 1 ms a parser, at most 1.8 s; and 30 microseconds a record.
     """
     run = _Run(_shown(chain), payload, now_ms, serial)
+    named = None
     for stage in chain.stages:
-        run.through(stage)
+        named = run.through(stage).serial or named
     last = chain.stages[-1].kind if chain.stages else "network"
     try:
         made = records.read(run.payload)
@@ -139,7 +143,7 @@ def parse(chain: Chain, *, payload: str, raw: bytes, now_ms: int, serial: Serial
     mended = records.mend(made, now_ms=now_ms, window=expiry.accepted_ms(chain.device, now_ms))
     unread = ignored.fields(run.payload.encode(), mended.items, points.FIELDS)
     made_of_it = jsontext.dumps(mended.items).encode()
-    return Parsed(Sent(mended.items, raw, unread, made_of_it), (*run.notes, *mended.notes), mended.dropped)
+    return Parsed(Sent(mended.items, raw, unread, made_of_it), (*run.notes, *mended.notes), mended.dropped, named)
 
 
 def find_serial(*, network: Doc, payload: str, now_ms: int) -> Serial:
@@ -221,7 +225,7 @@ class _Run:
     def failed(self, text: str, kind: str, line: int | None = None) -> Failed:
         """Return the error of a parser."""
         place = f"{kind} parser" if line is None else f"{kind} parser, line {line}"
-        return Failed(_printable(text), place, tuple(self.notes))
+        return Failed(_printable(text), place, tuple(self.notes), line)
 
 
 def _listed(payload: str) -> str:
