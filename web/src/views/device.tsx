@@ -68,6 +68,7 @@ export default function DevicePage({ parts: [id = "", tab = "live"] }: { parts: 
         {session.value?.permission !== "read" && <button type="button" onClick={() => (isSending.value = true)}>Send a test point</button>}
       </div>
       <Problem error={error} retry={reload} />
+      <Problem error={feed.error.value} />
       <nav class="tabs" aria-label="Device" ref={tabs}>
         {Object.entries(TABS).map(([name, { title }]) => (
           <a key={name} href={to("device", id, name)} aria-current={entry === TABS[name] ? "page" : undefined}>{title}</a>

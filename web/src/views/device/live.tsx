@@ -7,7 +7,7 @@ import { READ_QTY } from "../../lib/feed";
 import { useLoad } from "../../lib/load";
 import { type Columns, columnsOf, intervalOf, isSample, type Range, type Sample, SPANS, valueAt, zoomed } from "../../lib/plot";
 import { type Line, Plot } from "../../lib/plot-view";
-import { latest, type Point } from "../../lib/points";
+import { latest, merged, type Point } from "../../lib/points";
 import { Problem } from "../../lib/problem";
 import { to } from "../../lib/router";
 import { ago, timeText, timeZone, valueText } from "../../lib/units";
@@ -34,7 +34,7 @@ export default function Live({ device, feed }: TabProps) {
   const nowMs = useNow();
   const cursor = useSignal<number | undefined>(undefined);
 
-  useEffect(() => feed.hear((points) => (arrived.value = [...arrived.value, ...points])), []);
+  useEffect(() => feed.hear((points) => (arrived.value = merged(arrived.value, points))), []);
 
   const values = latest([...(newest.value ?? []), ...arrived.value]);
   const numeric = values.filter(isSample).map(({ variable }) => variable);
@@ -66,7 +66,7 @@ export default function Live({ device, feed }: TabProps) {
   }, [arrived.value.length]);
 
   const columns = useMemo(
-    (): Columns => columnsOf([...(history.value ?? []), ...arrived.value.filter(isSample)], chosen),
+    (): Columns => columnsOf([...(history.value ?? []), ...arrived.value.filter(isSample).reverse()], chosen),
     [history.value, arrived.value, key],
   );
   const unitOf = new Map(values.map(({ variable, unit }) => [variable, unit]));
