@@ -50,11 +50,13 @@ export function Import({ device }: { device: Device }) {
     report.value = progress.value = null;
     try {
       const start = await file.slice(0, 65_536).text();
-      const delimiter = unfinished.peek()?.mapping.delimiter ?? delimiterOf(start.split(/\r?\n/, 1)[0]!);
+      const delimiter = delimiterOf(start.split(/\r?\n/, 1)[0]!);
       const [header, ...rows] = await firstRows(file, delimiter, PREVIEW_ROWS + 1);
       if (!header) throw new Error("The file is empty.");
-      const known = unfinished.peek()?.mapping;
-      mapping.value = known?.columns.length === header.cells.length ? known : guess(header.cells, delimiter);
+      const guessed = guess(header.cells, delimiter);
+      const saved = unfinished.peek();
+      const isKnown = saved?.name === file.name && saved.mapping.delimiter === delimiter && saved.mapping.columns.length === guessed.columns.length;
+      mapping.value = isKnown ? saved.mapping : guessed;
       chosen.value = { file, header: header.cells, rows };
     } catch (failure) {
       chosen.value = null;
