@@ -3,16 +3,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAGE ?= dev
 
-.PHONY: run lint fix test docs package deploy deploy-demo bench lock clean
+.PHONY: run demo lint fix test docs package deploy deploy-demo bench lock clean
 
 run: $(VENV)/.embedded
 	@$(BIN)/python -m guest.build
+	@$(BIN)/python -m web.build || true
 	@exec $(BIN)/python -m embedded
+
+demo: $(VENV)/.embedded
+	@$(BIN)/python -m guest.build
+	@exec $(BIN)/python -m embedded demo
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m web.build check lint
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -24,6 +30,8 @@ test: $(VENV)/.dev
 	$(BIN)/pytest $(T)
 else
 test: lint
+	$(BIN)/python -m web.build test
+	$(BIN)/python -m web.build
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 endif
 
@@ -33,6 +41,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m deploy.quotas
 	$(BIN)/python -m deploy.scale_page
 	$(BIN)/python -m deploy.compatibility
+	$(BIN)/python -m deploy.openapi_page
 
 package: $(VENV)/.dev
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/python -m deploy.package $(CURDIR)/build --stage $(STAGE)
@@ -52,7 +61,7 @@ lock: $(VENV)/.dev
 	  --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --allow-unsafe $$name.in -o $$name.txt; done
 
 clean:
-	rm -rf $(VENV) build chalicelib/sandbox/guest.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build chalicelib/console chalicelib/sandbox/guest.* web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'

@@ -120,7 +120,7 @@ class Settings:
     mail_from: str = ""
     """Address that mails come from. On AWS it must be verified in SES. Not set: no mail is sent."""
     url: str = ""
-    """Base URL of the API for the links in mails. Not set: the address of the API itself."""
+    """Base URL of the API for the links in mails, and for where `/` leads. Not set: the address of the API itself."""
     password_memory_kib: Annotated[int, range(8, 1_048_577)] = 19_456
     """Memory in KiB that hashing a password takes. Higher is safer and slower; old passwords keep theirs."""
     password_passes: Annotated[int, range(1, 101)] = 2

@@ -14,6 +14,7 @@ from chalicelib.services.usage import plans
 from deploy import spec
 from deploy.names import APP, Names
 from deploy.parts import Cloud, RefusedError, absent_is_none
+from web import build as web
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".chalice"
@@ -42,6 +43,20 @@ def build_guest(stage: str) -> None:
 
     stages = json.loads((FOLDER / "config.json").read_text())["stages"]
     build.ensure(sandbox.target(stages.get(stage, {}).get("lambda_architecture", DEFAULT_ARCHITECTURE)))
+
+
+def build_console() -> None:
+    """Build the console, as the package holds it. If node or its packages cannot be had, say so, and go on without.
+
+    Raises:
+        RefusedError: the sources of the console cannot be built.
+    """
+    try:
+        web.ensure()
+    except web.Unavailable as error:
+        print(f"warning     The console was not built: {error}", flush=True)
+    except web.Failed as error:
+        raise RefusedError(f"the console cannot be built:\n{error}") from None
 
 
 def write_config(

@@ -113,6 +113,7 @@ def ensure_all(cloud: Cloud) -> None:
     if "rest_api" in chalice.deployed(cloud.stage):
         _prepare_keys(cloud, chalice.deployed(cloud.stage)["rest_api"]["rest_api_id"])
     chalice.build_guest(cloud.stage)
+    chalice.build_console()
     chalice.run("deploy", "--stage", cloud.stage)
     api = chalice.deployed(cloud.stage)["rest_api"]
     for part in parts_after_functions(cloud, api["rest_api_id"]):

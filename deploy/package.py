@@ -29,6 +29,7 @@ def package(folder: Path, stage: str, *, has_mqtt: bool = True) -> None:
     names, _ = chalice.configured(stage)
     chalice.write_config(names, may_reserve=chalice.reserves(stage), has_mqtt=has_mqtt)
     chalice.build_guest(stage)
+    chalice.build_console()
     folder.mkdir(parents=True, exist_ok=True)
     extras = folder / "extras.json"
     extras.write_text(json.dumps(template.extras(stage, routes.ALL, has_mqtt=has_mqtt)))

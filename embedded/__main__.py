@@ -1,7 +1,9 @@
 """``python -m embedded``: the API on this machine; ``… backup FILE`` and ``… restore FILE`` save it and bring it back.
 
 ``… token`` and ``… password EMAIL`` help an operator who lost one; ``… plan PROFILE PLAN`` sets a price plan.
+``… simulate`` sends what many devices would send; ``… demo`` serves and simulates.
 ``… vacuum`` makes the database small; ``… parser FILE`` runs a payload parser; ``… letters`` shows dead letters.
+``… import FILE`` and ``… export FILE`` store and write points by HTTP, on this machine or elsewhere.
 docs/settings.md lists the environment variables.
 """
 
@@ -28,18 +30,21 @@ from chalicelib import errors, sandbox, settings
 from chalicelib.host import dead_letters, events, log, mail, mqtt, webhooks
 from chalicelib.services.usage import outputs
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, chores, folder, letters, listeners, operator, parser, seed, vacuum
+from embedded import backup, chores, folder, letters, listeners, metrics, operator, parser, seed, vacuum
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
 from embedded.gateway import Gateway, remember_content_types
 from embedded.mail import Printed, Smtp
+from embedded.metrics import Metrics
 from embedded.mqtt.broker import Broker
 from embedded.mqtt.connection import Connection
 from embedded.output import Handler, Output
 from embedded.protocol import BoundedHttp
 from embedded.settings import EmbeddedSettings, is_local, load
+from embedded.simulate import options as simulation
 from embedded.site import Site
+from embedded.transfer import commands as transfer
 from embedded.workers import Workers
 
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -114,7 +119,8 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     mqtt.use(mqtt_broker)
     webhooks.use(webhooks.in_threads())
     app = _app()
-    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site())
+    shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token)
+    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site(), shown)
     http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
     server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)
@@ -257,7 +263,11 @@ _COMMANDS = {
     ),
     "vacuum": _Command("vacuum", lambda options, _: vacuum.vacuum(options.data_dir)),
     "parser": _Command("run the parser", lambda _, given: parser.run(given)),
+    "simulate": _Command("simulate", lambda _, given: simulation.run(given)),
+    "demo": _Command("run the demo", lambda _, given: simulation.demo(given)),
     "letters": _Command("use the dead letters", lambda options, given: letters.run(options.data_dir, given)),
+    "import": _Command("import", lambda _, given: transfer.read_from(given)),
+    "export": _Command("export", lambda _, given: transfer.write_to(given)),
 }
 """What each command does. Without a command the program serves."""
 
@@ -279,7 +289,9 @@ def _arguments() -> argparse.Namespace:
     restore.add_argument("--force", action="store_true", help="replace what the data folder holds")
     commands.add_parser("vacuum", help="make the database as small as it can be, while it does not serve")
     parser.add_to(commands)
+    simulation.add_to(commands)
     letters.add_to(commands)
+    transfer.add_to(commands)
     return main_parser.parse_args()
 
 

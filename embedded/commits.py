@@ -19,6 +19,7 @@ from typing import TypeVar
 from chalicelib import errors
 from chalicelib.store import names
 from chalicelib.store.sqlite import SqliteStore
+from embedded.measured import COMMIT_S, Histogram
 
 MAX_WAIT_S = 0.005
 """The longest that a commit waits while each turn of the loop writes more."""
@@ -91,7 +92,9 @@ class GroupCommit:
         self._open: _Group | None = None
         self._waiting: dict[int, _Group] = {}
         """By its number, each transaction that is not safe yet: the one that syncs, and the open one."""
-        self._latest_s = 0.0
+        self._latest_s = self._began_s = 0.0
+        self.times = Histogram(COMMIT_S)
+        """How long commits took, from their begin until they were safe."""
         self._is_nearly_merged = False
         """Whether a thread has merged the log but for the open transaction."""
         store.touched.clear()
@@ -120,6 +123,7 @@ class GroupCommit:
         if self._open is None or self._is_syncing:
             return
         self._open, number = None, self.store.group
+        self._began_s = time.perf_counter()
         try:
             self.store.commit()
         except errors.Unavailable:
@@ -156,6 +160,8 @@ class GroupCommit:
 
     def _settle(self, number: int, *, is_kept: bool) -> None:
         """Tell those who wait for a transaction whether it was kept."""
+        if is_kept:
+            self.times.note(time.perf_counter() - self._began_s)
         touched = self.store.touched
         for owner in [owner for owner, newest in touched.items() if newest <= number]:
             del touched[owner]

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from chalicelib.host import log
 from chalicelib.http import answers
-from embedded import request_ids
+from embedded import measured, request_ids
 
 if TYPE_CHECKING:
     from embedded.protocol import BoundedHttp
@@ -34,6 +34,7 @@ def failure(status: int, message: str, headers: Headers, *, has_body: bool = Tru
     """
     request_id = request_ids.new()
     log.answered(status, request_id=request_id, reason=message)
+    measured.answered("other", measured.NO_ROW, status)
     answer = answers.failed(message, status, {"Connection": "close"})
     answers.identify(answer, request_id)
     content = str(answer.body).encode()

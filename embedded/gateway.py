@@ -8,6 +8,7 @@ after everything that its request wrote or read is safe.
 import asyncio
 import base64
 import functools
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -20,11 +21,12 @@ from chalicelib import errors, settings
 from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
-from embedded import compression, request_ids
+from embedded import compression, measured, metrics, request_ids
 from embedded.commits import GroupCommit
 from embedded.events import Events, until_gone
+from embedded.metrics import Metrics
 from embedded.router import Router
-from embedded.site import Site
+from embedded.site import FILE_ROW, Site
 from embedded.workers import Workers
 
 _MAX_FIELDS = 1_001
@@ -61,6 +63,7 @@ class Gateway:
         events: the event stream of GET /events; None: there is none.
         workers: threads for long reads; None: the loop does them.
         site: the files of the console; None: the app answers requests for them.
+        shown: what GET /metrics answers; None: there is no such path.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Gateway:
         events: Events | None = None,
         workers: Workers | None = None,
         site: Site | None = None,
+        shown: Metrics | None = None,
     ) -> None:
         self._app = app
         self._router = Router(resources)
@@ -80,31 +84,30 @@ class Gateway:
         self._site = site
         self._prefix = urlsplit(settings.current().url).path.rstrip("/")
         """What the path of the API begins with for clients, if a proxy takes it away."""
+        self._shown = shown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        request_id = request_ids.new()
+        request_id, began_s = request_ids.new(), time.perf_counter()
         if self._site is not None and self._site.has(scope):
-            await self._site.answer(scope, send, request_id)
+            status = await self._site.answer(scope, send, request_id)
+            measured.answered(scope["method"], FILE_ROW, status, time.perf_counter() - began_s)
             return
-        answer, group = None, 0
         try:
-            if self._events is not None and scope["path"] == "/events":
-                response = await self._events.answer(scope, receive, send, request_id)
-                if response is None:
-                    return
-                answer = _complete(response, request_id)
-            else:
-                answer, group = await self._answer(scope, receive, request_id)
+            answer, group = await self._own(scope, receive, send, request_id)
         except _Gone:
+            measured.answered(scope["method"], scope["row"], 499)
+            return
+        if answer is None:
+            measured.answered(scope["method"], scope["row"], 200)
             return
         if not await self._commits.wait(group):
             answer = _not_kept(scope, request_id)
         content, headers = answer["body"].encode(), answer["headers"]
         encoding: tuple[tuple[bytes, bytes], ...] = ()
-        if content and headers.get("Vary") == "Accept-Encoding":
+        if content and "Accept-Encoding" in headers.get("Vary", ""):
             content, encoding = await compression.compress(content, scope["headers"])
         headers.pop(answers.REQUEST_ID, None)  # the rest is cached
         remaining = headers.pop(answers.RATE_REMAINING, None)
@@ -118,6 +121,25 @@ class Gateway:
             raw.append((b"x-ratelimit-remaining", remaining.encode()))
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+        measured.answered(scope["method"], scope["row"], answer["statusCode"], time.perf_counter() - began_s)
+
+    async def _own(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str
+    ) -> tuple[dict[str, Any] | None, int]:
+        """Return the answer, also of what this server has besides the app, and the transaction; see ``_answer``.
+
+        ``scope["row"]`` is set to the row, for the metrics. None instead of the answer: a stream was it.
+        """
+        path = scope["row"] = scope["path"]
+        if path == "/events" and self._events is not None:
+            response = await self._events.answer(scope, receive, send, request_id)
+            return (None if response is None else _complete(response, request_id)), 0
+        if path == metrics.PATH and self._shown is not None:
+            response = self._shown.answer(scope)
+            log.answered(response.status_code, request_id=request_id, method=scope["method"], route=path)
+            return _complete(response, request_id), 0
+        scope["row"] = measured.NO_ROW
+        return await self._answer(scope, receive, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[dict[str, Any], int]:
         """Return the answer, and the transaction that must be safe before it is sent; 0: none.
@@ -128,6 +150,7 @@ class Gateway:
         route = self._router.find(scope["raw_path"].decode("latin-1"))
         if route is None:
             return _failed(scope, request_id, "Route Not Found", 404), 0
+        scope["row"] = route[0]
         if scope["method"] == "OPTIONS":
             log.answered(200, request_id=request_id, method="OPTIONS", route=route[0])
             return _complete(answers.preflight(), request_id), 0

@@ -47,6 +47,11 @@ class EmbeddedSettings:
     """Name to log in to the SMTP server with. Not set: no login."""
     smtp_password: str = ""
     """Password to log in to the SMTP server with."""
+    token: str = ""
+    """Token of a device or profile with which `python -m embedded import` and `export` call the API."""
+    metrics_token: str = ""
+    """Token of `GET /metrics`, which callers send as `Authorization: Bearer …`. Not set: only programs of this machine
+    may read it."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
 

@@ -12,6 +12,8 @@ from embedded import compression
 
 Headers = list[tuple[bytes, bytes]]
 _LEVEL = 9
+FILE_ROW = "/console/{name}"
+"""The row of all files in the metrics, pages too."""
 
 
 class Site:
@@ -31,8 +33,8 @@ class Site:
 
     async def answer(
         self, scope: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[None]], request_id: str
-    ) -> None:
-        """Answer a request that ``has`` accepts."""
+    ) -> int:
+        """Answer a request that ``has`` accepts. Return the status."""
         path, method = scope["path"], scope["method"]
         sent = {name: value.decode("latin-1") for name, value in scope["headers"]}
         page = self._files[path].answer(sent.get(b"if-none-match", ""))
@@ -47,6 +49,7 @@ class Site:
         log.answered(page.status, request_id=request_id, method=method, route=path)
         await send({"type": "http.response.start", "status": page.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else content})
+        return page.status
 
     async def _gzip(self, path: str, content: bytes) -> bytes:
         """Return the content of a file, compressed in a thread when it is asked for the first time."""

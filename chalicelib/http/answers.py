@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import orjson
 from chalice.app import Response
 
 from chalicelib import errors, settings
@@ -20,6 +21,7 @@ PREFLIGHT = {
 """Headers of the answer to a preflight, which a browser sends before a request to another origin."""
 TOO_LARGE = "The body is over {} bytes: send about 2,000 points a request"
 """The message for a body over the limit, a number of bytes."""
+_TOO_LARGE_ANSWER = "The answer is over 5 MB: ask for less"
 COMPRESSED_FROM_BYTES = 1_024
 """Answers of this size and more are compressed if the client accepts it: by API Gateway, or by the embedded gateway."""
 REQUEST_ID = "X-Request-Id"
@@ -89,12 +91,26 @@ class Json(NamedTuple):
     """Headers that the answer has besides."""
 
 
+class Bare(NamedTuple):
+    """A result that is JSON text and goes out without the envelope."""
+
+    text: str
+
+
 class Page(NamedTuple):
     """A result that is for a browser and has no envelope; see ``http.pages`` and ``http.site``."""
 
     text: str
     status: int
     headers: dict[str, str]
+
+
+class Csv(NamedTuple):
+    """A result that is CSV text, for a program or a spreadsheet."""
+
+    text: str
+    name: str
+    """The name under which a browser saves it: letters, digits and points."""
 
 
 def respond(text: str, status: int = 200, more: dict[str, str] | None = None) -> Response:
@@ -122,17 +138,35 @@ def _is_too_large(text: str) -> bool:
     return size_bytes > settings.MAX_ANSWER_BYTES or size_bytes + escapes > settings.MAX_SENT_BYTES
 
 
+def _csv(result: Csv) -> Response:
+    """Return a table. Raises errors.TooLarge: as ``ok``. CSV may hold control characters, which escape."""
+    text = result.text
+    size_bytes = len(orjson.dumps(text)) + 3 * (text.count("\u2028") + text.count("\u2029"))
+    if size_bytes > settings.MAX_SENT_BYTES:
+        raise errors.TooLarge(_TOO_LARGE_ANSWER)
+    more = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="{result.name}"',
+        "Vary": "Accept, Accept-Encoding",
+    }
+    return _TextResponse(body=text, status_code=200, headers={**_ALWAYS, **more})
+
+
 def ok(result: Any) -> Response:
-    """Return a result in the envelope, or a page.
+    """Return a result in the envelope, or a page, a table or bare JSON, which have none.
 
     Raises:
         errors.TooLarge: the answer is over 5 MB, or Lambda would not send it.
     """
     if isinstance(result, Page):
         return _TextResponse(body=result.text, status_code=result.status, headers={**result.headers})
+    if isinstance(result, Csv):
+        return _csv(result)
+    if isinstance(result, Bare):
+        return respond(result.text)
     text, headers = result if isinstance(result, Json) else (jsontext.dumps(result), None)
     if _is_too_large(text):
-        raise errors.TooLarge("The answer is over 5 MB: ask for less")
+        raise errors.TooLarge(_TOO_LARGE_ANSWER)
     return respond(f'{{"status":true,"result":{text}}}', more=headers)
 
 

@@ -4,6 +4,7 @@ import base64
 import codecs
 import re
 import zlib
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
 from chalice.app import Request
@@ -13,6 +14,8 @@ from chalicelib.codec.querystring import Tree
 from chalicelib.http import answers
 from chalicelib.schemas import parameters as schema
 from chalicelib.schemas import payloads
+from chalicelib.schemas.parameters import choice
+from chalicelib.schemas.queries import FORMATS
 from chalicelib.services.points.read import AsList
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
@@ -193,6 +196,42 @@ def scalars_as_list(request: Request, *, is_profile: bool) -> AsList:
     if not agent.startswith("TagoIO-SDK|Python|"):
         return "nothing"
     return "always" if is_profile else "fractions"
+
+
+_RANGE = re.compile(r"\s*([\w*.+-]+/[\w*.+-]+)\s*(?:;\s*(?!q\s*=)[^;,]*)*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
+"""A media range of an Accept header, and its quality."""
+
+
+def wants_csv(request: Request) -> bool:
+    """Return whether the client prefers CSV to JSON: by the parameter ``format``, else by the header ``Accept``.
+
+    CSV must be named there, and with a higher quality than JSON if that is named too.
+
+    Raises:
+        errors.BadRequest: ``format`` is neither csv nor json.
+    """
+    sent = parameters(request)
+    if "format" in sent:
+        return choice("format", sent["format"][-1].lower(), FORMATS) == "csv"
+    accepted = headers(request).get("accept", "")
+    return "text/" in accepted.lower() and _prefers_csv(accepted)
+
+
+@lru_cache(maxsize=64)
+def _prefers_csv(accepted: str) -> bool:
+    """Return whether an Accept header prefers CSV.
+
+    >>> _prefers_csv("text/csv"), _prefers_csv("text/csv, */*"), _prefers_csv("text/csv, application/json")
+    (True, True, False)
+    >>> _prefers_csv("text/csv;q=0.5, */*"), _prefers_csv("application/json;q=0.9, text/csv;header=present")
+    (False, True)
+    """
+    parts = [_RANGE.fullmatch(part) for part in accepted.lower().split(",")]
+    quality = {part[1]: float(part[2] or 1) for part in parts if part}
+    of_csv, of_json = quality.get("text/csv", 0.0), quality.get("application/json")
+    if of_json is not None:
+        return of_csv > of_json
+    return of_csv > 0 and of_csv >= quality.get("application/*", quality.get("*/*", 0.0))
 
 
 def form(request: Request) -> dict[str, str]:

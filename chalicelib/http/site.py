@@ -23,6 +23,8 @@ _PAGES = {"index.html": CONSOLE, "docs.html": DOCS}
 _TYPES = {
     ".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain",
 }  # fmt: skip
+TYPES = tuple(_TYPES.values())
+"""The content types of the files."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib import errors, settings
 from chalicelib.host import clock
 from chalicelib.http import requests
-from chalicelib.http.answers import Json
+from chalicelib.http.answers import Csv, Json
 from chalicelib.http.route import ANALYSIS, DEVICE, NETWORK, PROFILE, RUN_USER, Call, Route
 from chalicelib.schemas import ignored
 from chalicelib.schemas import points as schema
@@ -15,7 +15,7 @@ from chalicelib.schemas.parameters import one
 from chalicelib.schemas.queries import SCALARS, read_deletion, read_query
 from chalicelib.services.devices import network_devices, parsers
 from chalicelib.services.devices.parsers import Chain, Parsed, Serial
-from chalicelib.services.points import read, rewrite, send
+from chalicelib.services.points import read, rewrite, send, tables
 from chalicelib.services.points.read import AsList
 from chalicelib.services.usage import quotas
 
@@ -113,14 +113,18 @@ def get(call: Call) -> Any:
     """Read points."""
     query = read_query(requests.parameters(call.request), clock.now_ms())
     call.note_ignored(query.ignored)
+    as_csv = requests.wants_csv(call.request)
     as_list: AsList = "never"
     if query.kind in SCALARS:
         as_list = requests.scalars_as_list(call.request, is_profile=call.caller.kind != DEVICE)
     quotas.check(profile=call.profile, services=("output",))
-    answer = read.answer(device=call.device, query=query, as_list=as_list)
+    if as_csv:
+        answer = tables.answer(device=call.device, query=query)
+    else:
+        answer = read.answer(device=call.device, query=query, as_list=as_list)
     quotas.note_output(profile=call.profile, device=call.device["id"], points=answer.output)
     call.note(points=answer.points)
-    return Json(answer.text)
+    return Csv(answer.text, f"{call.device['id']}.csv") if as_csv else Json(answer.text)
 
 
 def edit(call: Call) -> Any:
@@ -156,7 +160,8 @@ ROUTES = (
         "GET", "/data", get, who=(DEVICE,), rate="GET /data",
         note="SDK. Every `query`, filter, date format and spelling of a list. `timezone` shifts whole days and the "
         "buckets of `aggregate`, which also has weeks, 5, 10, 15 and 30 minutes, and the function `count`. Unknown "
-        "parameters are ignored; the log and the inspector name them",
+        "parameters are ignored; the log and the inspector name them. `format=csv`, or an `Accept` that prefers "
+        "`text/csv` to JSON, answers the same as CSV, without an envelope; an error has it",
     ),
     Route(
         "PUT", "/data", edit, who=(DEVICE,), need="write", body=schema.read_edits, rate="PUT /data",

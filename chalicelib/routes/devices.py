@@ -25,7 +25,7 @@ def list_devices(call: Call) -> Any:
 def find(call: Call) -> Any:
     """List the devices with a serial number."""
     tree = call.query
-    query = read_list(tree, schema.LIST, clock.now_ms())
+    query = read_list(tree, schema.FIND_LIST, clock.now_ms())
     resolve = schema.read_resolve(tree)
     return devices.list_page(profile=call.profile, query=query, resolve=resolve, serial=unquote(call.path["serial"]))
 

@@ -49,11 +49,21 @@ def _zone(text: str) -> str:
     return text
 
 
-Email = Annotated[StrictStr, AfterValidator(check_email)]
+Email = Annotated[
+    StrictStr, AfterValidator(check_email), Field(json_schema_extra={"format": "email", "maxLength": MAX_EMAIL})
+]
 SentPassword = Annotated[StrictStr, Field(max_length=MAX_PASSWORD), AfterValidator(_check_encodable)]
-NewPassword = Annotated[StrictStr, AfterValidator(check_password)]
+NewPassword = Annotated[
+    StrictStr,
+    AfterValidator(check_password),
+    Field(json_schema_extra={"minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD}),
+]
 PersonName = Annotated[StrictStr, Field(min_length=1, max_length=100)]
-Zone = Annotated[StrictStr, Field(max_length=100), AfterValidator(_zone)]
+Zone = Annotated[
+    StrictStr,
+    Field(max_length=100, description="The name of a time zone, such as Europe/Berlin"),
+    AfterValidator(_zone),
+]
 Text = Annotated[StrictStr, Field(max_length=200)] | None
 Pin = Annotated[StrictStr, Field(max_length=20)] | None
 
@@ -97,7 +107,9 @@ class PasswordIn(TypedDict):
     password: NewPassword
 
 
-class _Options(TypedDict, total=False):
+class AccountOptions(TypedDict, total=False):
+    """How the account wants things shown."""
+
     user_view_welcome: StrictBool
     decimal_separator: Annotated[StrictStr, Field(max_length=10)]
     thousand_separator: Annotated[StrictStr, Field(max_length=10)]
@@ -114,7 +126,7 @@ class AccountEditIn(TypedDict, total=False):
     phone: Text
     newsletter: StrictBool
     developer: StrictBool
-    options: _Options | None
+    options: AccountOptions | None
     email: StrictStr
     """It must be the present one: it cannot be changed."""
     password: Any
@@ -167,7 +179,9 @@ def otp_type(text: str) -> Literal["authenticator"]:
 
 
 create: Body[AccountIn] = Body(TypeAdapter(AccountIn), then=_same_password)
-edit: Body[AccountEditIn] = Body(TypeAdapter(AccountEditIn), then=_no_password)
+edit: Body[AccountEditIn] = Body(
+    TypeAdapter(AccountEditIn), then=_no_password, rules={"properties": {"password": False}}
+)
 credentials: Body[Credentials] = Body(TypeAdapter(Credentials))
 login: Body[LoginIn] = Body(TypeAdapter(LoginIn))
 login_token: Body[LoginTokenIn] = Body(TypeAdapter(LoginTokenIn))

@@ -73,8 +73,9 @@ class ActionEditIn(TypedDict, total=False):
 
 
 class ActionIn(ActionEditIn):
-    """POST /action. It requires fields that an edit may omit; type checkers forbid a subclass to say so."""
+    """POST /action; other fields are ignored."""
 
+    # It requires fields that an edit may omit; type checkers forbid a subclass to say so.
     name: Name  # type: ignore[misc]
     type: Literal["mqtt_topic"]  # type: ignore[misc]
     trigger: Triggers  # type: ignore[misc]
@@ -91,5 +92,13 @@ def _checked(sent: ActionEditIn) -> ActionEditIn:
     return sent
 
 
-create: Body[ActionIn] = Body(TypeAdapter(ActionIn), then=_checked)  # type: ignore[arg-type]
-edit: Body[ActionEditIn] = Body(TypeAdapter(ActionEditIn), then=_checked)
+_RULES = {
+    "properties": {
+        "trigger": {
+            "items": {"required": ["topic"], "anyOf": [{"required": ["device"]}, {"required": ["tag_key"]}]},
+        },
+    },
+}
+"""What ``_checked`` demands."""
+create: Body[ActionIn] = Body(TypeAdapter(ActionIn), then=_checked, rules=_RULES)  # type: ignore[arg-type]
+edit: Body[ActionEditIn] = Body(TypeAdapter(ActionEditIn), then=_checked, rules=_RULES)

@@ -40,7 +40,12 @@ def _as_list(sent: object) -> object:
     return [sent] if isinstance(sent, dict) else sent
 
 
-Variables = Annotated[list[Variable], Field(max_length=MAX_VARIABLES), FailFast(), BeforeValidator(_as_list)]
+Variables = Annotated[
+    list[Variable],
+    Field(max_length=MAX_VARIABLES),
+    FailFast(),
+    BeforeValidator(_as_list, json_schema_input_type=list[Variable] | Variable),
+]
 
 
 class AnalysisEditIn(TypedDict, total=False):
@@ -58,8 +63,9 @@ class AnalysisEditIn(TypedDict, total=False):
 
 
 class AnalysisIn(AnalysisEditIn):
-    """POST /analysis. It requires the name, which an edit may omit; type checkers forbid a subclass to say so."""
+    """POST /analysis; other fields are ignored."""
 
+    # It requires the name, which an edit may omit; type checkers forbid a subclass to say so.
     name: Label  # type: ignore[misc]
 
 

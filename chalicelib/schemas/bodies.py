@@ -1,6 +1,6 @@
 """Reads JSON bodies with pydantic. If a body breaks a rule, one sentence says which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -34,12 +34,18 @@ class Body(Generic[T]):
         adapter: checks the shape.
         then: makes the checks that a shape cannot express, and may return another shape. Raises ``errors.BadRequest``.
         empty: makes what an empty body means. Without it, an empty body is an error.
+        rules: what ``then`` checks, as far as JSON Schema can say it. For the OpenAPI document.
     """
 
     def __init__(
-        self, adapter: TypeAdapter[Any], *, then: Callable[[Any], T] | None = None, empty: Callable[[], T] | None = None
+        self,
+        adapter: TypeAdapter[Any],
+        *,
+        then: Callable[[Any], T] | None = None,
+        empty: Callable[[], T] | None = None,
+        rules: Mapping[str, Any] | None = None,
     ) -> None:
-        self._adapter, self._then, self._empty = adapter, then, empty
+        self.adapter, self._then, self.empty, self.rules = adapter, then, empty, rules or {}
 
     def __call__(self, raw: bytes) -> T:
         """Check the body and return what the client sent.
@@ -48,10 +54,10 @@ class Body(Generic[T]):
             errors.BadRequest: not JSON, or a field that breaks a rule.
         """
         if not raw.strip():
-            if self._empty is None:
+            if self.empty is None:
                 raise errors.BadRequest("The body is empty: send JSON")
-            return self._empty()
-        sent: T = read_json(self._adapter, raw)
+            return self.empty()
+        sent: T = read_json(self.adapter, raw)
         return sent if self._then is None else self._then(sent)
 
 

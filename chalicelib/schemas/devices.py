@@ -41,17 +41,19 @@ Retention = Annotated[StrictInt, Field(ge=0, le=36)]
 PerMinute = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 
 
-class _Rpm(TypedDict, total=False):
+class DeviceRpm(TypedDict, total=False):
+    """Requests a minute that a device allows itself. null: no limit."""
+
     data_input: PerMinute | None
     data_output: PerMinute | None
 
 
-def _limited(rpm: _Rpm | None) -> dict[str, int] | None:
+def _limited(rpm: DeviceRpm | None) -> dict[str, int] | None:
     """Return only the limits that are set; None if there are none."""
     return {name: limit for name, limit in (rpm or {}).items() if isinstance(limit, int)} or None
 
 
-Rpm = Annotated[_Rpm | None, AfterValidator(_limited)]
+Rpm = Annotated[DeviceRpm | None, AfterValidator(_limited)]
 """Requests a minute that a device or a profile allows itself, below the limit of its plan. null: no limit."""
 
 
@@ -79,6 +81,8 @@ class DeviceIn(NetworkDeviceIn):
     rpm: NotRequired[Rpm]
 
 
+FIND_LIST = LIST._replace(filters={name: kind for name, kind in LIST.filters.items() if name != "serial"})
+"""GET /device/find/{serial}, whose path has the serial number."""
 NETWORK_LIST = LIST._replace(default=LIST.fields)
 """GET /integration/network/{id}/devices."""
 

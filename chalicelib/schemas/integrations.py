@@ -60,7 +60,10 @@ def _or_empty(sent: Any) -> Any:
 
 
 DeviceParameters = Annotated[
-    list[DeviceParameter], Field(max_length=MAX_PARAMS), FailFast(), BeforeValidator(_or_empty)
+    list[DeviceParameter],
+    Field(max_length=MAX_PARAMS),
+    FailFast(),
+    BeforeValidator(_or_empty, json_schema_input_type=list[DeviceParameter] | None),
 ]
 
 
@@ -97,8 +100,9 @@ class ConnectorEditIn(TypedDict, total=False):
 
 
 class ConnectorIn(ConnectorEditIn):
-    """POST /integration/connector. It requires what an edit may omit; type checkers forbid a subclass to say so."""
+    """POST /integration/connector; other fields are ignored."""
 
+    # It requires what an edit may omit; type checkers forbid a subclass to say so.
     name: Title  # type: ignore[misc]
     networks: Networks  # type: ignore[misc]
 
@@ -122,7 +126,7 @@ class NetworkEditIn(TypedDict, total=False):
 
 
 class NetworkIn(NetworkEditIn):
-    """POST /integration/network. It requires the name."""
+    """POST /integration/network; other fields are ignored."""
 
     name: Title  # type: ignore[misc]
 

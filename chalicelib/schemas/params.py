@@ -36,5 +36,7 @@ def _as_list(sent: object) -> object:
     return [sent] if isinstance(sent, dict) else sent
 
 
-one_or_more: Body[Sequence[ParamIn]] = Body(TypeAdapter(Annotated[Params, BeforeValidator(_as_list)]))
+one_or_more: Body[Sequence[ParamIn]] = Body(
+    TypeAdapter(Annotated[Params, BeforeValidator(_as_list, json_schema_input_type=list[ParamIn] | ParamIn)])
+)
 sent: Body[SentIn] = Body(TypeAdapter(SentIn), empty=SentIn)

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, FailFast, StrictBool, StrictFloat, StrictInt, S
 from typing_extensions import TypedDict
 
 from chalicelib import errors
-from chalicelib.codec import jsontext, keys, numbers, querystring
+from chalicelib.codec import jsontext, keys, numbers, querystring, times
 from chalicelib.schemas import ignored
 from chalicelib.schemas.bodies import read_items, read_json
 
@@ -35,10 +35,33 @@ _BOUNDS = (180, 90, 1_000_000_000)
 """The largest longitude and latitude in degrees, and a height in meters that is beyond any satellite."""
 
 
+def _add_rules(schema: dict[str, Any]) -> None:
+    """Add what ``clean_variable``, ``check_value``, ``clean_location`` and the others demand to the JSON Schema."""
+    fields = schema["properties"]
+    fields["variable"] |= {"minLength": 1, "maxLength": MAX_VARIABLE_CHARS, "pattern": r"^[^*?!<>.\-=$\s]+$"}
+    fields["value"]["description"] = f"A text has at most {MAX_VALUE_BYTES:,} bytes"
+    fields["unit"]["maxLength"] = MAX_UNIT_CHARS
+    fields["group"]["maxLength"] = fields["serie"]["maxLength"] = MAX_GROUP_CHARS
+    fields["serie"]["description"] = "Another name of `group`"
+    fields["time"]["description"] = f"{times.TIME_FORMS}. The time of arrival if absent"
+    degrees = [{"type": "number", "minimum": -bound, "maximum": bound} for bound in _BOUNDS]
+    pair = {"properties": dict(zip(("lng", "lat"), degrees, strict=False)), "required": ["lat", "lng"]}
+    geo_json = {
+        "properties": {"coordinates": {"type": "array", "prefixItems": degrees, "minItems": 2, "maxItems": 3}},
+        "required": ["coordinates"],
+    }
+    fields["location"] |= {
+        "description": "`lat` and `lng`, or a GeoJSON Point, whose coordinates are longitude, latitude and height",
+        "if": {"type": "object"},
+        "then": {"anyOf": [pair, geo_json]},
+    }
+    fields["metadata"]["description"] = f"At most {MAX_METADATA_BYTES:,} bytes of JSON, {MAX_METADATA_DEPTH} deep"
+
+
 class PointIn(TypedDict, total=False):
     """A point of POST /data; other fields are ignored."""
 
-    __pydantic_config__ = ConfigDict(allow_inf_nan=False)  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False, json_schema_extra=_add_rules)  # type: ignore[misc]
     variable: StrictStr
     value: StrictBool | StrictInt | StrictFloat | StrictStr | None
     unit: _Text

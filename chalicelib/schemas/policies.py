@@ -30,7 +30,7 @@ def _cut(parts: Any) -> Any:
     return parts[:_PARTS] if isinstance(parts, list) else parts
 
 
-_Tuple = Annotated[list[Anything], Field(min_length=1), BeforeValidator(_cut)]
+_Tuple = Annotated[list[Anything], Field(min_length=1), BeforeValidator(_cut, json_schema_input_type=list[Any])]
 
 
 def _effect(text: Any) -> Any:
@@ -40,7 +40,9 @@ def _effect(text: Any) -> Any:
 class Permission(TypedDict):
     """What a policy allows or denies. ``resource`` is a tuple that names objects."""
 
-    effect: Annotated[Literal["allow", "deny"], BeforeValidator(_effect)]
+    effect: Annotated[
+        Literal["allow", "deny"], BeforeValidator(_effect, json_schema_input_type=Literal["allow", "deny", "denied"])
+    ]
     action: Annotated[list[StrictStr], FailFast()]
     resource: _Tuple
 
@@ -64,8 +66,9 @@ class PolicyEditIn(TypedDict, total=False):
 
 
 class PolicyIn(PolicyEditIn):
-    """POST /am. It requires fields that an edit may omit; type checkers forbid a subclass to say so."""
+    """POST /am; other fields are ignored."""
 
+    # It requires fields that an edit may omit; type checkers forbid a subclass to say so.
     name: Label  # type: ignore[misc]
     permissions: Permissions  # type: ignore[misc]
     targets: Targets  # type: ignore[misc]

@@ -26,7 +26,7 @@ class ProfileIn(TypedDict):
     banner_url: NotRequired[Url | None]
 
 
-class Rpm(TypedDict):
+class ProfileRpm(TypedDict):
     """Requests a minute that a profile allows itself. None: as its plan."""
 
     data_input: NotRequired[PerMinute | None]
@@ -39,11 +39,11 @@ class ProfileEditIn(TypedDict):
     name: NotRequired[Name]
     logo_url: NotRequired[Url | None]
     banner_url: NotRequired[Url | None]
-    rpm: NotRequired[Rpm | None]
+    rpm: NotRequired[ProfileRpm | None]
     usage_webhook: NotRequired[Url | None]
 
 
-class PasswordIn(TypedDict):
+class OwnPasswordIn(TypedDict):
     """The password of the account for which a token acts."""
 
     password: Secret
@@ -51,7 +51,7 @@ class PasswordIn(TypedDict):
     otp_type: NotRequired[StrictStr | None]
 
 
-class SignInIn(PasswordIn):
+class SignInIn(OwnPasswordIn):
     """An account and its password."""
 
     email: Email
@@ -88,7 +88,7 @@ class AllocationIn(TypedDict):
 
 create: Body[ProfileIn] = Body(TypeAdapter(ProfileIn))
 edit: Body[ProfileEditIn] = Body(TypeAdapter(ProfileEditIn))
-delete: Body[PasswordIn] = Body(TypeAdapter(PasswordIn))
+delete: Body[OwnPasswordIn] = Body(TypeAdapter(OwnPasswordIn))
 create_token: Body[ProfileTokenIn] = Body(TypeAdapter(ProfileTokenIn))
 invite: Body[InvitationIn] = Body(TypeAdapter(InvitationIn))
 allocate: Body[list[AllocationIn]] = Body(TypeAdapter(Annotated[list[AllocationIn], Field(max_length=100), FailFast()]))

@@ -22,7 +22,7 @@ def _topic(text: str) -> str:
     return text
 
 
-class Options(TypedDict, total=False):
+class PublishOptions(TypedDict, total=False):
     """The options of a message, as the Python client sends them."""
 
     qos: StrictInt | None
@@ -43,7 +43,7 @@ class PublishIn(_MessageIn):
     message: StrictStr
     device: NotRequired[Id | None]
     bucket: NotRequired[Id | None]
-    options: NotRequired[Options | None]
+    options: NotRequired[PublishOptions | None]
 
 
 class Publication(TypedDict):
@@ -112,5 +112,10 @@ def _relayed(sent: RelayIn) -> Publication:
     }
 
 
-relay: Body[Publication] = Body(TypeAdapter(RelayIn), then=_relayed)
-publish: Body[Publication] = Body(TypeAdapter(PublishIn), then=_publication)
+_QOS = {"properties": {"qos": {"enum": [0, 1, 2, None]}}}
+relay: Body[Publication] = Body(TypeAdapter(RelayIn), then=_relayed, rules=_QOS)
+publish: Body[Publication] = Body(
+    TypeAdapter(PublishIn),
+    then=_publication,
+    rules={**_QOS, "anyOf": [{"required": ["device"]}, {"required": ["bucket"]}]},
+)

@@ -26,11 +26,13 @@ SCALARS = ("count", "avg", "sum")
 KINDS = ("default", *EDGES, "min", "max", *SCALARS, "aggregate", "conditional")
 AGGREGATES = ("avg", "sum", "min", "max", "count")
 COMPARISONS = ("gt", "gte", "lt", "lte", "eq", "ne")
+FORMATS = ("json", "csv")
+"""What the parameter ``format`` may say."""
 PARAMETERS = (
     "query", "variables", "variable", "groups", "group", "series", "serie", "ids", "id", "values", "value", "qty",
     "skip", "ordination", "start_date", "end_date", "timezone", "interval", "function", "details", "detail",
 )  # fmt: skip
-"""Every parameter of a query, in all spellings."""
+"""Every parameter of a query, in all spellings. Reading has ``format`` besides."""
 _NEEDS_START = ("avg", "sum", "conditional")
 _TOLERANCE_MS = 3 * times.DAY_MS
 """A range of a month may be longer by this much: clients count months in several ways."""
@@ -140,7 +142,7 @@ def _read(tree: Tree, now_ms: int) -> PointQuery:
         start_ms=bound(tree, "start_date", now_ms=now_ms, zone=zone),
         end_ms=bound(tree, "end_date", now_ms=now_ms, zone=zone),
         details=bool(flag(tree, "details") or flag(tree, "detail")),
-        ignored=ignored.parameters(tree, PARAMETERS),
+        ignored=ignored.parameters(tree, (*PARAMETERS, "format")),
         zone=zone,
         **own,
     )

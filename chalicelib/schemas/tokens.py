@@ -71,7 +71,9 @@ class ServiceIn(TypedDict):
     permission: NotRequired[Permission]
     expire_time: NotRequired[StrictStr | None]
     verification_code: NotRequired[Code]
-    additional_parameters: NotRequired[Anything]
+    additional_parameters: NotRequired[
+        Annotated[Anything, Field(description=f"At most {MAX_PARAMETERS_CHARS} characters of JSON")]
+    ]
 
 
 class ServiceEditIn(TypedDict):
@@ -80,7 +82,9 @@ class ServiceEditIn(TypedDict):
     verification_code: NotRequired[Code]
 
 
-class _PrivilegesIn(TypedDict, total=False):
+class PrivilegesIn(TypedDict, total=False):
+    """What a network may do with a token, besides its permission."""
+
     createDevice: StrictBool
 
 
@@ -91,8 +95,8 @@ class NetworkTokenIn(TypedDict):
     name: Annotated[StrictStr, Field(min_length=1, max_length=100)]
     permission: NotRequired[Permission]
     expire_time: NotRequired[StrictStr | None]
-    privileges: NotRequired[_PrivilegesIn | None]
-    previlegies: NotRequired[_PrivilegesIn | None]
+    privileges: NotRequired[PrivilegesIn | None]
+    previlegies: NotRequired[PrivilegesIn | None]
     """``privileges`` as some clients spell it. The right spelling wins."""
 
 

@@ -126,8 +126,16 @@ class Store(SealedStore, Protocol):
         does no harm.
         """
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
+    def put_segments(
+        self, items: Sequence[Item], *, profile: str, now_ms: int, is_import: bool = False
+    ) -> Mapping[int, Item]:
         """Put each item whose key is free. Cost: one conditional write an item, no read.
+
+        Args:
+            items: the segments, of one device.
+            profile: the device's profile.
+            now_ms: when they were sent, in milliseconds since 1970.
+            is_import: whether they come from a file. If so, they do not count as input.
 
         Returns:
             The existing items that have a key already, by the index of the refused item. Empty: all were put.

@@ -50,7 +50,9 @@ class DynamoStore(SealedSegments):
         """See Store. Nothing can be undone."""
         return _NO_UNIT
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
+    def put_segments(
+        self, items: Sequence[Item], *, profile: str, now_ms: int, is_import: bool = False
+    ) -> Mapping[int, Item]:
         """See Store. One PutItem an item, on the condition that its key is free.
 
         Raises:
@@ -61,7 +63,7 @@ class DynamoStore(SealedSegments):
             try:
                 if deadline.has_passed():
                     raise errors.Unavailable
-                existing = self._put_or_existing(item, profile)
+                existing = self._put_or_existing(item, profile, is_import)
             except errors.Unavailable as error:
                 stored = sum(earlier.points for earlier in items[:index])
                 pending = sum(later.points for later in items[index:])
@@ -70,13 +72,13 @@ class DynamoStore(SealedSegments):
                 conflicts[index] = existing
         return conflicts
 
-    def _put_or_existing(self, item: Item, profile: str) -> Item | None:
+    def _put_or_existing(self, item: Item, profile: str, is_import: bool) -> Item | None:
         """Put an item. If another has its key already, return that one instead."""
         try:
             call(
                 "PutItem",
                 TableName=SegmentModel.Meta.table_name,
-                Item=_segment(item, profile).serialize(),
+                Item=_segment(item, profile, is_import).serialize(),
                 ConditionExpression=_FIRST,
                 ExpressionAttributeNames={"#hash": "device"},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -250,8 +252,8 @@ def _postpone(item: Item, profile: str) -> None:
         raise errors.Unavailable
 
 
-def _segment(item: Item, profile: str) -> SegmentModel:
-    return SegmentModel(**item._asdict(), profile=profile)
+def _segment(item: Item, profile: str, is_import: bool = False) -> SegmentModel:
+    return SegmentModel(**item._asdict(), profile=profile, imported=True if is_import else None)
 
 
 def _put(entity: Entity, version: int) -> dict[str, Any]:

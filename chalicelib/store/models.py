@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pynamodb.attributes import BinaryAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import BinaryAttribute, BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
 from pynamodb.constants import STREAM_NEW_AND_OLD_IMAGE
@@ -61,6 +61,8 @@ class SegmentModel(_Shared):
     version = NumberAttribute()
     profile = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
+    imported = BooleanAttribute(null=True)
+    """Whether a file brought it, so that it does not count as input. Only in what was put first."""
 
 
 class _DocAttribute(JSONAttribute):

@@ -67,6 +67,8 @@ class SqliteStore(SealedWrites):
         """The newest transaction of ``touched`` whose changes a call may have read. A request sets it to 0 before."""
         self.is_lost = False
         """Whether the open transaction cannot be kept any more."""
+        self.points_stored = 0
+        """How many points this object has stored and committed."""
         self.path = Path(path)
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         super().__init__(db)
@@ -120,9 +122,10 @@ class SqliteStore(SealedWrites):
             self.note_loss()
             if self.is_lost:
                 raise sqlite3.OperationalError("SQLite undid this transaction by itself")
-            self._counters.flush(self._db)
+            sent = self._counters.flush(self._db)
             self._db.execute("COMMIT")
             self.has_begun = False
+            self.points_stored += sent
         except sqlite3.Error as error:
             self.rollback()
             self.room.note(error)
@@ -164,11 +167,13 @@ class SqliteStore(SealedWrites):
         self._rows("SELECT 1 FROM entities LIMIT 1")
         return (self._db.in_transaction or self.lock.is_free()) and self.room.is_enough()
 
-    def put_segments(self, items: Sequence[Item], *, profile: str, now_ms: int) -> Mapping[int, Item]:
+    def put_segments(
+        self, items: Sequence[Item], *, profile: str, now_ms: int, is_import: bool = False
+    ) -> Mapping[int, Item]:
         """See Store. If an error occurs, no item is put."""
-        if len(items) > 1:
+        if len(items) > 1 or is_import:
             with self.unit(), self._add.to(names.device(items[0].device)) as db:
-                return self._put_segments(db, items, profile, now_ms)
+                return self._put_segments(db, items, profile, now_ms, is_import=is_import)
         is_first = self.own_unit.is_fresh
         with (self._insert if is_first else self._add).to(names.device(items[0].device)) as db:
             conflicts = self._put_segments(db, items, profile, now_ms)
@@ -177,7 +182,7 @@ class SqliteStore(SealedWrites):
         return conflicts
 
     def _put_segments(
-        self, db: sqlite3.Connection, items: Sequence[Item], profile: str, now_ms: int
+        self, db: sqlite3.Connection, items: Sequence[Item], profile: str, now_ms: int, *, is_import: bool = False
     ) -> Mapping[int, Item]:
         conflicts: dict[int, Item] = {}
         stored = 0
@@ -187,7 +192,7 @@ class SqliteStore(SealedWrites):
                 self.note_waiting(item)
             else:
                 conflicts[index] = self._existing(item) or item
-        self._counters.add(items[0].device, profile, stored, stored, now_ms)
+        self._counters.add(items[0].device, profile, 0 if is_import else stored, stored, now_ms)
         return conflicts
 
     def _existing(self, item: Item) -> Item | None:

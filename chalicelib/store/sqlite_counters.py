@@ -117,14 +117,16 @@ class PendingCounters:
         db.execute("DELETE FROM counters WHERE owner = ?", (owner,))
         db.execute("DELETE FROM hours WHERE owner = ?", (owner,))
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        """Write the pending additions. Raises sqlite3.Error."""
+    def flush(self, db: sqlite3.Connection) -> int:
+        """Write the pending additions; return how many points devices have sent. Raises sqlite3.Error."""
+        sent = sum(sums[0] for owner, sums in self._sums.items() if owner.startswith(names.DEVICES))
         if self._sums:
             self._begin_hours(db)
             db.executemany(_ADD, [(owner, *sums) for owner, sums in self._sums.items()])
             self.changed.update(self._sums)
             self._sums.clear()
             self._before.clear()
+        return sent
 
     def _begin_hours(self, db: sqlite3.Connection) -> None:
         """Keep the totals of each owner that changes for the first time in this hour, and remove what is too old."""

@@ -60,7 +60,12 @@ class Api:
         self._pool = urllib3.PoolManager(ssl_context=ssl.create_default_context(), maxsize=THREADS)
 
     def ask(
-        self, method: str, path: str, token: str | None = None, body: Any = None, origin: str | None = None
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request.
 
@@ -69,19 +74,18 @@ class Api:
             path: below the base URL.
             token: of the caller.
             body: bytes, or anything else to be sent as JSON.
-            origin: as a browser sends it.
+            headers: others than the content type and the token.
 
         Raises:
             urllib3.exceptions.HTTPError: there was no answer.
             OutOfTime: the time for all checks is over.
         """
-        headers = {"Content-Type": "application/json"} | ({"Token": token} if token else {})
-        headers |= {"Origin": origin} if origin else {}
+        asked = {"Content-Type": "application/json"} | ({"Token": token} if token else {}) | dict(headers or {})
         sent = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         started_s = self._patience.now_s()
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=self._patience.answer_s())
         raw = self._pool.request(
-            method, self._url + path, body=sent, headers=headers, timeout=timeout, retries=False, redirect=False
+            method, self._url + path, body=sent, headers=asked, timeout=timeout, retries=False, redirect=False
         )
         took_ms = (self._patience.now_s() - started_s) * 1000
         answered = {name.lower(): value for name, value in raw.headers.items()}

@@ -1,11 +1,15 @@
 """Checks over HTTPS: points, the answers that API Gateway gives by itself, and the limits of the price plans."""
 
+import gzip
+import json
+import re
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from chalicelib import __version__, settings
 from chalicelib.http.answers import PREFLIGHT
+from chalicelib.http.site import CONSOLE, POLICIES
 from chalicelib.services.usage import plans
 from deploy.live.api import THREADS, Answer, differences
 from deploy.live.site import Check, Finding, Site, nonce
@@ -41,6 +45,35 @@ def point(site: Site) -> Finding:
     return Finding(f"stored in {sent.took_ms:.0f} ms, connection included", faults)
 
 
+def compressed_body(site: Site) -> Finding:
+    """A point that is sent in gzip is stored: API Gateway inflates the body."""
+    value = int(nonce(), 16)
+    body = gzip.compress(json.dumps({"variable": "live_gzip", "value": value}).encode())
+    told = site.api.ask("POST", "/data", site.device.token, body, {"Content-Encoding": "gzip"}).result
+    read = site.point("live_gzip")
+    return Finding(told, [] if read and read["value"] == value else ["the point was not read back"])
+
+
+def console(site: Site) -> Finding:
+    """A browser is led to the console, which has its policy, and whose scripts come compressed and stay for a year."""
+    root = site.api.ask("GET", "/", headers={"Accept": "text/html"})
+    page = site.api.ask("GET", "/console")
+    if page.status == 404 and page.body:
+        return Finding(page.body["message"], is_note=True)
+    names = re.findall(r'"(console/[\w.-]+\.js)"', page.text)
+    script = site.api.ask("GET", f"/{names[0]}", headers={"Accept-Encoding": "gzip"}) if names else page
+    wanted = {
+        "/ is 303 to the console": root.status == 303 and root.headers.get("location", "").endswith("/console"),
+        "the page is HTML": page.status == 200 and page.headers.get("content-type", "").startswith("text/html"),
+        "the page has its policy": page.headers.get("content-security-policy") == POLICIES[CONSOLE],
+        "the page names a script": bool(names),
+        "the script is compressed": script.headers.get("content-encoding") == "gzip",
+        "the script stays for a year": "immutable" in script.headers.get("cache-control", ""),
+    }
+    seen = f"{root.status} to {root.headers.get('location')}, {page.status}, {script.status}"
+    return Finding(seen, [f"not so: {what}" for what, is_so in wanted.items() if not is_so])
+
+
 def no_token(site: Site) -> Finding:
     """A request without a token is refused."""
     return _refused(site.api.ask("GET", "/data"), "ACCESS_DENIED")
@@ -64,7 +97,7 @@ def too_large(site: Site) -> Finding:
 
 def preflight(site: Site) -> Finding:
     """A browser may ask from a page of another origin, without a token."""
-    answer = site.api.ask("OPTIONS", "/data", origin="https://example.com")
+    answer = site.api.ask("OPTIONS", "/data", headers={"Origin": "https://example.com"})
     wanted = {"Access-Control-Allow-Origin": "*", **PREFLIGHT}
     faults = [] if answer.status == 200 else ["expected 200"]
     faults += [
@@ -123,6 +156,8 @@ def _counted(answers: list[Answer]) -> str:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("Status", status),
     ("Point over HTTPS", point),
+    ("Body in gzip", compressed_body),
+    ("Console", console),
     ("401, no token", no_token),
     ("401, bad token", bad_token),
     ("404, unknown route", unknown_route),

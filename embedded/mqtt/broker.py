@@ -55,7 +55,9 @@ class Broker:
         self.commits, self.connections = commits, connections
         self._workers, self._is_quiet = workers, is_quiet
         self.rates, self.rounds = Rates(), Rounds()
-        self._prefix, self._count = secrets.token_hex(8), 0
+        self._prefix = secrets.token_hex(8)
+        self.received = self.refused = 0
+        """How many messages clients have published, and how many of them broke a rule or were over a quota."""
         self.opened: set[Client] = set()
         """Every connection, admitted or not."""
         self.clients: dict[Client, Admission] = {}
@@ -197,8 +199,8 @@ class Broker:
         Raises:
             errors.Unavailable: the store is down; the message must not be acknowledged. The task raises it too.
         """
-        self._count += 1
-        unique, arrived_ms = f"{self._prefix}-{self._count}", clock.now_ms()
+        self.received += 1
+        unique, arrived_ms = f"{self._prefix}-{self.received}", clock.now_ms()
         sender = who.profile, who.device
         received = ingest.Message(sender, who.client_id, message.topic, message.payload, arrived_ms, unique)
         try:
@@ -258,6 +260,7 @@ class Broker:
         events.current().seen(who.device, "[MQTT] Publish", message.topic)
 
     def _refused(self, who: Admission, received: ingest.Message, error: errors.ApiError) -> int:
+        self.refused += 1
         log.line("warning", function="mqtt", profile=who.profile, device=who.device, reason=log.reason(error))
         dead_letters.keep(reason=error.message, message=_described(received))
         events.current().seen(who.device, "[MQTT] Refused", error.message)

@@ -499,3 +499,8 @@ def test_a_device_of_an_earlier_version_has_no_rpm(world):
     cache.clear_all()
     assert world.admin.get(f"/device/{world.device}").result["rpm"] is None
     assert world.api.post("/data", point("a")).status == 200
+
+
+def test_find_takes_the_serial_number_from_the_path_alone(world):
+    answer = world.admin.get("/device/find/S1", query={"filter[serial]": "S2"})
+    assert answer.status == 400 and "filter[serial] is not known" in answer.message

@@ -125,7 +125,8 @@ def test_arrivals_rise_even_if_the_clock_stands_still_or_steps_back(clock):
 def test_rows_without_microseconds_are_ordered_by_millisecond_then_by_id(world):
     """As earlier versions wrote them: no microseconds in the header, none in the origin of a moved point."""
     for suffix in (3, 1, 2):
-        drafts = [Draft(HOUR_START, "a", HAS_VALUE, f'"value":{suffix}{at}}}', False) for at in "01"]
+        line = '"variable":"a","group":"g","time":"2026-09-21T14:00:00.000Z","value":'
+        drafts = [Draft(HOUR_START, "a", HAS_VALUE, f"{line}{suffix}{at}}}", False) for at in "01"]
         segment = segments.build(world.device, drafts, keys.segment_key(HOUR_START, suffix), NOW_MS * 1000)
         if suffix == 2:
             segment.moved = {0: Moved(keys.segment_key(HOUR_START, 0) + "0009", NOW_MS * 1000)}

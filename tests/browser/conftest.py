@@ -10,24 +10,25 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.program import ROOT, Program
+from chalicelib import store
+from chalicelib.services.devices import devices
+from chalicelib.store.sqlite import SqliteStore
+from tests.program import Program
+from web import build
 
-BUILT = ROOT / "chalicelib" / "console"
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-)
 EMAIL, PASSWORD = "admin@localhost", "a password of tests"
 DEADLINE_MS = 10_000
+CROWD = 5_000
 
 
 @pytest.fixture(scope="session")
 def built():
-    """The folder of the built console."""
-    if not (BUILT / "index.html").exists():
-        pytest.skip("the console is not built")
-    return BUILT
+    """The folder of the console, built of the sources as they are."""
+    try:
+        build.ensure()
+    except build.Unavailable as reason:
+        pytest.skip(f"the console cannot be built: {reason}")
+    return build.CONSOLE
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,7 @@ def tolerated():
 
 
 @pytest.fixture
-def open_context(browser, tolerated, site):
+def open_context(browser, tolerated):
     """Return a function that makes a browser context, with Playwright's options. No page in it may go wrong.
 
     After the test, it fails for each error on the console, each exception that nothing caught, each violation of the
@@ -81,9 +82,7 @@ def open_context(browser, tolerated, site):
         context.set_default_timeout(DEADLINE_MS)
         context.on("console", lambda message: message.type == "error" and note("console", message.text))
         context.on("weberror", lambda error: note("exception", str(error.error)))
-        context.on("request", lambda request: _is_foreign(request.url, site.url) and note("other host", request.url))
-        context.route(re.compile(re.escape(site.url) + r"/console(/.*)?$"), _serve_built)
-        context.route(re.compile(re.escape(site.url) + r"/events\?"), _with_query_token)
+        context.on("request", lambda request: _is_foreign(request) and note("other host", request.url))
         contexts.append(context)
         return context
 
@@ -93,17 +92,8 @@ def open_context(browser, tolerated, site):
     assert problems == []
 
 
-def _is_foreign(url, own):
-    return not url.startswith((own + "/", "data:", "blob:"))
-
-
-def _serve_built(route):
-    name = route.request.url.partition("/console")[2].strip("/") or "index.html"
-    route.fulfill(path=BUILT / name, headers={"Content-Security-Policy": CSP})
-
-
-def _with_query_token(route):
-    route.continue_(url=f"{route.request.url}&token={route.request.headers['token']}")
+def _is_foreign(request):
+    return not request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
 @pytest.fixture
@@ -116,12 +106,62 @@ def page(open_context):
 def sign_in(site):
     """Return a function that signs a page in with a profile token, and waits until the first view is there."""
 
-    def do(page, token=None, keep=False, place="devices"):
-        page.goto(f"{site.url}/console#/{place}")
-        page.get_by_label("Profile token").fill(token or site.profile_token)
+    def do(page, token=None, keep=False, place="devices", program=site):
+        page.goto(f"{program.url}/console#/{place}")
+        page.get_by_label("Profile token").fill(token or program.profile_token)
         if keep:
             page.get_by_label("Stay signed in on this browser").check()
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("button", name="Sign out").wait_for()
 
     return do
+
+
+@pytest.fixture
+def new_device(site):
+    """Return a function that makes a device; it returns its id and its token. Fields are those of POST /device."""
+
+    def do(name="Greenhouse", **fields):
+        created = site.call("POST", "/device", site.profile_token, {"name": name, **fields})
+        return created["device_id"], created["token"]
+
+    return do
+
+
+@pytest.fixture
+def open_device(page, sign_in):
+    """Return a function that opens a tab of a device in a signed-in page, and waits for it to be live."""
+
+    def do(device, tab="live"):
+        sign_in(page, place=f"device/{device}/{tab}")
+        page.locator(".badge.feed.live").wait_for()
+        return page
+
+    return do
+
+
+@pytest.fixture(scope="session")
+def crowd(built, chromium, tmp_path_factory):
+    """A Program whose profile has 5,000 devices, put into its store."""
+    directory = tmp_path_factory.mktemp("crowd") / "data"
+    first = Program(directory)
+    profile = first.call("GET", "/profile", first.profile_token)[0]["id"]
+    first.stop()
+    sqlite = SqliteStore(directory / "decant.db", synchronous="NORMAL")
+    store.use(sqlite)
+    for number in range(CROWD):
+        devices.create(
+            profile=profile, sent={"name": f"Sensor {number:04}", "tags": [{"key": "site", "value": f"s{number % 50}"}]}
+        )
+    store.use(None)
+    sqlite.close()
+    program = Program(directory)
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def crowd_page(page, crowd, sign_in):
+    """The list of the crowd's devices."""
+    sign_in(page, program=crowd)
+    return page

@@ -18,9 +18,11 @@ import pytest
 from chalicelib import sandbox
 from guest import build
 from tests.deploy import warm
+from tests.kit import site
+from web import build as web
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("app.py", "chalicelib", "deploy", "guest", ".chalice", "requirements.txt")
+PARTS = ("app.py", "chalicelib", "deploy", "guest", "web", ".chalice", "requirements.txt", "requirements-web.txt")
 REGION = "eu-central-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
@@ -50,6 +52,9 @@ def project(tmp_path_factory):
         guest = folder / "chalicelib/sandbox" / sandbox.path_of(sandbox.target(machine)).name
         guest.write_bytes(b"")
         build.mark_of(guest).write_text(build.digest())
+    shutil.rmtree(folder / "chalicelib/console", ignore_errors=True)  # and with a small console
+    site.write(folder / "chalicelib/console")
+    (folder / "chalicelib/console/sources").write_text(web.digest())
     compileall.compile_dir(folder, quiet=1)
     return folder
 
@@ -58,7 +63,8 @@ def copy(source, target):
     target.mkdir(parents=True, exist_ok=True)
     for part in (*PARTS, ".chalice/deployments"):
         if (source / part).is_dir():
-            ignored = shutil.ignore_patterns("deployed", *(["__pycache__", "deployments"] if source == ROOT else []))
+            unneeded = ["__pycache__", "deployments", "node_modules", ".lock"] if source == ROOT else []
+            ignored = shutil.ignore_patterns("deployed", *unneeded)
             shutil.copytree(source / part, target / part, ignore=ignored, dirs_exist_ok=True)
         elif (source / part).exists():
             shutil.copy(source / part, target / part)

@@ -5,7 +5,7 @@ A POST to /moto-api/fork answers the URL of a copy of the server with its accoun
 
 Chalice sends Swagger 2, but moto reads only OpenAPI 3 with a description and complete mocks. So this server completes
 each document before moto reads it, and writes it to the folder DOCUMENTS as Chalice sent it. It also adds what moto
-lacks: IoT authorizers, the protocol of an IoT endpoint, the log format of a function, and a change of its processor. It
+lacks: the compression of an API, IoT authorizers, the protocol of an IoT endpoint, the log format of a function, and a change of its processor. It
 keeps a stage's settings when the stage is deployed again, and can remove a stage with throttles from a usage plan.
 A restored table has the items of the time that was asked for. In front of moto stands tests.deploy.strict_aws.
 """
@@ -66,6 +66,17 @@ def import_rest_api(self, api_doc, fail_on_warnings):
     api = self.create_rest_api(name=api_doc["info"]["title"], description="")
     put_rest_api(self, api.id, api_doc, fail_on_warnings)
     return api
+
+
+patch_rest_api = RestAPI.apply_patch_operations
+
+
+def patch_rest_api_of(self, operations):
+    """Change an API, also from which size on it compresses. An empty text turns compression off."""
+    for operation in operations:
+        if operation["path"] == "/minimumCompressionSize":
+            self.minimum_compression_size = int(operation["value"]) if operation["value"] else None
+    patch_rest_api(self, operations)
 
 
 def name_of(response):
@@ -277,6 +288,7 @@ def complete_moto():
     LambdaResponse.get_account_settings = get_account_settings
     moto.awslambda.urls.url_paths[r"{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     RestAPI.create_deployment = create_deployment_of
+    RestAPI.apply_patch_operations = patch_rest_api_of
     UsagePlan.apply_patch_operations = apply_patch_operations_of
     IoTResponse.create_domain_configuration = create_domain_configuration_of
     FakeDomainConfiguration.to_description_dict = to_description_dict_of

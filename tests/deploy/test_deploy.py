@@ -206,6 +206,8 @@ def test_chalice_deploy_alone_loses_nothing(deployed):
         assert found["x-amazon-apigateway-gateway-responses"] == document.gateway_responses()
         authorizer = found["securityDefinitions"]["authorizer"]["x-amazon-apigateway-authorizer"]
         assert authorizer["type"] == "request" and authorizer["authorizerResultTtlInSeconds"] == 0
+    (api,) = deployed.client("apigateway").get_rest_apis()["items"]
+    assert api["minimumCompressionSize"] == 1_024
     assert "0 faults" in deployed.run("check")
 
 

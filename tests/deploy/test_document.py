@@ -125,6 +125,17 @@ def test_zip_is_small_and_holds_wheels_of_the_runtime(packaged):
     }
 
 
+def test_zip_holds_the_console_with_the_licenses_of_its_packages_and_not_its_sources(packaged):
+    if not (packaged / "chalicelib/console/sources").exists():
+        pytest.skip("the console could not be built")
+    with zipfile.ZipFile(packaged / "out/deployment.zip") as package:
+        names = package.namelist()
+        text = package.read("chalicelib/console/licenses.txt").decode()
+    assert {f"chalicelib/console/{name}" for name in ("index.html", "docs.html", "sources")} <= {*names}
+    assert all(f"\n{name} " in f"\n{text}" for name in ("preact", "swagger-ui-dist", "uplot")) and "MIT" in text
+    assert not [name for name in names if name.startswith("web/") or "node_modules" in name]
+
+
 def test_committed_configuration_is_what_the_spec_says():
     folder = ROOT / ".chalice"
     assert json.loads((folder / "config.json").read_text())["stages"]["dev"] == spec.stage_config(Names("dev"))

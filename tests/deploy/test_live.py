@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import routes
 from chalicelib.host import clock, dead_letters, mqtt
+from chalicelib.http import site
 from chalicelib.services.accounts import profiles
 from chalicelib.services.devices import erasures
 from chalicelib.services.usage import plans
@@ -23,10 +24,13 @@ from deploy.names import Names
 from tests.kit import certificates, iot_core
 from tests.kit.api_gateway import API_ID, STAGE, ApiGateway
 from tests.kit.iot_core import IotCore
+from tests.kit.site import SCRIPT, built
+
+__all__ = ["built"]
 
 ACCOUNT = "123456789012"
 CHECKS = [
-    "Status", "Point over HTTPS", "401, no token", "401, bad token", "404, unknown route", "413, body too large", "Preflight",
+    "Status", "Point over HTTPS", "Body in gzip", "Console", "401, no token", "401, bad token", "404, unknown route", "413, body too large", "Preflight",
     "429, plan free", "Plan unlimited", "Exception of the authorizer", "Point over MQTT", "MQTT, bad token",
     "MQTT, the API's own message", "MQTT, principal()", "MQTT, will", "MQTT, RETAIN",
     *(f"Function {key}" for key in spec.FUNCTIONS), "Removal",
@@ -159,7 +163,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture
-def stage(dynamo, certificate, configure, monkeypatch, capsys):
+def stage(dynamo, certificate, configure, monkeypatch, capsys, built):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     monkeypatch.setattr(live, "use_deployed_store", lambda _cloud: None)
     configure(dead_letters_queue=Names("dev").dead_letters)
@@ -217,6 +221,14 @@ def test_report_tells_what_is_checked_and_no_secret(stage):
         ("Status", "GET", "/status", 200, {"body": '{"status":true,"result":{"version":"0.0.1","health":"read-only"}}'}, "run `up`"),
         ("Point over HTTPS", "GET", "/data", 200, {"body": '{"status":true,"result":[]}'}, "the point was not read back"),
         ("Point over HTTPS", "POST", "/data", 200, {"statusCode": 503, "body": "{}"}, "Refused: 503 {}"),
+        ("Body in gzip", "GET", "/data", 200, {"body": '{"status":true,"result":[]}'}, "the point was not read back"),
+        ("Body in gzip", "POST", "/data", 200, {"statusCode": 415, "body": "{}"}, "Refused: 415 {}"),
+        ("Console", "GET", "/", 303, {"statusCode": 200}, "not so: / is 303 to the console"),
+        ("Console", "GET", "/console", 200, {"headers": {"content-type": "application/json"}}, "not so: the page is HTML"),
+        ("Console", "GET", "/console", 200, {"headers": {"content-security-policy": None}}, "not so: the page has its policy"),
+        ("Console", "GET", "/console", 200, {"body": "<!doctype html>"}, "not so: the page names a script"),
+        ("Console", "GET", SCRIPT, 200, {"body": "short"}, "not so: the script is compressed"),
+        ("Console", "GET", SCRIPT, 200, {"headers": {"cache-control": "no-store"}}, "not so: the script stays for a year"),
         ("Exception of the authorizer", "GET", "/info", 503, {"statusCode": 500}, "expected 503"),
         ("Exception of the authorizer", "GET", "/info", 503, {"headers": {"retry-after": None}}, "no Retry-After"),
         ("Plan unlimited", "GET", "/device", 200, {"statusCode": 429}, "expected only 200, but"),
@@ -230,6 +242,12 @@ def test_answer_that_differs_is_a_fault(stage, check, method, path, was, changes
     kind, seen = rows[check]
     assert (code, kind) == (1, "fault") and told in seen
     assert rows["Removal"][0] == "ok" and stage.left() == []
+
+
+def test_console_that_is_not_built_is_a_note(stage, monkeypatch, tmp_path):
+    monkeypatch.setattr(site, "FOLDER", tmp_path / "nothing")
+    code, rows = stage.check("Console")
+    assert code == 0 and rows["Console"][0] == "note" and "python -m web.build" in rows["Console"][1]
 
 
 def lose_retained(core):

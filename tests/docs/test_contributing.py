@@ -39,9 +39,10 @@ def test_commands_that_a_page_names_exist(path):
 
 def test_lint_and_a_part_of_the_tests_run_alone():
     lint = make("lint")
-    assert len(lint) == 3 and not any("pytest" in line for line in lint)
+    assert len(lint) == 4 and not any("pytest" in line for line in lint)
     assert make("test", "T=tests/api") == [".venv/bin/pytest tests/api"]
-    assert make("test") == [*lint, ".venv/bin/pytest -n 2 --cov --cov-report=term"]
+    web = [".venv/bin/python -m web.build test", ".venv/bin/python -m web.build"]
+    assert make("test") == [*lint, *web, ".venv/bin/pytest -n 2 --cov --cov-report=term"]
     assert make("test", T="tests/api") == make("test"), "a variable of the environment may not shorten the suite"
 
 

@@ -4,12 +4,13 @@ It is as strict as API Gateway's documentation: a route is found before a caller
 stage, a new key is unknown at first, and usage plans throttle by token buckets.
 """
 
+import gzip
 import http.server
 import threading
 from typing import Any
 
 from chalicelib import routes
-from chalicelib.http.answers import PREFLIGHT
+from chalicelib.http.answers import COMPRESSED_FROM_BYTES, PREFLIGHT
 from tests.kit.api import PROTECTED, ROUTER, Api, answer_of_the_gateway, ask_authorizer
 
 STAGE = "api"
@@ -104,6 +105,9 @@ class ApiGateway:
             if refusal is not None:
                 return answer_of_the_gateway(refusal)
             context = answer["context"]
+        sent = {name.lower(): value for name, value in headers.items()}
+        if "gzip" in sent.get("content-encoding", ""):  # it inflates the body and leaves the header
+            body = gzip.decompress(body)
         answer = Api(context=context)(method, path, raw=body.decode(), headers=headers)
         return {"statusCode": answer.status, "headers": answer.headers, "body": answer.text}
 
@@ -143,6 +147,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.removeprefix(f"/{STAGE}")
         status, headers, text = self.gateway.answer(self.command, path, dict(self.headers.items()), body)
         content = text.encode()
+        if len(content) >= COMPRESSED_FROM_BYTES and "gzip" in self.headers.get("Accept-Encoding", ""):
+            content, headers = gzip.compress(content), {**headers, "Content-Encoding": "gzip"}
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.kit.api import Answer
+from tests.kit import openapi
+from tests.kit.api import ROUTER, Answer
 
 
 async def exchange(gateway, method, path, headers=None, body=b"", state="open", query=b"", client=None):
@@ -42,4 +43,7 @@ async def asgi(gateway, method, path, *args, **kwargs):
     if method == "HEAD":
         assert content == b"" and int(answered["content-length"]) > 0
         content = b'{"status":true,"result":null}'
+    found = ROUTER.find(path)
+    if found is not None:
+        openapi.check_answer(method, found[0], status, answered["content-type"], content.decode())
     return Answer({"statusCode": status, "headers": answered, "body": content.decode()})

@@ -43,9 +43,8 @@ def answer(*, device: Doc, query: PointQuery, as_list: AsList = "never") -> Answ
 
     Cost: docs/architecture.md lists it by kind of query.
     """
-    compute = _NUMBERS.get(query.kind)
-    if compute is not None:
-        result = compute(device=device, query=query)
+    if query.kind in COMPUTED:
+        result = COMPUTED[query.kind](device=device, query=query)
         if query.kind in SCALARS:
             return Answer(jsontext.dumps(_shape(result, as_list)), 0, 1)
         return Answer(jsontext.dumps(result), 0, len(result))
@@ -134,7 +133,7 @@ _POINTS: dict[str, Callable[..., Iterable[Run]]] = {
     "max": _extremes,
 }
 """The function of each kind of query that names points."""
-_NUMBERS: dict[str, Callable[..., Any]] = {
+COMPUTED: dict[str, Callable[..., Any]] = {
     "count": totals.count,
     "avg": totals.total,
     "sum": totals.total,

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from chalicelib import errors, settings, store
@@ -16,11 +17,10 @@ from chalicelib.services.points.retries import Known
 from chalicelib.services.usage import quotas
 from chalicelib.store import ABSENT, Doc, Entity, names
 
-_KEY_KEPT_S = 86_400
-_MAX_KEY_CHARS = 255
+_KEY_KEPT_S, _MAX_KEY_CHARS = 86_400, 255
 _MAX_STEPS = 64
 SERVICES = ("input", "data_records")
-"""The services of a profile that points use."""
+"""The services of a profile that points use. Those of a file use only the second."""
 
 
 class Arrival(NamedTuple):
@@ -29,13 +29,13 @@ class Arrival(NamedTuple):
     time_ms: int
     origin: str
     """Distinguishes the message from others of the same time and body, for example by the client."""
+    is_import: bool = False  # whether it is a part of a file, whose points do not count as input
 
 
 class Now(NamedTuple):
-    """When a request arrived."""
+    """When a request arrived; ``time_ms`` is the time of points that have none."""
 
     time_ms: int
-    """The time of points that have none."""
     arrival_us: int
     """From ``clock.arrival_us``: its place among the requests of this process."""
 
@@ -50,6 +50,7 @@ class _Request(NamedTuple):
     digest: bytes | None
     """Equal for a retry; None if retries cannot be recognised."""
     arrival_us: int
+    is_import: bool
     noise: bytes
     """Random, 32 bytes: tells the request from others if it has no digest. Empty if it has one."""
 
@@ -90,8 +91,8 @@ class Prepared(NamedTuple):
 
 def store_points(*, device: Doc, sent: Sent, idempotency_key: str | None = None, arrival: Arrival | None = None) -> int:
     """Store points: ``prepare`` and ``put`` in one step."""
-    now = Now(clock.now_ms(), clock.arrival_us())
-    return put(prepare(device=device, sent=sent, now=now, idempotency_key=idempotency_key, arrival=arrival))
+    now, key = Now(clock.now_ms(), clock.arrival_us()), idempotency_key
+    return put(prepare(device=device, sent=sent, now=now, idempotency_key=key, arrival=arrival))
 
 
 def prepare(
@@ -125,7 +126,8 @@ def prepare(
             origin = f"{arrival.time_ms} {arrival.origin}"
         digest = sent.digest(device=device["id"], origin=origin)
     noise = secrets.token_bytes(32) if digest is None else b""
-    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us, noise)
+    is_import = arrival is not None and arrival.is_import
+    request = _Request(device, sent.items, is_deduplicated, digest, now.arrival_us, is_import, noise)
     return Prepared(request, now_ms, _parts(request, now_ms) if sent.items else [], key_name)
 
 
@@ -170,17 +172,16 @@ def put(prepared: Prepared) -> int:
         How many points of the request are there now. A point that occurs twice counts once.
 
     Raises:
-        errors.BadRequest: the device is full, or the key was used with another body before. A refused request does not
-            use up its key. A full device accepts a retry that stores nothing.
+        errors.BadRequest: the device is full, and this is no retry that stores nothing; or the key was used with
+            another body before. A refused request does not use up its key.
         errors.PaymentRequired: the profile's quota is used up. A retry of what is stored is refused as well.
-        errors.Unavailable: the store failed; the client may retry.
 
     Cost: one conditional write and no read, if the process is warm and the points are of one hour and of known
     variables. An ``Idempotency-Key`` costs one write more.
     """
     request, now_ms, parts, key_name, is_of_clock = prepared
     device = request.device
-    quotas.check(profile=device["profile"], services=SERVICES)
+    quotas.check(profile=device["profile"], services=SERVICES[request.is_import :])
     if not parts:
         store.current().touch(device["id"], profile=device["profile"], now_ms=now_ms)
         return 0
@@ -254,9 +255,7 @@ def _claimed_ms(device_id: str, name: str, digest: str, now_ms: int, *, may_clai
         existing = conflict.existing if conflict else None
     else:
         existing = store.current().get(entity.owner, name)
-    if existing is None:
-        return now_ms
-    return _same_or_raise(existing, digest)
+    return now_ms if existing is None else _same_or_raise(existing, digest)
 
 
 def _same_or_raise(existing: Entity, digest: str) -> int:
@@ -285,7 +284,8 @@ def _put(request: _Request, parts: list[_Part], now_ms: int) -> int:
         known, fresh = retries.sealed_among(device, [item for _, _, item in parts])
         items = [parts[index][2] for index in fresh]
         if items:
-            existing = store.current().put_segments(items, profile=device["profile"], now_ms=now_ms)
+            put_all = partial(store.current().put_segments, profile=device["profile"], is_import=request.is_import)
+            existing = put_all(items, now_ms=now_ms)
             stored += [item for at, item in enumerate(items) if at not in existing] if existing else items
             for at, item in existing.items():
                 known[fresh[at]] = retries.of_small(item)

@@ -1,6 +1,7 @@
 /** The fields of a device that a person can set, in the forms that create and change one. */
 import { Field, Input } from "./form";
-import { type Device, parseTags, tagText } from "./device";
+import type { Device } from "./device";
+import { parseTags, tagText } from "./tags";
 
 export function DeviceFields({ device }: { device?: Device }) {
   return (

@@ -1,10 +1,6 @@
-/** Devices, their tokens and parameters, as the API returns them, and what forms send of them. */
+/** Devices, their tokens and parameters, as the API returns them. */
 import { get, post } from "./api";
-
-export interface Tag {
-  key: string;
-  value: string;
-}
+import type { Tag } from "./tags";
 
 export interface Listed {
   id: string;
@@ -62,23 +58,4 @@ export function listTokens(device: string, signal?: AbortSignal): Promise<Token[
 
 export async function createToken(device: string, name: string, permission: string): Promise<string> {
   return (await post<{ token: string }>("device/token", { device, name, permission })).token;
-}
-
-/** Read tags that a person typed: `key: value` a line. Throws an Error that names the line. */
-export function parseTags(text: string): Tag[] {
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
-  return lines.map((line) => {
-    const colon = line.indexOf(":");
-    const [key, value] = [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-    if (colon < 1 || !key || !value) throw new Error(`A tag is "key: value", not "${line.trim()}"`);
-    return { key, value };
-  });
-}
-
-export const tagText = ({ key, value }: Tag): string => `${key}: ${value}`;
-
-/** Return whether a device has every word of a search in its name, id or tags. */
-export function matches(device: Listed, search: string): boolean {
-  const text = `${device.name} ${device.id} ${device.tags.map(tagText).join(" ")}`.toLowerCase();
-  return search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }

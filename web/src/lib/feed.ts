@@ -24,6 +24,8 @@ export const READ_QTY = 10_000;
 
 export class Feed {
   readonly state = signal<FeedState>("connecting");
+  /** Grows when more points may have arrived than were read: consumers load again. */
+  readonly gaps = signal(0);
   /** The inspector's entries, the newest first. */
   readonly entries = signal<Entry[]>([]);
   private readonly hearers = new Set<(points: Point[]) => void>();
@@ -125,6 +127,7 @@ export class Feed {
     const points = await get<Point[]>(`device/${this.device}/data`, query, ended);
     const before = this.since;
     this.tell(points);
+    if (points.length >= READ_QTY) this.gaps.value += 1;
     return this.since > before;
   }
 

@@ -96,3 +96,19 @@ export function valueAt(column: (number | null | undefined)[], index: number): n
   }
   return undefined;
 }
+
+/**
+ * Return the texts of ticks, in the browser's language and time zone. Times of a day have their date below them where
+ * it differs from that of the tick before.
+ *
+ * Args: the ticks in seconds since 1970, and how many seconds lie between two of them.
+ */
+export function tickTexts(ticksS: number[], stepS: number): string[] {
+  const text = (options: Intl.DateTimeFormatOptions) => (timeS: number) => new Date(timeS * 1_000).toLocaleString(undefined, options);
+  if (stepS >= 28 * 86_400) return ticksS.map(text({ month: "short", year: "numeric" }));
+  const dates = ticksS.map(text({ month: "short", day: "numeric" }));
+  if (stepS >= 86_400) return dates;
+  const second = stepS < 60 ? ({ second: "2-digit" } as const) : {};
+  const times = ticksS.map(text({ hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...second }));
+  return times.map((time, index) => (dates[index] === dates[index - 1] ? time : `${time}\n${dates[index]}`));
+}

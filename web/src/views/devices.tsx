@@ -1,12 +1,13 @@
 /** The devices of the profile. */
 import { useSignal } from "@preact/signals";
 import { CreateDevice } from "../lib/create-device";
-import { type Listed, listDevices, matches, tagText } from "../lib/device";
+import { type Listed, listDevices } from "../lib/device";
 import { useLoad } from "../lib/load";
 import { Problem } from "../lib/problem";
 import { to } from "../lib/router";
 import { Rows } from "../lib/rows";
 import { session } from "../lib/session";
+import { matches, tagText } from "../lib/tags";
 import { type Activity, ACTIVITY_TEXT, activityOf, ago } from "../lib/units";
 
 const ROW_PX = 60;
@@ -32,7 +33,7 @@ export default function Devices() {
       <div class="bar">
         <h1>Devices</h1>
         {devices && <span class="quiet">{devices.length.toLocaleString()}</span>}
-        <button type="button" class="push" disabled={isLoading} onClick={reload}>Refresh</button>
+        <button type="button" class="push" aria-label="Refresh" title="Refresh" disabled={isLoading} onClick={reload}>⟳</button>
         {mayWrite && <button type="button" class="primary" onClick={() => (isCreating.value = true)}>New device</button>}
       </div>
       <Problem error={error} retry={reload} />

@@ -56,7 +56,7 @@ export default function Live({ device, feed }: TabProps) {
     const bounds = { start_date: iso(wanted.fromMs), end_date: iso(wanted.toMs), variables: chosen };
     const query = interval ? { query: "aggregate", interval, function: fold.value, timezone: timeZone() } : { qty: READ_QTY };
     return (await get<(Sample | Point)[]>(path, { ...bounds, ...query }, signal)).filter(isSample);
-  }, [key]);
+  }, [key, feed.gaps.value]);
   const isFull = !interval && (history.value?.length ?? 0) >= READ_QTY - chosen.length;
 
   useEffect(() => {
@@ -112,7 +112,7 @@ export default function Live({ device, feed }: TabProps) {
         <p class="quiet foot">
           {interval ? `${FUNCTIONS[fold.value]} of each ${interval.replace(/^(\d+) minutes$/, "$1 minutes")}` : "Each point"} · {timeZone()}
           {isFull && ` · only the newest ${READ_QTY.toLocaleString()} points: zoom in to see all`}
-          {" · drag over the plot to zoom"}
+          <span class="with-pointer"> · drag over the plot to zoom</span>
         </p>
       </div>
       <ul class="values" aria-label="Variables">

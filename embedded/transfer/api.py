@@ -1,0 +1,166 @@
+"""A client of the API that waits when it must: for a rate, a server that restarts, or a network that is down."""
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import urllib3
+
+from chalicelib.codec import numbers
+from embedded.settings import is_local
+
+Query = Sequence[tuple[str, str]]
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+_RATE_WAIT_S = 61.0
+"""The longest wait for a rate: its limit counts by the minute."""
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_RETRY_AFTER = re.compile(r"Retry-After: (\d+)")
+
+
+class Stopped(ValueError):
+    """The work cannot be finished now. The same command resumes it."""
+
+
+class Refused(Exception):
+    """The server refused a request for good.
+
+    Args:
+        status: of HTTP.
+        message: what the server says.
+        field_errors: its reasons by field or by index, if it gives them.
+    """
+
+    def __init__(self, status: int, message: str, field_errors: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.field_errors = status, message, field_errors or {}
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.status})"
+
+
+class Api:
+    """Calls one server with one token.
+
+    Args:
+        url: the address of the API, with or without a slash at its end.
+        token: of a device or profile.
+        patience_s: for how long a call is tried again before it fails.
+        wait: waits for some seconds.
+        now_s: the time in seconds since 1970.
+
+    Raises:
+        ValueError: it is no address of HTTP, or there is no token.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, patience_s: float, wait: Callable[[float], None] = time.sleep,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        if not re.match(r"https?://[^/]", url):
+            raise ValueError(f"{url!r} is no address of an API, such as https://api.example.com")
+        if not token:
+            raise ValueError("No token is given: use --token, or the environment variable DECANT_TOKEN")
+        self.url, self.token = url.rstrip("/"), token
+        self._patience_s, self._wait, self._now_s = patience_s, wait, now_s
+        self._free_at: dict[tuple[str, str], float] = {}
+        """When a route whose rate is used up is free again, in seconds since 1970."""
+        is_near = is_local((urllib3.util.parse_url(url).host or "").strip("[]"))
+        self._headers = {"Token": token, "Content-Type": "application/json"}
+        self._headers |= {} if is_near else urllib3.make_headers(accept_encoding="gzip")
+        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+
+    def with_token(self, token: str) -> "Api":
+        """Return a client of the same server with another token."""
+        return Api(self.url, token, patience_s=self._patience_s, wait=self._wait, now_s=self._now_s)
+
+    def call(
+        self, method: str, path: str, *, query: Query = (), body: bytes | None = None, key: str | None = None
+    ) -> Any:
+        """Call a route; return ``result``. Numbers that a float would round are ``Decimal``.
+
+        It tries again after 429, 5xx and a lost connection: after the time that the server names, else after a
+        quarter of a second, twice that, and so on up to 30 s. The caller makes sure that a call may come twice.
+
+        Args:
+            method: of HTTP.
+            path: of the route.
+            query: names and texts.
+            body: JSON.
+            key: the ``Idempotency-Key``.
+
+        Raises:
+            Refused: the server refused it for good.
+            Stopped: it has failed for ``patience_s`` seconds.
+        """
+        headers = self._headers | ({"Idempotency-Key": key} if key else {})
+        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        until_s, wait_s = self._now_s() + self._patience_s, _FIRST_WAIT_S
+        self._wait_for_rate(method, path)
+        while True:
+            try:
+                answer = self._pool.request(method, url, headers=headers, body=body, redirect=False)
+            except urllib3.exceptions.HTTPError as error:
+                problem, asked_s = f"{self.url} does not answer: {_reason(error)}", None
+            else:
+                if answer.status < 500 and answer.status != 429:
+                    self._note_rate(method, path, answer.headers)
+                    return _result(answer)
+                problem, asked_s = f"{self.url} answers {answer.status}: {_message(answer)}", _asked_s(answer)
+            if self._now_s() >= until_s:
+                raise Stopped(f"{problem}. The same command resumes")
+            self._wait(asked_s if asked_s is not None else wait_s * random.uniform(0.5, 1))  # noqa: S311
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    def _note_rate(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+        """Remember until when the rate of a route is used up."""
+        if headers.get("X-RateLimit-Remaining") == "0":
+            reset = headers.get("X-RateLimit-Reset", "")
+            if reset.isdecimal():
+                self._free_at[method, path] = float(reset)
+
+    def _wait_for_rate(self, method: str, path: str) -> None:
+        free_at = self._free_at.pop((method, path), 0.0)
+        wait_s = free_at - self._now_s()
+        if wait_s > 0:  # at most a minute, even if the clocks differ
+            self._wait(min(wait_s, _RATE_WAIT_S))
+
+
+def loads(raw: bytes) -> Any:
+    """Parse JSON. Raises ValueError. A number that a float would round is a ``Decimal``."""
+    return numbers.loads_exact(raw) if numbers.may_be_inexact(raw) else orjson.loads(raw)
+
+
+def _result(answer: urllib3.BaseHTTPResponse) -> Any:
+    try:
+        body = loads(answer.data)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or "status" not in body:
+        raise Refused(answer.status, "This is no answer of the API: is the address right?")
+    if answer.status >= 300 or body["status"] is not True:
+        raise Refused(answer.status, str(body.get("message") or body.get("result")), body.get("field_errors"))
+    return body.get("result")
+
+
+def _message(answer: urllib3.BaseHTTPResponse) -> str:
+    try:
+        return str(loads(answer.data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason or "no reason"
+
+
+def _asked_s(answer: urllib3.BaseHTTPResponse) -> float | None:
+    """Return after how many seconds the server asks to be called again; None if it does not say."""
+    text = answer.headers.get("Retry-After", "")
+    if not text.isdecimal() and (found := _RETRY_AFTER.search(answer.data.decode(errors="replace"))):
+        text = found[1]
+    return min(float(text), _RATE_WAIT_S) if text.isdecimal() else None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return text.rpartition(": ")[2] or type(error).__name__

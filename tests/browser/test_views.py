@@ -1,0 +1,113 @@
+"""What holds for every view: access for everyone, a fast first paint, and small files."""
+
+import gzip
+import json
+import re
+
+import pytest
+
+from tests.program import ROOT
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = ("devices", "connectors", "policies", "usage", "audit", "settings")
+TABS = ("live", "points", "map", "inspector", "connect", "params", "settings")
+FIRST_LOAD_BYTES, ALL_BYTES = 40_000, 120_000
+_LAZY = re.compile(r"docs|editor|codemirror")
+"""Files that are no part of the console as it is used every day: the viewer of the API, and the editor of parsers."""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm ci in web/")
+    return AXE.read_text()
+
+
+def _serious(page, axe):
+    """Return what axe finds serious or critical: the rule, and where."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    rows = [row for row in found["violations"] if row["impact"] in ("serious", "critical")]
+    return [f"{row['id']}: {node['html'][:120]}" for row in rows for node in row["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, axe, scheme, width):
+    device, token = new_device("Device of axe", tags=[{"key": "site", "value": "roof"}])
+    place = {"location": {"lat": 48, "lng": 11}, "unit": "C"}
+    for number in range(3):
+        site.call(
+            "POST", "/data", token, [{"variable": "t", "value": number, **place}, {"variable": "mode", "value": "on"}]
+        )
+    page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    page.goto(f"{site.url}/console")
+    page.get_by_label("Profile token").wait_for()
+    found = {"sign-in": _serious(page, axe)}
+    page.get_by_role("button", name="With e-mail and password").click()
+    found["sign-in by e-mail"] = _serious(page, axe)
+    page.get_by_role("button", name="With a token").click()
+    sign_in(page)
+    for view in [*VIEWS, *(f"device/{device}/{tab}" for tab in TABS)]:
+        page.goto(f"{site.url}/console#/{view}")
+        page.get_by_role("heading", level=1).wait_for()
+        if view.startswith("device/"):
+            page.locator("main :is(.card, .empty)").first.wait_for()
+        page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+        found[view] = _serious(page, axe)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} is wider than the screen"
+    for name in ("Send a test point", "New device"):
+        if name == "New device":
+            page.goto(f"{site.url}/console#/devices")
+        page.get_by_role("button", name=name).click()
+        found[name] = _serious(page, axe)
+        page.keyboard.press("Escape")
+    assert {view: problems for view, problems in found.items() if problems} == {}
+
+
+def test_console_works_below_any_path(page, site, new_device):
+    device, token = new_device("Below a path")
+    below = f"{site.url}/api/"
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route(f"{below}**", lambda route: route.continue_(url=route.request.url.replace(below, f"{site.url}/", 1)))
+    page.goto(f"{below}console#/device/{device}/live")
+    page.get_by_label("Profile token").fill(site.profile_token)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.locator(".badge.feed.live").wait_for()
+    site.call("POST", "/data", token, [{"variable": "t", "value": 5}])
+    page.get_by_label("Variables").get_by_text("5").wait_for()
+    assert len(asked) > 5
+    assert [url for url in asked if not url.startswith(below)] == []
+
+
+def test_first_paint_comes_within_a_second(page, site, sign_in):
+    sign_in(page, keep=True)
+    page.reload()
+    page.get_by_role("heading", name="Devices").wait_for()
+    painted_ms = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted_ms <= 1_000
+
+
+def _sizes(built):
+    """Return how many bytes each script, style and page of the console has in gzip."""
+    files = [path for path in built.iterdir() if path.suffix in (".js", ".css", ".html")]
+    return {path.name: len(gzip.compress(path.read_bytes(), 6, mtime=0)) for path in files}
+
+
+def test_first_load_is_small(page, site, built):
+    loaded = []
+    page.on("response", lambda response: loaded.append(response.url))
+    page.goto(f"{site.url}/console")
+    page.get_by_label("Profile token").wait_for()
+    sizes = _sizes(built)
+    names = [url.rpartition("/")[2].partition("#")[0].replace("console", "index.html", 1) for url in loaded]
+    total = sum(sizes.get(name, 0) for name in names)
+    assert "index.html" in names
+    assert 5_000 < total <= FIRST_LOAD_BYTES, json.dumps({name: sizes.get(name) for name in names})
+
+
+def test_all_files_are_small(built):
+    sizes = {name: size for name, size in _sizes(built).items() if not _LAZY.match(name)}
+    assert len(sizes) > 5
+    assert sum(sizes.values()) <= ALL_BYTES, json.dumps(sizes)

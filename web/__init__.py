@@ -1,0 +1,1 @@
+"""The console, in TypeScript, and how it is built."""
