@@ -164,6 +164,7 @@ function FileInput({ isDisabled, onChoose }: { isDisabled: boolean; onChoose: (f
 
 function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean; onChange: (mapping: Mapping) => void }) {
   const { mapping, chosen, isDisabled } = props;
+  const zone = timeZone();
   const change = (index: number, some: Partial<Column>) => {
     const columns = mapping.columns.map((column, at) => (at === index ? { ...column, ...some } : column));
     props.onChange({ ...mapping, columns });
@@ -197,10 +198,10 @@ function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean;
           ))}
         </tbody>
       </table>
-      <label class="check after">
+      {zone !== "UTC" && <label class="check after">
         <input type="checkbox" checked={mapping.isLocal} disabled={isDisabled} onChange={(event) => props.onChange({ ...mapping, isLocal: event.currentTarget.checked })} />
-        Times without a time zone are those of {timeZone()}, not UTC
-      </label>
+        Times without a time zone are those of {zone}, not UTC
+      </label>}
     </div>
   );
 }
