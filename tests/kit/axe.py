@@ -1,12 +1,11 @@
 """Checks a page of a browser with axe-core, which knows what people with a disability need of a page."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.program import ROOT
-
-_FILE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+_FILE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 
 
 @cache
