@@ -214,6 +214,7 @@ def measure() -> dict[str, float]:
         "last_value": cpu_ms(lambda: functions.read(query="last_value", variables="v1")),
         "last_15": cpu_ms(functions.read),
         "get_1000": cpu_ms(lambda: functions.read(qty="1000")),
+        "poll": cpu_ms(lambda: functions.read(variables="v1", start_date="2200-01-01", qty="1000")),
         "counted": cpu_ms(functions.update_counter),
         "sealed": cpu_ms(lambda: sealing.merged(smalls, [], expires_at=None, closes_day=True), 10),
         "change": cpu_ms(lambda: counters.count({"Records": changes}, None), 5) / len(changes),

@@ -97,6 +97,10 @@ class Settings:
     """On AWS: how the names of the API keys and of the usage plans begin."""
     sealer_queue: str = "decant-sealer"
     """On AWS: SQS queue of the devices whose past days are to be sealed."""
+    files_bucket: str = "decant-files"
+    """On AWS: how the name of the S3 bucket of backups and restores begins. Account and region follow."""
+    files_queue: str = "decant-files"
+    """On AWS: SQS queue of the devices with a backup or restore."""
     sealing: bool = True
     """On AWS: whether past days with 64 small segments or more are sealed, of immutable devices that keep their points
     for seven months or more. It begins an hour after the first version that can read them. What was stored while it was
@@ -120,7 +124,7 @@ class Settings:
     mail_from: str = ""
     """Address that mails come from. On AWS it must be verified in SES. Not set: no mail is sent."""
     url: str = ""
-    """Base URL of the API for the links in mails. Not set: the address of the API itself."""
+    """Base URL of the API for the links in mails, and for where `/` leads. Not set: the address of the API itself."""
     password_memory_kib: Annotated[int, range(8, 1_048_577)] = 19_456
     """Memory in KiB that hashing a password takes. Higher is safer and slower; old passwords keep theirs."""
     password_passes: Annotated[int, range(1, 101)] = 2

@@ -270,6 +270,19 @@ def read(
     return [*_http(traffic, access, compressed=compressed), priced("DynamoDB reads", reads, "read_unit")]
 
 
+WATCHED_HOURS, POLL_S = 8 * 730 / 24, 5
+"""For how many hours a month somebody looks at a device in the console, and how often it asks for new points then."""
+
+
+def watch(*, polls: float) -> list[Component]:
+    """Return what it costs if the console asks for new points of a device, and there are none.
+
+    Args:
+        polls: how many times it asks.
+    """
+    return read(requests=polls, access="poll", every_s=POLL_S)
+
+
 def publish(*, messages: float) -> list[Component]:
     """Return what it costs if the API publishes messages to devices, each with one client that subscribes with QoS 1.
 

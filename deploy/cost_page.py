@@ -68,6 +68,9 @@ def _others() -> dict[str, list[Component]]:
         ),
         "A million segments that expire, at most": cost.expire(segments=MILLION),
         "An MQTT client that is connected for a month": cost.connected(hours=cost.MONTH_S / cost.HOUR_S),
+        "A view of a device in the console, 8 hours a day for a month, at most": cost.watch(
+            polls=cost.WATCHED_HOURS * cost.HOUR_S / cost.POLL_S
+        ),
         "A million messages that the API publishes to devices": cost.publish(messages=MILLION),
         "A million requests with an unknown token (401)": cost.refuse(requests=MILLION, why="unknown token"),
         "A million requests over the limits of a plan (429)": cost.refuse(requests=MILLION, why="too many requests"),
@@ -156,6 +159,9 @@ def _words() -> dict[str, str]:
         "polls": str(prices()["assumed"]["queue_polls_a_minute"]),
         "free_alarms": str(prices()["free_alarms"]),
         "alarm": f"{prices()['dollars']['alarm_month']:.2f}",
+        "poll_s": str(cost.POLL_S),
+        "watched": f"{cost.WATCHED_HOURS:.0f}",
+        "slow_watch": f"{total(cost.watch(polls=cost.WATCHED_HOURS * cost.HOUR_S / 30)):.2f}",
         "limit": f"{throttles.REQUESTS_PER_SECOND:,}",
         "flood": f"{flood:.2f}",
         "access_log_bytes": str(assumed["access_log_bytes"]),
@@ -261,6 +267,10 @@ broker, and AWS does not charge for them as messages.
 * **Messages to devices.** A message costs the request, three messages of IoT Core (publish, delivery and the client's
   acknowledgement; two with QoS 0), and a rule and an action. The rule of the devices' own topics matches what the API
   publishes. Its SQL leaves the message out, so the ingest function is not called.
+* **The console.** On AWS a view of a device asks for new points every {poll_s} s; the line is for {watched} hours a
+  month. While nothing is new it asks every 15 s, then every 30 s, which costs {slow_watch} dollars, and never while it
+  is hidden. In the embedded mode points come by the event stream. The console's files come once: browsers keep them for
+  a year.
 * **Refused requests.** API Gateway does not charge for 401 and 429. What remains is the authorizer's call, and one
   read for a token that nobody has. At the stage's limit of {limit} requests a second, a flood of unknown tokens costs
   {flood} dollars an hour. A request that the HTTP handler refuses, as with 400, costs as much as any other,

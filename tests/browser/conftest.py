@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from chalicelib import store
-from chalicelib.http import site as site_files
 from chalicelib.services.devices import devices
 from chalicelib.store.sqlite import SqliteStore
 from tests.program import Program
+from web import build
 
 EMAIL, PASSWORD = "admin@localhost", "a password of tests"
 DEADLINE_MS = 10_000
@@ -23,10 +23,12 @@ CROWD = 5_000
 
 @pytest.fixture(scope="session")
 def built():
-    """The folder of the built console."""
-    if not (site_files.FOLDER / site_files.MARK).exists():
-        pytest.skip("the console is not built: python -m web.build")
-    return site_files.FOLDER
+    """The folder of the console, built of the sources as they are."""
+    try:
+        build.ensure()
+    except build.Unavailable as reason:
+        pytest.skip(f"the console cannot be built: {reason}")
+    return build.CONSOLE
 
 
 @pytest.fixture(scope="session")

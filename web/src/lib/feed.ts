@@ -21,9 +21,14 @@ const SILENCE_MS = 15_000;
 /** How far before its start a feed looks for points, which may be under way while a view loads. */
 const OVERLAP_MS = 60_000;
 export const READ_QTY = 10_000;
+export const MAX_ENTRIES = 500;
 
 export class Feed {
   readonly state = signal<FeedState>("connecting");
+  /** Why the server refuses to say what is new; undefined: it does not. */
+  readonly error = signal<Error | undefined>(undefined);
+  /** Grows when more points may have arrived than were read: consumers load again. */
+  readonly gaps = signal(0);
   /** The inspector's entries, the newest first. */
   readonly entries = signal<Entry[]>([]);
   private readonly hearers = new Set<(points: Point[]) => void>();
@@ -75,30 +80,42 @@ export class Feed {
     while (!ended.aborted) {
       try {
         await this.stream(ended, () => (failures = 0));
+        await this.rest(undefined, failures++, ended);
       } catch (error) {
-        if (ended.aborted) return;
-        const status = error instanceof ApiError ? error.status : 0;
-        if (status >= 400 && status < 500) return this.poll(ended);
+        if (error instanceof ApiError && error.status === 404) return this.poll(ended);
+        await this.rest(error, failures++, ended);
       }
-      if (ended.aborted) return;
-      this.state.value = "offline";
-      await this.wait(retryDelayMs(failures++), ended);
     }
   }
 
-  private async stream(ended: AbortSignal, opened: () => void): Promise<void> {
+  private async stream(ended: AbortSignal, succeeded: () => void): Promise<void> {
     const channels = `device_data.${this.device},device_inspector.${this.device}`;
-    const response = await request("GET", "events", { query: { channels }, signal: ended });
-    opened();
-    await this.catchUp(ended);
+    const { body } = await request("GET", "events", { query: { channels }, signal: ended });
+    try {
+      await this.catchUp(ended);
+    } catch (error) {
+      void body!.cancel();
+      throw error;
+    }
+    succeeded();
+    this.error.value = undefined;
     this.state.value = "live";
-    await readEvents(response.body!, (data) => this.take(data), SILENCE_MS, ended);
+    await readEvents(body!, (data) => this.take(data), SILENCE_MS, ended);
+  }
+
+  /** Say what went wrong, and wait until it may be tried again. */
+  private async rest(error: unknown, failures: number, ended: AbortSignal): Promise<void> {
+    if (ended.aborted) return;
+    const { status = 0, retryAfterS = 0 } = error instanceof ApiError ? error : {};
+    this.state.value = "offline";
+    this.error.value = status ? (error as ApiError) : undefined;
+    await this.wait(Math.max(retryAfterS * 1_000, retryDelayMs(failures)), ended);
   }
 
   private take(data: string): void {
     const { channel, payload } = JSON.parse(data) as { channel: string; payload: Point[] | Entry | Entry[] };
     if (channel.startsWith("device_data.")) this.tell(payload as Point[]);
-    else this.entries.value = [...([payload].flat() as Entry[]).reverse(), ...this.entries.value].slice(0, 500);
+    else this.entries.value = [...([payload].flat() as Entry[]).reverse(), ...this.entries.value].slice(0, MAX_ENTRIES);
   }
 
   private async poll(ended: AbortSignal): Promise<void> {
@@ -108,13 +125,11 @@ export class Feed {
       try {
         empty = (await this.catchUp(ended)) ? 0 : empty + 1;
         failures = 0;
+        this.error.value = undefined;
         this.state.value = "polling";
         await this.wait(pollDelayMs(empty), ended);
       } catch (error) {
-        if (ended.aborted) return;
-        this.state.value = "offline";
-        const waitS = error instanceof ApiError ? error.retryAfterS : 0;
-        await this.wait(Math.max(waitS * 1_000, retryDelayMs(failures++)), ended);
+        await this.rest(error, failures++, ended);
       }
     }
   }
@@ -125,6 +140,7 @@ export class Feed {
     const points = await get<Point[]>(`device/${this.device}/data`, query, ended);
     const before = this.since;
     this.tell(points);
+    if (points.length >= READ_QTY) this.gaps.value += 1;
     return this.since > before;
   }
 

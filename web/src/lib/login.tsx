@@ -37,24 +37,24 @@ export function AccountSignIn() {
   const choice = useSignal<{ profiles: Profile[]; login: Login; isKept: boolean } | null>(null);
   if (choice.value) {
     const { profiles, login, isKept } = choice.value;
-    // A pin works once, so it is asked for again.
-    return <ChooseProfile profiles={profiles} onChoose={(profile, pin) => signInTo(profile, { ...login, pin }, isKept)} />;
+    // The pin of the login makes one token, for some minutes. Later the form asks for another pin.
+    return <ChooseProfile profiles={profiles} hasPin={login.pin !== ""} onChoose={(profile, pin) => signInTo(profile, { ...login, pin: pin || login.pin }, isKept)} />;
   }
   const begin = async (login: Login, isKept: boolean) => {
     const profiles = await profilesOf(login);
-    if (profiles.length === 1 && !login.pin) return signInTo(profiles[0]!.id, login, isKept);
+    if (profiles.length === 1) return signInTo(profiles[0]!.id, login, isKept);
     choice.value = { profiles, login, isKept };
   };
   return <LoginForm send="Log in" onLogin={begin} hasKeep />;
 }
 
-function ChooseProfile({ profiles, onChoose }: { profiles: Profile[]; onChoose: (profile: string, pin: string) => Promise<void> }) {
+function ChooseProfile(props: { profiles: Profile[]; hasPin: boolean; onChoose: (profile: string, pin: string) => Promise<void> }) {
   const needsPin = useSignal(false);
   const send = async ({ profile = "", pin = "" }: Record<string, string>) => {
     try {
-      await onChoose(profile, pin);
+      await props.onChoose(profile, pin);
     } catch (error) {
-      if (error instanceof NeedsPin) needsPin.value = true;
+      if (props.hasPin || error instanceof NeedsPin) needsPin.value = true;
       throw error;
     }
   };
@@ -62,7 +62,7 @@ function ChooseProfile({ profiles, onChoose }: { profiles: Profile[]; onChoose: 
     <Form send="Open" onSend={send}>
       <fieldset class="choices">
         <legend>Which profile?</legend>
-        {profiles.map(({ id, name }, index) => (
+        {props.profiles.map(({ id, name }, index) => (
           <label class="check" key={id}>
             <input type="radio" name="profile" value={id} defaultChecked={index === 0} required /> {name}
           </label>

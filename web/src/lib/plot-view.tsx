@@ -67,6 +67,7 @@ function optionsOf(box: HTMLElement, lines: Line[], current: Current): uPlot.Opt
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const scales = [...new Set(lines.map(({ unit }) => scaleOf(unit)))];
   const units = new Map(lines.map(({ unit }) => [scaleOf(unit), unit ?? ""]));
+  const owner = (scale: string) => lines.filter(({ unit }) => scaleOf(unit) === scale);
   const line = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
   return {
     ...sizeOf(box),
@@ -87,6 +88,8 @@ function optionsOf(box: HTMLElement, lines: Line[], current: Current): uPlot.Opt
       { ...line, values: (_plot, ticksS, _axis, _space, stepS) => tickTexts(ticksS, stepS) },
       ...scales.map((scale, index) => ({
         ...line,
+        // The axis of a single line has its colour.
+        stroke: colour(owner(scale).length === 1 ? owner(scale)[0]!.colour : "--quiet"),
         scale,
         side: (index % 2 === 0 ? 3 : 1) as uPlot.Axis.Side,
         grid: { ...line.grid, show: index === 0 },

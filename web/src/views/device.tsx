@@ -1,7 +1,7 @@
 /** A device: its head, and a tab for each thing that one does with it. */
 import { useComputed, useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { get } from "../lib/api";
 import type { Device } from "../lib/device";
 import { Feed, type FeedState } from "../lib/feed";
@@ -41,9 +41,11 @@ const STATES: Record<FeedState, string> = {
 export default function DevicePage({ parts: [id = "", tab = "live"] }: { parts: string[] }) {
   const { value: device, error, reload } = useLoad((signal) => get<Device>(`device/${id}`, {}, signal), []);
   const feed = useMemo(() => new Feed(id), []);
+  const tabs = useRef<HTMLElement>(null);
   const isSending = useSignal(false);
   const isKnown = device !== undefined;
   useEffect(() => (isKnown ? feed.start() : undefined), [isKnown]);
+  useEffect(() => tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [isKnown, tab]);
   const entry = TABS[tab] ?? TABS["live"]!;
   if (!device) {
     return (
@@ -66,7 +68,8 @@ export default function DevicePage({ parts: [id = "", tab = "live"] }: { parts: 
         {session.value?.permission !== "read" && <button type="button" onClick={() => (isSending.value = true)}>Send a test point</button>}
       </div>
       <Problem error={error} retry={reload} />
-      <nav class="tabs" aria-label="Device">
+      <Problem error={feed.error.value} />
+      <nav class="tabs" aria-label="Device" ref={tabs}>
         {Object.entries(TABS).map(([name, { title }]) => (
           <a key={name} href={to("device", id, name)} aria-current={entry === TABS[name] ? "page" : undefined}>{title}</a>
         ))}

@@ -33,7 +33,7 @@ export default function Devices() {
       <div class="bar">
         <h1>Devices</h1>
         {devices && <span class="quiet">{devices.length.toLocaleString()}</span>}
-        <button type="button" class="push" disabled={isLoading} onClick={reload}>Refresh</button>
+        <button type="button" class="push" aria-label="Refresh" title="Refresh" disabled={isLoading} onClick={reload}>⟳</button>
         {mayWrite && <button type="button" class="primary" onClick={() => (isCreating.value = true)}>New device</button>}
       </div>
       <Problem error={error} retry={reload} />

@@ -42,7 +42,7 @@ export default function Connect({ device }: TabProps) {
         {tokens?.length === 0 && <p class="empty">The device has no token, so it cannot sign in. Make one.</p>}
         {tokens && tokens.length > 0 && (
           <div class="scroll">
-            <table>
+            <table class="tokens stacked">
               <thead><tr><th>Name</th><th>Token</th><th>May</th><th>Ends</th><th><span class="sr">Actions</span></th></tr></thead>
               <tbody>
                 {tokens.map((token, index) => (

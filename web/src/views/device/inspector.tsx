@@ -1,6 +1,7 @@
 /** What happens inside: requests that were refused or ignored in part, and what parsers wrote. */
 import { useSignal } from "@preact/signals";
 import type { TabProps } from "../device";
+import { MAX_ENTRIES } from "../../lib/feed";
 import { timeText } from "../../lib/units";
 
 export default function Inspector({ feed }: TabProps) {
@@ -21,6 +22,7 @@ export default function Inspector({ feed }: TabProps) {
           <p>It tells what a parser wrote or got wrong, and which fields of a request nothing reads. Let the device send now.</p>
         </div>
       )}
+      {feed.entries.value.length === MAX_ENTRIES && <p class="quiet">The newest {MAX_ENTRIES} entries.</p>}
       <ol class="log" aria-label="Entries">
         {entries.map((entry) => (
           <li key={entry.connection_id} class="card">

@@ -7,7 +7,7 @@ import { READ_QTY } from "../../lib/feed";
 import { useLoad } from "../../lib/load";
 import { type Columns, columnsOf, intervalOf, isSample, type Range, type Sample, SPANS, valueAt, zoomed } from "../../lib/plot";
 import { type Line, Plot } from "../../lib/plot-view";
-import { latest, type Point } from "../../lib/points";
+import { latest, merged, type Point } from "../../lib/points";
 import { Problem } from "../../lib/problem";
 import { to } from "../../lib/router";
 import { ago, timeText, timeZone, valueText } from "../../lib/units";
@@ -34,7 +34,7 @@ export default function Live({ device, feed }: TabProps) {
   const nowMs = useNow();
   const cursor = useSignal<number | undefined>(undefined);
 
-  useEffect(() => feed.hear((points) => (arrived.value = [...arrived.value, ...points])), []);
+  useEffect(() => feed.hear((points) => (arrived.value = merged(arrived.value, points))), []);
 
   const values = latest([...(newest.value ?? []), ...arrived.value]);
   const numeric = values.filter(isSample).map(({ variable }) => variable);
@@ -56,7 +56,7 @@ export default function Live({ device, feed }: TabProps) {
     const bounds = { start_date: iso(wanted.fromMs), end_date: iso(wanted.toMs), variables: chosen };
     const query = interval ? { query: "aggregate", interval, function: fold.value, timezone: timeZone() } : { qty: READ_QTY };
     return (await get<(Sample | Point)[]>(path, { ...bounds, ...query }, signal)).filter(isSample);
-  }, [key]);
+  }, [key, feed.gaps.value]);
   const isFull = !interval && (history.value?.length ?? 0) >= READ_QTY - chosen.length;
 
   useEffect(() => {
@@ -66,7 +66,7 @@ export default function Live({ device, feed }: TabProps) {
   }, [arrived.value.length]);
 
   const columns = useMemo(
-    (): Columns => columnsOf([...(history.value ?? []), ...arrived.value.filter(isSample)], chosen),
+    (): Columns => columnsOf([...(history.value ?? []), ...arrived.value.filter(isSample).reverse()], chosen),
     [history.value, arrived.value, key],
   );
   const unitOf = new Map(values.map(({ variable, unit }) => [variable, unit]));
@@ -112,7 +112,7 @@ export default function Live({ device, feed }: TabProps) {
         <p class="quiet foot">
           {interval ? `${FUNCTIONS[fold.value]} of each ${interval.replace(/^(\d+) minutes$/, "$1 minutes")}` : "Each point"} · {timeZone()}
           {isFull && ` · only the newest ${READ_QTY.toLocaleString()} points: zoom in to see all`}
-          {" · drag over the plot to zoom"}
+          <span class="with-pointer"> · drag over the plot to zoom</span>
         </p>
       </div>
       <ul class="values" aria-label="Variables">

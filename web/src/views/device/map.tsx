@@ -30,7 +30,7 @@ export default function LocationMap({ device, feed }: TabProps) {
     const read = await get<Point[]>(path, { qty: qty.value }, signal);
     points.value = merged(points.value, read);
     return read.length;
-  }, [qty.value]);
+  }, [qty.value, feed.gaps.value]);
   useEffect(() => feed.hear((more) => (points.value = merged(points.value, more))), []);
 
   const stops = points.value.flatMap((point): Stop[] => {

@@ -29,7 +29,7 @@ export default function Params({ device }: TabProps) {
       {params?.length === 0 && <p class="empty">There is none. A parameter tells the device or its parser something, such as how often to send.</p>}
       {params && params.length > 0 && (
         <div class="scroll card">
-          <table>
+          <table class="stacked">
             <thead><tr><th>Key</th><th>Value</th><th>Read by the device</th><th><span class="sr">Actions</span></th></tr></thead>
             <tbody>
               {params.map((param) => (

@@ -30,7 +30,7 @@ export default function Points({ device, feed }: TabProps) {
     points.value = merged(skip ? points.value : [], more);
     hasMore.value = more.length === PAGE;
   };
-  const { error, isLoading, reload } = useLoad((signal) => read(0, signal), [variable.value]);
+  const { error, isLoading, reload } = useLoad((signal) => read(0, signal), [variable.value, feed.gaps.value]);
   const variables = useLoad((signal) => get<Point[]>(path, { query: "last_item" }, signal), []);
   useEffect(() => feed.hear((more) => (points.value = merged(points.value, more.filter(isWanted)))), []);
 
@@ -51,14 +51,14 @@ export default function Points({ device, feed }: TabProps) {
           <option value="">All variables</option>
           {variables.value?.map((point) => <option key={point.variable}>{point.variable}</option>)}
         </select>
-        <button type="button" class="push" onClick={reload} disabled={isLoading}>Refresh</button>
+        <button type="button" class="push" aria-label="Refresh" title="Refresh" onClick={reload} disabled={isLoading}>⟳</button>
       </div>
       {!isMutable && <p class="note">This device is immutable: its points cannot be edited or deleted. They go when they are older than it keeps them ({device.data_retention}).</p>}
       <Problem error={error ?? variables.error} retry={reload} />
       {!isLoading && !error && points.value.length === 0 && <p class="empty">There is no point yet. Send one: Connect shows how.</p>}
       {points.value.length > 0 && (
         <div class="scroll card">
-          <table class="points">
+          <table class="points stacked">
             <thead><tr><th>Time</th><th>Variable</th><th class="number">Value</th><th>More</th>{mayEdit && <th><span class="sr">Actions</span></th>}</tr></thead>
             <tbody>
               {points.value.map((point) => (
