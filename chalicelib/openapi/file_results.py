@@ -1,6 +1,6 @@
 """The shapes of files, and of the jobs that write and read them."""
 
-from typing import Any
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -20,6 +20,19 @@ class ChunkBackup(Backup):
     chunk_id: str
 
 
+class Job(TypedDict):
+    """A backup or a restore, with how many points it has written or stored, and how many lines were no points."""
+
+    id: str
+    kind: Literal["backup", "restore"]
+    device: str
+    status: str
+    points: Count
+    refused: NotRequired[Count]
+    problems: NotRequired[list[str]]
+    message: NotRequired[str]
+
+
 class File(TypedDict):
     """A file, and what became of the job that writes or reads it."""
 
@@ -27,7 +40,7 @@ class File(TypedDict):
     size: Count | None
     last_modified: Time
     is_private: bool
-    job: dict[str, Any] | None
+    job: Job | None
 
 
 class Files(TypedDict):
