@@ -99,8 +99,8 @@ class Settings:
     """On AWS: SQS queue of the devices whose past days are to be sealed."""
     files_bucket: str = "decant-files"
     """On AWS: how the name of the S3 bucket of backups and restores begins. Account and region follow."""
-    files_queue: str = "decant-files"
-    """On AWS: SQS queue of the devices with a backup or restore."""
+    files_function: str = "decant-files"
+    """On AWS: Lambda function that works on backups and restores."""
     sealing: bool = True
     """On AWS: whether past days with 64 small segments or more are sealed, of immutable devices that keep their points
     for seven months or more. It begins an hour after the first version that can read them. What was stored while it was

@@ -282,6 +282,8 @@ broker, and AWS does not charge for them as messages.
 * **The queues of API keys and of the sealer.** Lambda asks each all the time: {polls} requests a minute are counted,
   five at once for 20 s.
   The first million a month of an account are free.
+* **Backups and restores.** A backup of a million points reads them once, and S3 takes some 40 parts. A restore costs
+  the writes of its points, and one read of S3 for 500 rows. S3 charges for what the files take, at most 1 GB a profile.
 * **Logs.** Decant writes one line a request. API Gateway's access logs are off. A line of {access_log_bytes} bytes for
   each request would add {access_logs} to the bill of points over HTTP.
 * **New execution environments.** Lambda charges for their load time. If 1 % of a million requests met a new one, that

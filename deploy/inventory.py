@@ -36,7 +36,6 @@ def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
         functions.stream_mapping(cloud),
         functions.queue_mapping(cloud, "keys", cloud.names.keys, spec.KEYS_MAPPING),
         functions.queue_mapping(cloud, "sealer", cloud.names.sealer, spec.SEALER_MAPPING),
-        functions.queue_mapping(cloud, "files", cloud.names.files, spec.FILES_MAPPING),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
         *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
@@ -71,7 +70,6 @@ def use_deployed_store(cloud: Cloud) -> None:
         secret_parameter=names.secret_parameter,
         failures_queue=names.failures,
         sealer_queue=names.sealer,
-        files_queue=names.files,
         files_bucket=names.files,
         keys_prefix=names.prefix,
     )

@@ -68,7 +68,7 @@ class Names:
 
     @property
     def files(self) -> str:
-        """The queue of devices with a backup or restore; and how the name of the bucket of their files begins."""
+        """How the name of the bucket of files begins."""
         return self._named("files")
 
     def bucket(self, account: str, region: str) -> str:

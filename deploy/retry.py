@@ -87,8 +87,9 @@ def is_request_to_seal(body: str) -> bool:
 
 
 def is_request_for_files(body: str) -> bool:
-    """Return whether the text asks for work on the backup or restore of a device."""
-    return _document(body).keys() == {"device"}
+    """Return whether the text is Lambda's record of failed work on the backup or restore of a device."""
+    event = _document(body).get("requestPayload")
+    return isinstance(event, dict) and event.keys() == {"device"}
 
 
 def retry(cloud: Cloud, queue: str, mark: Callable[[str], None]) -> Retried:

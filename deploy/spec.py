@@ -29,12 +29,7 @@ SEALER_CONCURRENCY = 10
 SEALER_MAPPING = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": SEALER_CONCURRENCY}}
 """How Lambda feeds the queue of devices to the sealer."""
 SEALED_AGAIN_S = 1_800
-"""After how long the sealer, or the function of files, tries a device again that failed. AWS advises six times the
-function's time."""
-FILES_CONCURRENCY = 5
-"""How many backups and restores run at a time."""
-FILES_MAPPING = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": FILES_CONCURRENCY}}
-"""How Lambda feeds the queue of backups and restores to its function."""
+"""After how long the sealer tries a device again that failed. AWS advises six times the function's time."""
 LEFT_PARTS_DAYS = 2
 """After how many days S3 removes the parts of a file that was never completed."""
 BACKLOG_S = 86_400
@@ -43,7 +38,7 @@ RECEIVED_AT_MOST = 5
 """How often a message is delivered to a function before it is given up."""
 EXPIRY_ATTRIBUTE = "expires_at"
 """The attribute with the time after which DynamoDB removes an item."""
-ASYNCHRONOUS = ("iot-ingest", "housekeeping")
+ASYNCHRONOUS = ("iot-ingest", "housekeeping", "files")
 """Functions whose callers do not wait for an answer."""
 SQL_VERSION = "2016-03-23"
 IOT_PRINCIPAL = "iot.amazonaws.com"
@@ -159,9 +154,10 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
     )
     failures = (LAMBDA_SENDS, arn("sqs", names.failures))
     alerts = ("sns:Publish", arn("sns", names.alerts))
-    ask_for_keys, ask_sealer, ask_files = (
-        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.keys, names.sealer, names.files)
+    ask_for_keys, ask_sealer = (
+        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.keys, names.sealer)
     )
+    ask_files = ("lambda:InvokeFunction", arn("lambda", f"function:{FUNCTIONS['files'].full_name(names.stage)}"))
     # The bucket's name ends with account and region. Without ListBucket, S3 does not say that a file is gone.
     bucket = f"arn:{partition}:s3:::{names.files}-*"
     list_bucket = ("s3:ListBucket", bucket)
@@ -230,7 +226,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             (_dynamodb_actions("GetItem", "PutItem", "Query"), segments),
             (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
             ask_files,
-            (list(QUEUE_ACTIONS), arn("sqs", names.files)),
+            failures,
             list_bucket,
             of_files("AbortMultipartUpload", "GetObject", "PutObject"),
         ],
@@ -268,7 +264,6 @@ def queues(names: Names, arn_of: Callable[[str], Any]) -> dict[str, dict[str, An
         names.keys_failed: fifo,
         names.keys: {**fifo, **feeds(FUNCTIONS["keys"].timeout_s, names.keys_failed)},
         names.sealer: {**QUEUE_ATTRIBUTES, **feeds(SEALED_AGAIN_S, names.failures)},
-        names.files: {**QUEUE_ATTRIBUTES, **feeds(SEALED_AGAIN_S, names.failures)},
     }
 
 
@@ -283,7 +278,7 @@ def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
         "DECANT_KEYS_QUEUE": names.keys,
         "DECANT_KEYS_PREFIX": names.prefix,
         "DECANT_SEALER_QUEUE": names.sealer,
-        "DECANT_FILES_QUEUE": names.files,
+        "DECANT_FILES_FUNCTION": FUNCTIONS["files"].full_name(names.stage),
         "DECANT_FILES_BUCKET": names.files,
         "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
         "DECANT_MQTT": str(has_mqtt).lower(),

@@ -188,14 +188,6 @@ def _functions(stage: str) -> dict[str, Resource]:
             **spec.SEALER_MAPPING,
         },
     }
-    resources["FilesMapping"] = {
-        "Type": "AWS::Lambda::EventSourceMapping",
-        "Properties": {
-            "FunctionName": _function("files"),
-            "EventSourceArn": _queue_arn(names.files),
-            **spec.FILES_MAPPING,
-        },
-    }
     return resources
 
 

@@ -229,22 +229,11 @@ def _functions(stage: str) -> Resources:
         "batch_size": spec.SEALER_MAPPING["BatchSize"],
         "scaling_config": {"maximum_concurrency": spec.SEALER_CONCURRENCY},
     }
-    files_mapping = {
-        "function_name": _function("files"),
-        "event_source_arn": _queue_arn(names.files),
-        "batch_size": spec.FILES_MAPPING["BatchSize"],
-        "scaling_config": {"maximum_concurrency": spec.FILES_CONCURRENCY},
-    }
     return {
         "aws_cloudwatch_log_group": groups,
         "aws_lambda_function": functions,
         "aws_lambda_function_event_invoke_config": retries,
-        "aws_lambda_event_source_mapping": {
-            "counters": mapping,
-            "keys": keys_mapping,
-            "sealer": sealer_mapping,
-            "files": files_mapping,
-        },
+        "aws_lambda_event_source_mapping": {"counters": mapping, "keys": keys_mapping, "sealer": sealer_mapping},
     }
 
 

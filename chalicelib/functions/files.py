@@ -1,6 +1,5 @@
-"""The function that works on backups and restores, from a queue with one message a device."""
+"""The function that works on backups and restores: of one device a call."""
 
-import json
 from typing import Any
 
 from chalice.app import Blueprint
@@ -13,8 +12,6 @@ bp = Blueprint(__name__)
 
 STEP_S = 60.0
 """A step begins only if so much time is left: S3 and DynamoDB may be slow."""
-AGAIN_S = 300
-"""After how long to look again at a job that another process works on."""
 
 
 @bp.lambda_function(name="files")
@@ -22,18 +19,16 @@ def work(event: dict[str, Any], context: Any) -> None:
     """Work on the job of a device, and ask to come again if something is left.
 
     Args:
-        event: ``Records`` of the queue, one at a time: bodies as ``host.jobs.ask`` sends them.
+        event: ``{"device": <id>}``, as ``host.jobs.ask`` sends it.
         context: Lambda's context object.
 
     Raises:
-        errors.Unavailable: the store, the files or the queue failed. SQS delivers the message again, five times in all,
-            before it goes to the queue of failures. The housekeeping asks for the job each hour.
+        errors.Unavailable: the store, the files or Lambda failed. Lambda calls again, twice, before it tells the queue
+            of failures. The housekeeping asks for the job each hour.
     """
     deadline.begin(context)
-    for record in event["Records"]:
-        device = json.loads(record["body"])["device"]
-        steps = _work(device)
-        log.line(function="files", device=device, steps=steps)
+    steps = _work(event["device"])
+    log.line(function="files", device=event["device"], steps=steps)
 
 
 def _work(device: str) -> int:
@@ -42,8 +37,7 @@ def _work(device: str) -> int:
     if entity is None:
         return 0
     claimed = jobs.claim(entity, until_ms=clock.now_ms() + int(_left_s() * 1000))
-    if claimed is None:
-        queue.ask(device=device, delay_s=AGAIN_S)
+    if claimed is None:  # another call works on it, and asks for the rest
         return 0
     entity, steps = claimed, 0
     while _left_s() > STEP_S:

@@ -354,7 +354,7 @@ def test_job_that_fails_for_a_day_is_given_up(world, folder, clock, monkeypatch)
 
 
 def test_queue_that_does_not_answer_leaves_a_job_to_be_found(world, clock):
-    def down(_document, _delay_s):
+    def down(_device):
         raise errors.Unavailable
 
     queue.use(down)

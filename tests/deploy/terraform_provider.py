@@ -54,6 +54,18 @@ ARGUMENTS = {
         "maximum_event_age_in_seconds maximum_retry_attempts"
     ),
     ("aws_lambda_permission", OLDEST): "action function_name principal source_account source_arn",
+    ("aws_s3_bucket", OLDEST): "bucket",
+    ("aws_s3_bucket_cors_configuration", OLDEST): (
+        "bucket cors_rule cors_rule.allowed_headers cors_rule.allowed_methods cors_rule.allowed_origins "
+        "cors_rule.max_age_seconds"
+    ),
+    ("aws_s3_bucket_lifecycle_configuration", OLDEST): (
+        "bucket rule rule.abort_incomplete_multipart_upload "
+        "rule.abort_incomplete_multipart_upload.days_after_initiation rule.filter rule.filter.prefix rule.id rule.status"
+    ),
+    ("aws_s3_bucket_public_access_block", OLDEST): (
+        "block_public_acls block_public_policy bucket ignore_public_acls restrict_public_buckets"
+    ),
     ("aws_sqs_queue", OLDEST): (
         "fifo_queue message_retention_seconds name redrive_policy sqs_managed_sse_enabled visibility_timeout_seconds"
     ),

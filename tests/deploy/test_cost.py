@@ -305,7 +305,7 @@ def test_alarms_above_the_free_ones_are_charged(monkeypatch):
 
 def test_managed_key_counts_each_table_that_a_role_uses():
     (requests,) = cost.managed_key()
-    assert requests.quantity == (2 + 1 + 2 + 1 + 2 + 2 + 1 + 2) * 730 * 12
+    assert requests.quantity == (2 + 1 + 2 + 1 + 2 + 2 + 1 + 2 + 2) * 730 * 12
 
 
 def test_arm_saves_a_fifth_of_the_time():

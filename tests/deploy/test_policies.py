@@ -1,5 +1,6 @@
 """Least privilege: the policies allow every call that the functions make, and no other."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -10,13 +11,15 @@ import pytest
 
 from chalicelib import errors, settings, store
 from chalicelib.codec import keys
+from chalicelib.functions import files as files_function
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, failures, mail, mqtt, sealer, secret, topics
+from chalicelib.host import cache, dead_letters, deadline, failures, files, mail, mqtt, sealer, secret, topics
+from chalicelib.host import jobs as jobs_of_host
 from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
-from chalicelib.services.devices import sealings
+from chalicelib.services.devices import jobs, sealings
 from chalicelib.services.points import send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
@@ -45,6 +48,7 @@ OF_LAMBDA = {
     "housekeeping": {("sqs:SendMessage", "decant-dev-failures")},
     "keys": {(action, "decant-dev-keys.fifo") for action in spec.QUEUE_ACTIONS},
     "sealer": {(action, "decant-dev-sealer") for action in spec.QUEUE_ACTIONS},
+    "files": {("sqs:SendMessage", "decant-dev-failures")},
 }
 """What Lambda itself does with a function's role, besides writing its log."""
 
@@ -152,6 +156,50 @@ def seal_days(clock, records):  # noqa: F811
     sealer.use(None)
 
 
+BUCKET = "decant-files-123456789012-us-east-1"
+
+
+def work(world, left_ms=300_000):
+    """Let the function of files work on the device's job."""
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: left_ms)
+    with running("files"):
+        files_function.work({"device": world.device}, context)
+
+
+def keep_files(clock):
+    """Back up and restore a device, and erase it with a backup that has begun."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    jobs_of_host.use(None)
+    files.use(None)
+    world = World()
+    world.send(point("a", time="2026-01-01"))
+    address = f"/device/{world.device}/data"
+    with running("http"):
+        world.admin.post(f"{address}/backup", {"file_address": "x"}).result  # noqa: B018
+    work(world)
+    world.send(point("b", time="2026-01-01"))
+    for path in ("x", "none"):
+        world.admin.post(f"{address}/restore", {"file_address": path})
+    work(world)
+    world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
+    world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018
+    clock.advance(3_600)
+    keep_house(clock)
+    with contextlib.suppress(errors.Unavailable):  # moto has no such function to ask
+        work(world, 0)
+    deadline.end()
+    (entity,) = jobs.waiting()
+    jobs.keep(jobs.do(entity))
+    world.admin.delete(f"/device/{world.device}").result  # noqa: B018
+    world.admin("DELETE", "/files", json_body=["x"]).result  # noqa: B018
+    files.use(None)
+    jobs_of_host.use(None)
+    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
 @pytest.fixture
 def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     """Run everything that the functions do."""
@@ -202,6 +250,7 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     )
     keep_house(clock)
     seal_days(clock, records)
+    keep_files(clock)
     make_keys(cloud)
     settings.use(dataclasses.replace(settings.current(), mail_from="decant@x.org"))
     mail.use(None)
@@ -231,6 +280,10 @@ def test_no_policy_is_wide(stage):
             actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
             assert not any("*" in action or action.endswith(":Scan") for action in actions)
             resource = statement["Resource"].split(":", 5)[5]
+            if statement["Resource"].split(":")[2] == "s3":  # account and region follow
+                assert statement["Condition"] == {"StringEquals": {"s3:ResourceAccount": "${aws:PrincipalAccount}"}}
+                assert resource.removesuffix("/*") == f"decant-{stage}-files-*"
+                continue
             if statement["Resource"].split(":")[2] == "apigateway":
                 assert (actions[0], resource.removeprefix(":")) in spec.KEY_ACTIONS and function == "keys"
                 continue

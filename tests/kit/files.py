@@ -12,13 +12,13 @@ from embedded.files import Folder
 
 
 class Asked:
-    """A queue that notes which devices were asked for."""
+    """Notes which devices were asked for."""
 
     def __init__(self):
         self.devices = []
 
-    def __call__(self, document, delay_s):
-        self.devices.append(document["device"])
+    def __call__(self, device):
+        self.devices.append(device)
 
 
 @contextlib.contextmanager

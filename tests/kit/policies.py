@@ -103,6 +103,8 @@ def record(params, model, **_):
         action = OF_S3.get(model.name, model.name)
         bucket = re.sub(r"-\d{12}-.*", "-*", params["Bucket"])
         parts = [(action, bucket if action == "ListBucket" else f"{bucket}/*")]
+    elif service == "lambda":
+        parts = [(f"{model.name}Function", params["FunctionName"])]
     else:
         parts = [(model.name, _resource(service, params))]
         if service == "iot-data" and params.get("retain"):

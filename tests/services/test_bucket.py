@@ -1,6 +1,5 @@
 """Backups and restores on AWS: the bucket, and the function that works on them."""
 
-import json
 from types import SimpleNamespace
 
 import boto3
@@ -47,11 +46,11 @@ def world(dynamo, clock, monkeypatch):
 
 
 def call(device, left_ms=300_000):
-    """Call the function with a message of the queue."""
+    """Call the function."""
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: left_ms)
     with running("files"):
         host.use(None)
-        function.work({"Records": [{"body": json.dumps({"device": device})}]}, context)
+        function.work({"device": device}, context)
 
 
 def put(world, path, text):
@@ -129,7 +128,7 @@ def test_function_saves_where_it_is_and_asks_to_come_again(world, monkeypatch):
     call(world.device)
     assert sorted(values(world.read(qty=20))) == [*range(9)]
     call(world.device)
-    assert asked.devices == [world.device], "a message that comes again finds nothing to do"
+    assert asked.devices == [world.device], "a call that comes again finds nothing to do"
 
 
 def test_function_leaves_a_job_that_another_one_works_on(world, clock):
@@ -140,7 +139,7 @@ def test_function_leaves_a_job_that_another_one_works_on(world, clock):
     asked = Asked()
     queue.use(asked)
     call(world.device)
-    assert asked.devices == [world.device] and len(jobs.waiting()) == 1
+    assert asked.devices == [] and len(jobs.waiting()) == 1
     clock.advance(2)
     call(world.device)
     assert jobs.waiting() == []

@@ -53,7 +53,7 @@ def schedule_backup(*, device: Doc, address: str | None, chunk: str | None, has_
         errors.NotFound: there is no such chunk.
         errors.PaymentRequired: the quota of the output is used up.
 
-    Cost: a read and two writes; on AWS a call of the queue more.
+    Cost: a read and two writes; on AWS a call of a function more.
     """
     profile, device_id, now_ms = device["profile"], device["id"], clock.now_ms()
     values = {"DEVICE": device_id, "TIMESTAMP": str(now_ms), "ORGID": profile, "ENVIRONMENT": "production"}
@@ -106,7 +106,7 @@ def _begin(device: Doc, own: Doc) -> None:
 
 
 def _ask(job: Doc) -> None:
-    """Ask for work on a job. If the queue does not take it, the housekeeping asks again."""
+    """Ask for work on a job. If nobody takes it, the housekeeping asks again."""
     try:
         queue.ask(device=job["device"])
     except errors.Unavailable as error:
