@@ -97,6 +97,10 @@ class Settings:
     """On AWS: how the names of the API keys and of the usage plans begin."""
     sealer_queue: str = "decant-sealer"
     """On AWS: SQS queue of the devices whose past days are to be sealed."""
+    files_bucket: str = "decant-files"
+    """On AWS: how the name of the S3 bucket of backups and restores begins. Account and region follow."""
+    files_queue: str = "decant-files"
+    """On AWS: SQS queue of the devices with a backup or restore."""
     sealing: bool = True
     """On AWS: whether past days with 64 small segments or more are sealed, of immutable devices that keep their points
     for seven months or more. It begins an hour after the first version that can read them. What was stored while it was

@@ -13,7 +13,7 @@ from chalice.app import Chalice
 from chalice.deploy.swagger import SwaggerGenerator
 
 from chalicelib import settings
-from chalicelib.functions import authorizer, counters, housekeeping, iot_authorizer, iot_ingest, keys, sealer
+from chalicelib.functions import authorizer, counters, files, housekeeping, iot_authorizer, iot_ingest, keys, sealer
 from chalicelib.http.answers import COMPRESSED_FROM_BYTES, EXPOSE, EXPOSED, PREFLIGHT, REQUEST_ID, TOO_LARGE
 from chalicelib.http.route import Route
 from deploy import handlers, runtime
@@ -58,7 +58,7 @@ def install(app: Chalice, rows: Iterable[Route], stage: str) -> None:
     whose row names callers, and completes each API document. app.py serves only HTTP and does not name the other
     functions: Lambda loads each of them from its own module.
     """
-    for function in (authorizer, counters, housekeeping, iot_authorizer, iot_ingest, keys, sealer):
+    for function in (authorizer, counters, files, housekeeping, iot_authorizer, iot_ingest, keys, sealer):
         app.register_blueprint(function.bp)
     for row in rows:
         entry = app.routes[row.path][row.method]

@@ -7,7 +7,7 @@ from chalicelib import routes, settings, store
 from chalicelib.host import keys, secret
 from chalicelib.store import models
 from chalicelib.store.dynamodb import DynamoStore
-from deploy import chalice, functions, gateway, mqtt, spec, storage
+from deploy import buckets, chalice, functions, gateway, mqtt, spec, storage
 from deploy.parts import Cloud, Part
 
 
@@ -17,6 +17,7 @@ def parts_before_functions(cloud: Cloud) -> list[Part]:
     return [
         *(storage.table(cloud, name) for name in spec.tables(names)),
         storage.secret(cloud),
+        buckets.bucket(cloud),
         *(storage.queue(cloud, name, wanted) for name, wanted in spec.queues(names, _queue_arn(cloud)).items()),
         *(storage.log_group(cloud, key) for key in spec.FUNCTIONS),
     ]
@@ -35,6 +36,7 @@ def parts_after_functions(cloud: Cloud, api_id: str) -> list[Part]:
         functions.stream_mapping(cloud),
         functions.queue_mapping(cloud, "keys", cloud.names.keys, spec.KEYS_MAPPING),
         functions.queue_mapping(cloud, "sealer", cloud.names.sealer, spec.SEALER_MAPPING),
+        functions.queue_mapping(cloud, "files", cloud.names.files, spec.FILES_MAPPING),
         *(functions.logging(cloud, key) for key in spec.FUNCTIONS),
         *(functions.retries(cloud, key) for key in spec.ASYNCHRONOUS),
         *(storage.alarm(cloud, name, wanted) for name, wanted in spec.alarms(cloud.stage).items()),
@@ -69,6 +71,8 @@ def use_deployed_store(cloud: Cloud) -> None:
         secret_parameter=names.secret_parameter,
         failures_queue=names.failures,
         sealer_queue=names.sealer,
+        files_queue=names.files,
+        files_bucket=names.files,
         keys_prefix=names.prefix,
     )
     settings.use(stage_settings)

@@ -67,6 +67,15 @@ class Names:
         return self._named("sealer")
 
     @property
+    def files(self) -> str:
+        """The queue of devices with a backup or restore; and how the name of the bucket of their files begins."""
+        return self._named("files")
+
+    def bucket(self, account: str, region: str) -> str:
+        """Return the name of the bucket of files. The names of buckets are the same for all the world."""
+        return f"{self.files}-{account}-{region}"
+
+    @property
     def prefix(self) -> str:
         """How the names of the API keys and usage plans begin."""
         return self._named("")

@@ -23,6 +23,11 @@ _ABSENT = (
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
     "NoSuchEntity",
+    "404",  # S3 says this of a bucket that does not exist, as the answer to HEAD has no body
+    "NoSuchBucket",
+    "NoSuchPublicAccessBlockConfiguration",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchCORSConfiguration",
     "UnauthorizedException",  # IoT Core says this if a rule does not exist
 )
 

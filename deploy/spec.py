@@ -29,7 +29,14 @@ SEALER_CONCURRENCY = 10
 SEALER_MAPPING = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": SEALER_CONCURRENCY}}
 """How Lambda feeds the queue of devices to the sealer."""
 SEALED_AGAIN_S = 1_800
-"""After how long the sealer tries a device again that failed. AWS advises six times the function's time."""
+"""After how long the sealer, or the function of files, tries a device again that failed. AWS advises six times the
+function's time."""
+FILES_CONCURRENCY = 5
+"""How many backups and restores run at a time."""
+FILES_MAPPING = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": FILES_CONCURRENCY}}
+"""How Lambda feeds the queue of backups and restores to its function."""
+LEFT_PARTS_DAYS = 2
+"""After how many days S3 removes the parts of a file that was never completed."""
 BACKLOG_S = 86_400
 """How old a device's request in the sealer's queue may become before an alarm rings."""
 RECEIVED_AT_MOST = 5
@@ -75,6 +82,7 @@ FUNCTIONS = {
     "housekeeping": Function("housekeeping", 512, 300, None),
     "keys": Function("keys", 512, 300, None),
     "sealer": Function("sealer", 512, 300, None),
+    "files": Function("files", 1024, 300, None),
 }
 
 
@@ -128,6 +136,10 @@ LAMBDA_SENDS = "sqs:SendMessage"
 """What Lambda itself does with the role of a function if a call has failed for good."""
 
 
+_OWN_ACCOUNT = {"StringEquals": {"s3:ResourceAccount": "${aws:PrincipalAccount}"}}
+"""A bucket of another account may have a name that begins like ours."""
+
+
 def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any]:
     """Return the IAM policy of a function. It allows the calls that the function makes, nothing else.
 
@@ -147,9 +159,16 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
     )
     failures = (LAMBDA_SENDS, arn("sqs", names.failures))
     alerts = ("sns:Publish", arn("sns", names.alerts))
-    ask_for_keys, ask_sealer = (
-        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.keys, names.sealer)
+    ask_for_keys, ask_sealer, ask_files = (
+        (["sqs:GetQueueUrl", "sqs:SendMessage"], arn("sqs", name)) for name in (names.keys, names.sealer, names.files)
     )
+    # The bucket's name ends with account and region. Without ListBucket, S3 does not say that a file is gone.
+    bucket = f"arn:{partition}:s3:::{names.files}-*"
+    list_bucket = ("s3:ListBucket", bucket)
+
+    def of_files(*operations: str) -> tuple[str | list[str], str]:
+        return [f"s3:{operation}" for operation in operations], f"{bucket}/*"
+
     # Client ids belong to the account, not to a stage. The bindings say which of them belong to a device.
     end_session = ("iot:DeleteConnection", arn("iot", "client/*"))
     # The verified sender belongs to the account, too: an address or its domain, which a deployer sets.
@@ -163,6 +182,9 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             end_session,
             send_mail,
             ask_for_keys,
+            ask_files,
+            list_bucket,
+            of_files("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject"),
         ],
         "authorizer": [(_dynamodb_actions("GetItem"), entities), secret],
         "iot-ingest": [
@@ -187,6 +209,8 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             alerts,
             ask_for_keys,
             ask_sealer,
+            ask_files,
+            of_files("AbortMultipartUpload", "DeleteObject"),
         ],
         "keys": [
             (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query"), entities),
@@ -202,10 +226,22 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             ask_sealer,
             (list(QUEUE_ACTIONS), arn("sqs", names.sealer)),
         ],
+        "files": [
+            (_dynamodb_actions("GetItem", "PutItem", "Query"), segments),
+            (_dynamodb_actions("BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"), entities),
+            ask_files,
+            (list(QUEUE_ACTIONS), arn("sqs", names.files)),
+            list_bucket,
+            of_files("AbortMultipartUpload", "GetObject", "PutObject"),
+        ],
     }
     log_group = arn("logs", f"log-group:/aws/lambda/{FUNCTIONS[function].full_name(names.stage)}:*")
     grants = [*by_function[function], (["logs:CreateLogStream", "logs:PutLogEvents"], log_group)]
-    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in grants]
+    statements = [
+        {"Effect": "Allow", "Action": action, "Resource": resource}
+        | ({"Condition": _OWN_ACCOUNT} if ":s3:::" in resource else {})
+        for action, resource in grants
+    ]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -232,6 +268,7 @@ def queues(names: Names, arn_of: Callable[[str], Any]) -> dict[str, dict[str, An
         names.keys_failed: fifo,
         names.keys: {**fifo, **feeds(FUNCTIONS["keys"].timeout_s, names.keys_failed)},
         names.sealer: {**QUEUE_ATTRIBUTES, **feeds(SEALED_AGAIN_S, names.failures)},
+        names.files: {**QUEUE_ATTRIBUTES, **feeds(SEALED_AGAIN_S, names.failures)},
     }
 
 
@@ -246,6 +283,8 @@ def environment(names: Names, *, has_mqtt: bool = True) -> dict[str, str]:
         "DECANT_KEYS_QUEUE": names.keys,
         "DECANT_KEYS_PREFIX": names.prefix,
         "DECANT_SEALER_QUEUE": names.sealer,
+        "DECANT_FILES_QUEUE": names.files,
+        "DECANT_FILES_BUCKET": names.files,
         "DECANT_BASIC_INGEST_RULE": _rule(names.stage, "shared"),
         "DECANT_MQTT": str(has_mqtt).lower(),
     }

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.http.route import Route
-from deploy import parameters, spec, throttles
+from deploy import buckets, parameters, spec, throttles
 from deploy.names import APP, Names
 
 Resource = dict[str, Any]
@@ -35,7 +35,7 @@ def extras(stage: str, rows: Sequence[Route], *, has_mqtt: bool = True) -> dict[
         has_mqtt: whether to make the parts of MQTT, which one stage of an account and region may have.
     """
     resources: dict[str, Resource] = {}
-    for resources_of in (_tables, _queues, _roles, _functions, *([_iot] if has_mqtt else []), _alarms):
+    for resources_of in (_tables, _bucket, _queues, _roles, _functions, *([_iot] if has_mqtt else []), _alarms):
         resources |= resources_of(stage)
     resources |= _gateway(stage, rows)
     return {"Parameters": _parameters(stage, has_mqtt=has_mqtt), "Conditions": _conditions(), "Resources": resources}
@@ -188,7 +188,35 @@ def _functions(stage: str) -> dict[str, Resource]:
             **spec.SEALER_MAPPING,
         },
     }
+    resources["FilesMapping"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": _function("files"),
+            "EventSourceArn": _queue_arn(names.files),
+            **spec.FILES_MAPPING,
+        },
+    }
     return resources
+
+
+def _bucket(stage: str) -> dict[str, Resource]:
+    """Return the bucket of files. It stays if the stack is deleted, as the tables do."""
+    (rule,), (cors,) = buckets.LIFECYCLE, buckets.CORS
+    lifecycle = {
+        "Id": rule["ID"],
+        "Status": rule["Status"],
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": spec.LEFT_PARTS_DAYS},
+    }
+    shared = {"AllowedMethods": cors["AllowedMethods"], "AllowedOrigins": cors["AllowedOrigins"]}
+    properties = {
+        "BucketName": {"Fn::Sub": Names(stage).bucket("${AWS::AccountId}", "${AWS::Region}")},
+        "PublicAccessBlockConfiguration": buckets.CLOSED,
+        "LifecycleConfiguration": {"Rules": [lifecycle]},
+        "CorsConfiguration": {
+            "CorsRules": [{**shared, "AllowedHeaders": cors["AllowedHeaders"], "MaxAge": cors["MaxAgeSeconds"]}]
+        },
+    }
+    return {"FilesBucket": {"Type": "AWS::S3::Bucket", **_RETAINED, "Properties": properties}}
 
 
 def _permission(key: str, source: Any) -> Resource:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.http.route import Route
-from deploy import parameters, spec, throttles
+from deploy import buckets, parameters, spec, throttles
 from deploy.names import APP, Names
 
 Resources = dict[str, dict[str, Any]]
@@ -32,6 +32,7 @@ _QUEUE_ARGUMENTS = {
 """Terraform's words for the attributes of a queue."""
 _PARTITION = "${data.aws_partition.chalice.partition}"
 _ACCOUNT = "${data.aws_caller_identity.chalice.account_id}"
+_REGION = "${data.aws_region.chalice.name}"
 
 
 def complete(document: dict[str, Any], stage: str, rows: Sequence[Route], *, has_mqtt: bool = True) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def complete(document: dict[str, Any], stage: str, rows: Sequence[Route], *, has
     resources: Resources = document["resource"]
     for resources_by_kind in (
         _tables(stage),
+        _bucket(stage),
         _role_policies(stage),
         _queues(stage),
         _functions(stage),
@@ -122,11 +124,39 @@ def _tables(stage: str) -> Resources:
 
 def _role_policies(stage: str) -> Resources:
     """Return the policies of the functions' roles. Those in Chalice's file name the partition ``aws``."""
-    policies = {
-        f"{RESOURCE_NAMES[key]}_role": {"policy": json.dumps(spec.policy(key, Names(stage), partition=_PARTITION))}
-        for key in spec.FUNCTIONS
-    }
+    policies = {f"{RESOURCE_NAMES[key]}_role": {"policy": _policy(key, stage)} for key in spec.FUNCTIONS}
     return {"aws_iam_role_policy": policies}
+
+
+def _policy(key: str, stage: str) -> str:
+    """Return a policy as text. Terraform must leave IAM's own variables alone."""
+    return json.dumps(spec.policy(key, Names(stage), partition=_PARTITION)).replace("${aws:", "$${aws:")
+
+
+def _bucket(stage: str) -> Resources:
+    """Return the bucket of files, and what belongs to it."""
+    (rule,), (cors,), name = buckets.LIFECYCLE, buckets.CORS, _id(Names(stage).files)
+    owner = {"bucket": f"${{aws_s3_bucket.{name}.id}}"}
+    closed = {_id(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key)).lower(): value for key, value in buckets.CLOSED.items()}
+    lifecycle = {
+        "id": rule["ID"],
+        "status": rule["Status"],
+        "filter": {"prefix": ""},
+        "abort_incomplete_multipart_upload": {"days_after_initiation": spec.LEFT_PARTS_DAYS},
+    }
+    cors_rule = {
+        "allowed_methods": cors["AllowedMethods"],
+        "allowed_origins": cors["AllowedOrigins"],
+        "allowed_headers": cors["AllowedHeaders"],
+        "max_age_seconds": cors["MaxAgeSeconds"],
+    }
+    bucket = {"bucket": Names(stage).bucket(_ACCOUNT, _REGION), "lifecycle": {"prevent_destroy": True}}
+    return {
+        "aws_s3_bucket": {name: bucket},
+        "aws_s3_bucket_public_access_block": {name: owner | closed},
+        "aws_s3_bucket_lifecycle_configuration": {name: owner | {"rule": [lifecycle]}},
+        "aws_s3_bucket_cors_configuration": {name: owner | {"cors_rule": [cors_rule]}},
+    }
 
 
 def _queues(stage: str) -> Resources:
@@ -199,11 +229,22 @@ def _functions(stage: str) -> Resources:
         "batch_size": spec.SEALER_MAPPING["BatchSize"],
         "scaling_config": {"maximum_concurrency": spec.SEALER_CONCURRENCY},
     }
+    files_mapping = {
+        "function_name": _function("files"),
+        "event_source_arn": _queue_arn(names.files),
+        "batch_size": spec.FILES_MAPPING["BatchSize"],
+        "scaling_config": {"maximum_concurrency": spec.FILES_CONCURRENCY},
+    }
     return {
         "aws_cloudwatch_log_group": groups,
         "aws_lambda_function": functions,
         "aws_lambda_function_event_invoke_config": retries,
-        "aws_lambda_event_source_mapping": {"counters": mapping, "keys": keys_mapping, "sealer": sealer_mapping},
+        "aws_lambda_event_source_mapping": {
+            "counters": mapping,
+            "keys": keys_mapping,
+            "sealer": sealer_mapping,
+            "files": files_mapping,
+        },
     }
 
 

@@ -28,9 +28,11 @@ from chalice.app import Chalice
 
 from chalicelib import errors, sandbox, settings
 from chalicelib.host import dead_letters, events, log, mail, mqtt, webhooks
+from chalicelib.host import files as host_files
+from chalicelib.host import jobs as host_jobs
 from chalicelib.services.usage import outputs
 from chalicelib.store.sqlite import SqliteStore
-from embedded import backup, chores, folder, letters, listeners, metrics, operator, parser, seed, vacuum
+from embedded import backup, chores, files, folder, letters, listeners, metrics, operator, parser, seed, vacuum
 from embedded.commits import SLOW_S, Disk, GroupCommit, sync_time_s
 from embedded.connections import Connections
 from embedded.events import Events
@@ -120,7 +122,10 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     webhooks.use(webhooks.in_threads())
     app = _app()
     shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token)
-    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site(), shown)
+    folder_of_files = files.Folder(options.data_dir)
+    host_files.use(folder_of_files)
+    host_jobs.use(host_jobs.nobody)
+    gateway = Gateway(app, list(app.routes), commits, stream, workers, Site(), shown, folder_of_files)
     http = functools.partial(BoundedHttp, connections, lambda: Connection(mqtt_broker))
     server = _http_server(options, gateway, http)
     server.on_exit = (stream.close, mqtt_broker.close, workers.stop)

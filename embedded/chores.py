@@ -18,6 +18,7 @@ from chalicelib.services.devices import erasures, retention
 from chalicelib.services.usage import outputs, quotas
 from chalicelib.store.sqlite import SqliteStore
 from chalicelib.store.sqlite_reads import EntityKey, Reads
+from embedded import jobs
 from embedded.commits import GroupCommit
 from embedded.sealer import Sealer
 from embedded.workers import SHARE_S, Workers
@@ -45,6 +46,7 @@ def of(sqlite: SqliteStore, commits: GroupCommit, workers: Workers) -> list[Coro
         account_often(sqlite),
         shrink_often(sqlite, commits),
         seal_often(sqlite, workers),
+        jobs.work_often(workers),
     ]
 
 

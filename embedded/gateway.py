@@ -24,6 +24,7 @@ from chalicelib.http.answers import Postponed
 from embedded import compression, measured, metrics, request_ids
 from embedded.commits import GroupCommit
 from embedded.events import Events, until_gone
+from embedded.files import PREFIX, Folder
 from embedded.metrics import Metrics
 from embedded.router import Router
 from embedded.site import FILE_ROW, Site
@@ -64,6 +65,7 @@ class Gateway:
         workers: threads for long reads; None: the loop does them.
         site: the files of the console; None: the app answers requests for them.
         shown: what GET /metrics answers; None: there is no such path.
+        files: the files that clients may get; None: there are none.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Gateway:
         workers: Workers | None = None,
         site: Site | None = None,
         shown: Metrics | None = None,
+        files: Folder | None = None,
     ) -> None:
         self._app = app
         self._router = Router(resources)
@@ -85,6 +88,7 @@ class Gateway:
         self._prefix = urlsplit(settings.current().url).path.rstrip("/")
         """What the path of the API begins with for clients, if a proxy takes it away."""
         self._shown = shown
+        self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -138,6 +142,13 @@ class Gateway:
             response = self._shown.answer(scope)
             log.answered(response.status_code, request_id=request_id, method=scope["method"], route=path)
             return _complete(response, request_id), 0
+        if self._files is not None and path.startswith(PREFIX) and scope["method"] == "GET":
+            scope["row"] = PREFIX
+            own = [(b"x-request-id", request_id.encode())]
+            if await self._files.answer(scope["raw_path"].decode("latin-1"), scope["query_string"], send, own):
+                log.answered(200, request_id=request_id, method="GET", route=PREFIX)
+                return None, 0
+            return _failed(scope, request_id, "The address of the file is not valid, or not any more", 404), 0
         scope["row"] = measured.NO_ROW
         return await self._answer(scope, receive, request_id)
 

@@ -16,7 +16,7 @@ import botocore.handlers
 from moto import mock_aws
 
 from chalicelib import sandbox, settings, store
-from chalicelib.host import api_keys, cache, events, keys, log, mail, mqtt, sealer, secret
+from chalicelib.host import api_keys, cache, events, files, jobs, keys, log, mail, mqtt, sealer, secret
 from chalicelib.host import clock as clock_of_host
 from chalicelib.services.accounts import attempts
 from chalicelib.services.usage import floods, outputs, rates
@@ -82,6 +82,8 @@ def clean_process(monkeypatch):
     attempts.use(None)
     floods.use(None)
     keys.use(keys.nobody)
+    files.use(None)
+    jobs.use(None)
     sealer.use(None)
     api_keys.use(None)
     yield

@@ -11,6 +11,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.kit import openapi
+from tests.kit.api import ROUTER
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -88,7 +91,17 @@ class Program:
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)["result"]
+                return json.loads(_checked(method, path, answer))["result"]
         except urllib.error.HTTPError as error:
             with error:
+                _checked(method, path, error)
                 return error.code
+
+
+def _checked(method, path, answer):
+    """Return the text of an answer, if it is one that the OpenAPI document lists."""
+    text = answer.read().decode()
+    found = ROUTER.find(path.partition("?")[0])
+    if found is not None:
+        openapi.check_answer(method, found[0], answer.status, answer.headers["Content-Type"], text)
+    return text

@@ -11,7 +11,7 @@ from chalice.app import Blueprint, Rate
 
 from chalicelib.host import deadline, log
 from chalicelib.services.accounts import profile_erasures, teams
-from chalicelib.services.devices import erasures, retention, sealings
+from chalicelib.services.devices import erasures, jobs, retention, sealings
 from chalicelib.services.usage import balances, keys
 
 bp = Blueprint(__name__)
@@ -24,6 +24,7 @@ _CHORES: dict[str, Callable[[], int]] = {
     "balanced": balances.correct,
     "keys": keys.remind,
     "sealed": sealings.find,
+    "jobs": jobs.remind,
 }
 """What is to be done, in order, and the name by which the log counts it."""
 

@@ -31,10 +31,16 @@ class OutOfTime(BotoCoreError):  # type: ignore[misc]
     fmt = "No time is left to call AWS"
 
 
-def client(service: str, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
-    """Return a client of a service, by the name that botocore gives it. Cost: 50 to 130 ms."""
+def client(service: str, read_timeout_s: float = READ_TIMEOUT_S, **more: Any) -> Any:
+    """Return a client of a service, by the name that botocore gives it. Cost: 50 to 130 ms.
+
+    Args:
+        service: the name.
+        read_timeout_s: how long the service may take to answer.
+        more: arguments of botocore's ``Config``.
+    """
     retries = {"mode": "standard", "total_max_attempts": RETRIES + 1}
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=read_timeout_s, retries=retries)
+    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=read_timeout_s, retries=retries, **more)
     made = botocore.session.get_session().create_client(service, config=config)
     limit(made)
     return made

@@ -5,12 +5,8 @@ from typing import Any, NamedTuple
 
 from chalicelib.http import site
 from chalicelib.http.route import Route
-from chalicelib.openapi import parameters, results
+from chalicelib.openapi import account_results, device_results, object_results, parameters, results, token_results
 from chalicelib.openapi.parameters import Parameter, of_fields, of_list
-from chalicelib.openapi.results import accounts as of_accounts
-from chalicelib.openapi.results import devices as of_devices
-from chalicelib.openapi.results import objects as of_objects
-from chalicelib.openapi.results import tokens as of_tokens
 from chalicelib.schemas import (
     actions,
     analyses,
@@ -52,27 +48,27 @@ _REFUSED = Operation(answer=None)
 """An operation that is always refused."""
 _SENT_POINTS = points.PointIn | list[points.PointIn]
 _SEND = Operation(body={JSON: _SENT_POINTS, payloads.FORM: points.PointIn, "text/plain": str})
-_READ = Operation(of_devices.Points, parameters.POINTS)
+_READ = Operation(device_results.Points, (*parameters.POINTS, parameters.FORMAT), raw={"text/csv": _TEXT})
 _EDIT = Operation(body={JSON: points.EditIn | list[points.EditIn]})
 _DELETE = Operation(query=parameters.POINTS)
 
 _OPERATIONS: Mapping[str, Operation] = {
     "GET /device": Operation(
-        list[of_devices.DeviceRow], (*of_list(devices.LIST), *parameters.RESOLVE, parameters.SERIAL)
+        list[device_results.DeviceRow], (*of_list(devices.LIST), *parameters.RESOLVE, parameters.SERIAL)
     ),
-    "POST /device": Operation(of_devices.DeviceCreated),
+    "POST /device": Operation(device_results.DeviceCreated),
     "GET /device/find/{serial}": Operation(
-        list[of_devices.DeviceRow], (*of_list(devices.FIND_LIST), *parameters.RESOLVE)
+        list[device_results.DeviceRow], (*of_list(devices.FIND_LIST), *parameters.RESOLVE)
     ),
-    "GET /device/{device_id}": Operation(of_devices.Device),
+    "GET /device/{device_id}": Operation(device_results.Device),
     "GET /device/{device_id}/data_amount": Operation(results.Count),
     "GET /bucket/{device_id}/data_amount": Operation(results.Count),
-    "GET /device/{device_id}/statistics": Operation(list[of_devices.DeviceUse], parameters.STATISTICS),
-    "GET /device/token/{device_id_or_token}": Operation(list[of_tokens.TokenRow], of_list(tokens.LIST)),
-    "POST /device/token": Operation(of_tokens.TokenCreated),
-    "GET /device/params": Operation(list[of_devices.Param], (parameters.SENT_STATUS,)),
-    "GET /device/{device_id}/params": Operation(list[of_devices.Param], (parameters.SENT_STATUS,)),
-    "GET /device/{device_id}/chunk": Operation(list[of_devices.Chunk]),
+    "GET /device/{device_id}/statistics": Operation(list[device_results.DeviceUse], parameters.STATISTICS),
+    "GET /device/token/{device_id_or_token}": Operation(list[token_results.TokenRow], of_list(tokens.LIST)),
+    "POST /device/token": Operation(token_results.TokenCreated),
+    "GET /device/params": Operation(list[device_results.Param], (parameters.SENT_STATUS,)),
+    "GET /device/{device_id}/params": Operation(list[device_results.Param], (parameters.SENT_STATUS,)),
+    "GET /device/{device_id}/chunk": Operation(list[device_results.Chunk]),
     "POST /data": _SEND,
     "GET /data": _READ,
     "PUT /data": _EDIT,
@@ -81,66 +77,71 @@ _OPERATIONS: Mapping[str, Operation] = {
     "GET /device/{device_id}/data": _READ,
     "PUT /device/{device_id}/data": _EDIT,
     "DELETE /device/{device_id}/data": _DELETE,
-    "GET /action": Operation(list[of_objects.Action], of_list(actions.LIST)),
-    "POST /action": Operation(of_objects.ActionCreated),
-    "GET /action/{action_id}": Operation(of_objects.Action),
-    "GET /am": Operation(list[of_objects.PolicyRow], of_list(policies.LIST)),
-    "POST /am": Operation(of_objects.PolicyCreated),
-    "GET /am/{am_id}": Operation(of_objects.Policy),
-    "GET /am/settings": Operation(of_objects.PolicySettings),
-    "GET /analysis": Operation(list[of_objects.AnalysisRow], of_list(analyses.LIST)),
-    "POST /analysis": Operation(of_objects.AnalysisCreated),
-    "GET /analysis/{analysis_id}": Operation(of_objects.Analysis),
-    "GET /analysis/{analysis_id}/token": Operation(of_objects.AnalysisToken),
+    "GET /action": Operation(list[object_results.Action], of_list(actions.LIST)),
+    "POST /action": Operation(object_results.ActionCreated),
+    "GET /action/{action_id}": Operation(object_results.Action),
+    "GET /am": Operation(list[object_results.PolicyRow], of_list(policies.LIST)),
+    "POST /am": Operation(object_results.PolicyCreated),
+    "GET /am/{am_id}": Operation(object_results.Policy),
+    "GET /am/settings": Operation(object_results.PolicySettings),
+    "GET /analysis": Operation(list[object_results.AnalysisRow], of_list(analyses.LIST)),
+    "POST /analysis": Operation(object_results.AnalysisCreated),
+    "GET /analysis/{analysis_id}": Operation(object_results.Analysis),
+    "GET /analysis/{analysis_id}/token": Operation(object_results.AnalysisToken),
     "POST /analysis/{analysis_id}/run": _REFUSED,
     "POST /analysis/{analysis_id}/upload": _REFUSED,
     "GET /analysis/{analysis_id}/download": _REFUSED,
-    "GET /run/users": Operation(list[of_objects.RunUserRow], of_list(run_users.LIST)),
-    "POST /run/users": Operation(of_objects.UserCreated),
-    "GET /run/users/{user_id}": Operation(of_objects.RunUser),
-    "GET /run/users/{user_id}/login": Operation(of_tokens.RunUserToken, (parameters.EXPIRE_TIME,)),
-    "GET /integration/connector": Operation(list[of_objects.Connector], of_list(integrations.CONNECTORS)),
-    "POST /integration/connector": Operation(of_objects.ConnectorCreated),
-    "GET /integration/connector/{connector_id}": Operation(of_objects.Connector, of_fields(integrations.CONNECTORS)),
-    "GET /integration/network": Operation(list[of_objects.Network], of_list(integrations.NETWORKS)),
-    "POST /integration/network": Operation(of_objects.NetworkCreated),
-    "GET /integration/network/{network_id}": Operation(of_objects.Network, of_fields(integrations.NETWORKS)),
-    "GET /integration/network/token/{network_id_or_token}": Operation(list[of_tokens.TokenRow], of_list(tokens.LIST)),
-    "POST /integration/network/token": Operation(of_tokens.NetworkTokenCreated),
+    "GET /run/users": Operation(list[object_results.RunUserRow], of_list(run_users.LIST)),
+    "POST /run/users": Operation(object_results.UserCreated),
+    "GET /run/users/{user_id}": Operation(object_results.RunUser),
+    "GET /run/users/{user_id}/login": Operation(token_results.RunUserToken, (parameters.EXPIRE_TIME,)),
+    "GET /integration/connector": Operation(list[object_results.Connector], of_list(integrations.CONNECTORS)),
+    "POST /integration/connector": Operation(object_results.ConnectorCreated),
+    "GET /integration/connector/{connector_id}": Operation(
+        object_results.Connector, of_fields(integrations.CONNECTORS)
+    ),
+    "GET /integration/network": Operation(list[object_results.Network], of_list(integrations.NETWORKS)),
+    "POST /integration/network": Operation(object_results.NetworkCreated),
+    "GET /integration/network/{network_id}": Operation(object_results.Network, of_fields(integrations.NETWORKS)),
+    "GET /integration/network/token/{network_id_or_token}": Operation(
+        list[token_results.TokenRow], of_list(tokens.LIST)
+    ),
+    "POST /integration/network/token": Operation(token_results.NetworkTokenCreated),
     "POST /integration/network/data": Operation(
         query=(parameters.AUTHORIZATION,), body={JSON: Any, "text/plain": str, payloads.OCTETS: bytes}
     ),
-    "POST /integration/network/device": Operation(of_devices.NetworkDeviceCreated),
+    "POST /integration/parser/run": Operation(object_results.Trial),
+    "POST /integration/network/device": Operation(device_results.NetworkDeviceCreated),
     "GET /integration/network/{network_id}/devices": Operation(
-        list[of_devices.NetworkDeviceRow], (*of_list(devices.NETWORK_LIST), parameters.SERIAL)
+        list[device_results.NetworkDeviceRow], (*of_list(devices.NETWORK_LIST), parameters.SERIAL)
     ),
-    "GET /serviceauth": Operation(list[of_tokens.TokenRow], of_list(tokens.SERVICE_LIST)),
-    "POST /serviceauth": Operation(of_tokens.ServiceCreated),
+    "GET /serviceauth": Operation(list[token_results.TokenRow], of_list(tokens.SERVICE_LIST)),
+    "POST /serviceauth": Operation(token_results.ServiceCreated),
     "GET /tags/keys/{tagged}": Operation(list[str]),
-    "GET /info": Operation(of_accounts.Info, (parameters.DETAILS,)),
-    "GET /status": Operation(of_accounts.Status),
-    "GET /account": Operation(of_accounts.Account),
-    "GET /account/plan": Operation(of_accounts.AccountPlan),
-    "POST /account/login": Operation(of_accounts.Login),
-    "POST /account/profile/token": Operation(of_tokens.LoginToken),
-    "GET /account/allocation": Operation(list[of_accounts.Allocation]),
-    "GET /profile": Operation(list[of_accounts.ProfileRow]),
-    "POST /profile": Operation(of_accounts.ProfileCreated),
-    "GET /profile/{profile_id}": Operation(of_accounts.Profile),
-    "GET /profile/{profile_id}/summary": Operation(of_accounts.Summary, (parameters.ONLY_AMOUNT,)),
-    "GET /profile/{profile_id}/statistics": Operation(list[of_devices.ProfileUse], parameters.STATISTICS),
+    "GET /info": Operation(account_results.Info, (parameters.DETAILS,)),
+    "GET /status": Operation(account_results.Status),
+    "GET /account": Operation(account_results.Account),
+    "GET /account/plan": Operation(account_results.AccountPlan),
+    "POST /account/login": Operation(account_results.Login),
+    "POST /account/profile/token": Operation(token_results.LoginToken),
+    "GET /account/allocation": Operation(list[account_results.Allocation]),
+    "GET /profile": Operation(list[account_results.ProfileRow]),
+    "POST /profile": Operation(account_results.ProfileCreated),
+    "GET /profile/{profile_id}": Operation(account_results.Profile),
+    "GET /profile/{profile_id}/summary": Operation(account_results.Summary, (parameters.ONLY_AMOUNT,)),
+    "GET /profile/{profile_id}/statistics": Operation(list[device_results.ProfileUse], parameters.STATISTICS),
     "GET /profile/{profile_id}/addons": Operation(list[str]),
     "POST /profile/{profile_id}/addons": _REFUSED,
     "DELETE /profile/{profile_id}/{addon}": _REFUSED,
     "POST /profile/{profile_id}/services": _REFUSED,
     "PUT /profile/{profile_id}/service": _REFUSED,
     "POST /profile/{profile_id}/service/test/{type}": _REFUSED,
-    "GET /profile/{profile_id}/token": Operation(list[of_tokens.TokenRow], of_list(tokens.PROFILE_LIST)),
-    "POST /profile/{profile_id}/token": Operation(of_tokens.TokenCreated),
-    "GET /profile/{profile_id}/team": Operation(list[of_accounts.Member]),
-    "GET /profile/{profile_id}/auditlog": Operation(of_accounts.AuditLog, parameters.AUDIT),
-    "GET /profile/{profile_id}/auditlog/{query_id}": Operation(of_accounts.AuditLog),
-    "GET /": Operation(of_accounts.Index, also={303: "For a browser: the console is at `Location`"}),
+    "GET /profile/{profile_id}/token": Operation(list[token_results.TokenRow], of_list(tokens.PROFILE_LIST)),
+    "POST /profile/{profile_id}/token": Operation(token_results.TokenCreated),
+    "GET /profile/{profile_id}/team": Operation(list[account_results.Member]),
+    "GET /profile/{profile_id}/auditlog": Operation(account_results.AuditLog, parameters.AUDIT),
+    "GET /profile/{profile_id}/auditlog/{query_id}": Operation(account_results.AuditLog),
+    "GET /": Operation(account_results.Index, also={303: "For a browser: the console is at `Location`"}),
     "GET /console": _SITE,
     "GET /docs": _SITE,
     "GET /console/{name}": Operation(

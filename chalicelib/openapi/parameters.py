@@ -86,6 +86,7 @@ AUDIT = (
     Parameter("limit", _whole(1, audit.MAX_LIMIT, 100), "How many events"),
 )
 
+FORMAT = Parameter("format", _one_of(queries.FORMATS, default="json"), "Also by the header Accept")
 RESOLVE = tuple(
     Parameter(f"resolve{name}Name", _FLAG, f"Whether rows have `{name.lower()}_name`")
     for name in ("Bucket", "Connector", "Network")

@@ -33,6 +33,8 @@ The table of entities has the hash key ``owner`` and the range key ``name``::
     profile#<profile>    alerts                                  which parts of its quotas were announced this month
     device#<device>      hour#<hour>                             DynamoDB: what it had used when the hour began
     audit#<profile>      <milliseconds>-<random>                 a change by a token of the profile, for half a year
+    files#<profile>      <path>                                  a file of the profile: its size, and what became of it
+    jobs                 device#<device>                         the backup or restore that runs for a device
     device#<device>      token#<fingerprint>                     a token of the device, as lists show it
     device#<device>      param#<param>                           a configuration parameter
     device#<device>      directory                               the device's variables, with first and newest hour
@@ -68,6 +70,7 @@ ACCOUNTS = "accounts"
 ERASURES = "erasures"
 RETENTIONS = "retentions"
 RECOUNTS = "recounts"
+JOBS = "jobs"
 KEYS = "keys"
 DEAD_LETTERS = "dead-letters"
 EMBEDDED = "local"
@@ -228,6 +231,11 @@ def restored(mark: str, note: str) -> str:
 def audit(profile_id: str) -> str:
     """Return the owner of the audit log of a profile."""
     return f"audit#{profile_id}"
+
+
+def files(profile_id: str) -> str:
+    """Return the owner of the files of a profile. Their names are their paths."""
+    return f"files#{profile_id}"
 
 
 def event(at_ms: int, unique: str) -> str:

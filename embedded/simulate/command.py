@@ -103,14 +103,15 @@ def _rounds(
     way: Callable[[Device], Http | Mqtt],
 ) -> None:
     habits = [Habits(options.seed, device.number, options.every_s) for device in devices]
-    begin_s = time.monotonic()
+    latest_s, begin_s = [0] * len(devices), time.monotonic()
     due = [(begin_s + options.every_s * number / len(devices), number, 0) for number in range(len(devices))]
     while due and not stop.is_set():
         due_s, number, done = heapq.heappop(due)
         if stop.wait(max(0.0, due_s - time.monotonic())):
             return
         counts.add("left out", -habits[number].left_out)
-        for send in habits[number].sends(int(time.time())):
+        latest_s[number] = max(int(time.time()), latest_s[number] + 1)  # if it was held up, not the same second twice
+        for send in habits[number].sends(latest_s[number]):
             way(devices[number]).send(devices[number], send)
             counts.add("late", send.is_late)
             counts.add("again", send.is_again)

@@ -81,9 +81,9 @@ def point(row: Mapping[str, Any]) -> dict[str, Any]:
             made[name] = loads(text.encode())
     given = (row.get(name) for name in ("text", "boolean", "value"))
     value = next((cell for cell in given if cell is not None), None)
-    if row.get("exact") is not None:
-        value = numbers.parse(row["exact"])
     made["value"] = _number(value) if isinstance(value, float) else value
+    if row.get("exact") is not None:
+        made["value"] = numbers.parse(row["exact"])
     return {name: cell for name, cell in made.items() if cell is not None}
 
 

@@ -23,7 +23,11 @@ class Target(NamedTuple):
         """
         if self.path == "/data":
             return self
-        for token in pages(self.api, f"/device/token/{self.device}", ("name", "token", "permission")):
+        try:
+            tokens = pages(self.api, f"/device/token/{self.device}", ("name", "token", "permission"))
+        except Refused:  # a token that must not see others may still send
+            return self
+        for token in tokens:
             if token.get("token") and token["permission"] in ("full", "write"):
                 return Target(self.api.with_token(token["token"]), self.device, "/data")
         return self

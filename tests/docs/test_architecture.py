@@ -41,7 +41,7 @@ def test_keys_are_all_in_the_table():
         names.email("<SHA-256>"), names.member("<account>"), names.POLICIES + "<policy>", names.run_email("<SHA-256>"),
         names.membership("<account>", "<profile>"), names.invitation("<hash>"), names.INVITATION,
         names.attempts("<SHA-256>"), names.ATTEMPTS,
-        names.USAGE, names.HOURS + "<hour>", names.ALERTS,
+        names.files("<profile>"), names.JOBS, names.USAGE, names.HOURS + "<hour>", names.ALERTS,
         names.email("<SHA-256>"), names.audit("<profile>"), names.member("<account>"),
     }  # fmt: skip
     cells = {cell for line in BLOCKS[1].splitlines() for cell in re.split(r"  +", line)[:2]}
@@ -49,5 +49,6 @@ def test_keys_are_all_in_the_table():
         "owner",
         "name",
         "<milliseconds>-<random>",
+        "<path>",
         "device#<device>#<milliseconds>",
     }

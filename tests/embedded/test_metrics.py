@@ -1,10 +1,12 @@
 """``GET /metrics``, read with Prometheus' own parser, of a running server; and who may read it."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import app
@@ -15,6 +17,7 @@ from tests.embedded.test_events import Stream, device_id
 from tests.kit.asgi import asgi
 from tests.kit.world import World
 from tests.mqtt.client import Client
+from tests.program import ROOT
 
 HERE = ("127.0.0.1", 40_000)
 LOCAL = {"host": "127.0.0.1:8000"}
@@ -61,6 +64,17 @@ def test_what_a_server_does_is_in_its_metrics(start):
     stream.close()
     client.close()
     assert scrape(program)["decant_requests_total", "/metrics", "200", "GET"] == 1
+
+
+def test_page_names_metrics_that_exist(start):
+    page = (ROOT / "docs/self-hosting.md").read_text().partition("## Metrics")[2].partition("\n## ")[0]
+    named = set(re.findall(r"\b(?:decant|process)_\w+", page)) - {"decant_requests_total"}
+    program = start()
+    program.call("POST", "/data", body={"variable": "a", "value": 1})
+    assert len(named) == 5 and named <= {name for name, *_ in scrape(program)}
+    (config,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (job,) = yaml.safe_load(config)["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["decant.example.org:443"]}] and job["scheme"] == "https"
 
 
 def test_points_of_a_transaction_that_was_undone_are_not_counted(sqlite):
@@ -128,10 +142,16 @@ def test_nothing_that_a_client_chose_is_a_label(serve):
             await asgi(gateway, f"M{number}", f"/device/{number}")
             await asgi(gateway, "GET", f"/device/{number}", {"token": str(number)})
 
+    before = labels()
     serve(scenario)
-    rows = {*app.routes, "/events", "/metrics", measured.NO_ROW}
-    for sample in (*measured.answer_samples(), *measured.time_samples()):
-        assert sample.labels["row"] in rows and sample.labels["method"] in {*measured.METHODS, "other"}
+    assert {method for method, _ in labels() - before} <= {*measured.METHODS, "other"}
+    assert {row for _, row in labels() - before} <= {*app.routes, measured.NO_ROW}
+    assert ("other", measured.NO_ROW) in labels() and ("GET", "/device/{device_id}") in labels()
+
+
+def labels():
+    samples = (*measured.answer_samples(), *measured.time_samples())
+    return {(sample.labels["method"], sample.labels["row"]) for sample in samples}
 
 
 def test_buckets_hold_what_is_at_most_their_bound():

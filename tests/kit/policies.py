@@ -18,6 +18,11 @@ RECORDED: set[tuple[str, str, str]] = set()
 """Every (function, action, resource) that was recorded."""
 FORBIDDEN: "list[Violation]" = []
 """Every violation: a call that the policy of its function does not allow."""
+OF_S3 = {
+    "AbortMultipartUpload": "AbortMultipartUpload", "CompleteMultipartUpload": "PutObject", "CreateMultipartUpload": "PutObject",
+    "HeadObject": "GetObject", "UploadPart": "PutObject",
+}  # fmt: skip
+"""The action that a call of S3 needs, if it is not the call's own name."""
 PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 """The action that each part of a transaction needs."""
 
@@ -84,7 +89,7 @@ def record(params, model, **_):
 
     It is a botocore handler of before-parameter-build. conftest registers it for all clients.
     """
-    if not _here.functions:
+    if not _here.functions or model.name == "GetCallerIdentity":  # which needs no permission
         return
     service, function = model.service_model.service_name, _here.functions[-1]
     if model.name == "TransactWriteItems":
@@ -94,6 +99,10 @@ def record(params, model, **_):
     elif service == "apigateway":  # its actions are methods of HTTP, and its resources are paths
         path = re.sub(r"\{\w+\}", "*", model.http["requestUri"].partition("?")[0])
         parts = [(model.http["method"], path)]
+    elif service == "s3":  # its resources are the bucket, and what is in it
+        action = OF_S3.get(model.name, model.name)
+        bucket = re.sub(r"-\d{12}-.*", "-*", params["Bucket"])
+        parts = [(action, bucket if action == "ListBucket" else f"{bucket}/*")]
     else:
         parts = [(model.name, _resource(service, params))]
         if service == "iot-data" and params.get("retain"):

@@ -199,8 +199,8 @@ def test_wide_table_has_a_variable_a_column(site, run, tmp_path, kind):
         with (tmp_path / "a.csv").open("w") as file:
             csv.writer(file).writerows([table, *rows])
     else:
-        pyarrow = pytest.importorskip("pyarrow")
-        pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.table(table), tmp_path / "a.parquet")
     done = run("import", f"a.{kind}", "--wide", "--map", "time=when", url=site.url, token=token)
     assert done.stderr == f"a.{kind}: 3 points stored\n" and done.returncode == 0
     assert [(p["time"][14:16], p["variable"], p["value"], p["unit"]) for p in site.points(device)] == [
@@ -254,3 +254,13 @@ def test_profile_token_without_a_device_is_explained(site, run, tmp_path):
     (tmp_path / "a.csv").write_text("variable\nt\n")
     done = run("import", "a.csv", url=site.url, token=site.token)
     assert done.returncode == 1 and "name the device with --device" in done.stderr
+
+
+def test_token_that_must_not_see_tokens_may_still_send(site, run, proxy, tmp_path):
+    device, _ = site.device()
+    denied = (401, {}, b'{"status": false, "message": "Authorization Denied"}')
+    proxy.on = lambda number, method, path: denied if path.startswith("/device/token/") else None
+    (tmp_path / "a.ndjson").write_text(ndjson(some(3)))
+    done = run("import", "a.ndjson", "--device", device, url=proxy.url, token=site.token)
+    assert done.returncode == 0 and len(proxy.sent("POST", f"/device/{device}/data")) == 1
+    assert site.points(device) == some(3)

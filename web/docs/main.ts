@@ -2,4 +2,14 @@ import "swagger-ui-dist/swagger-ui.css";
 // @ts-expect-error The package ships no types.
 import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
 
-SwaggerUI({ url: new URL("openapi.json", document.baseURI).href, dom_id: "#docs", validatorUrl: null, deepLinking: true });
+// No validator: it is on another host. Tokens live in memory only.
+SwaggerUI({
+  url: new URL("openapi.json", document.baseURI).href,
+  dom_id: "#docs",
+  validatorUrl: null,
+  deepLinking: true,
+  filter: true,
+  showExtensions: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+});

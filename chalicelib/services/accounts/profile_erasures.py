@@ -12,7 +12,7 @@ from chalicelib.host import clock, deadline
 from chalicelib.host import keys as api_keys
 from chalicelib.services.access import tokens
 from chalicelib.services.accounts import invitations, profiles
-from chalicelib.services.devices import erasures
+from chalicelib.services.devices import erasures, files
 from chalicelib.services.usage import limits
 from chalicelib.store import Doc, Entity, names
 
@@ -113,6 +113,7 @@ def _is_erasing_devices(profile: str) -> bool:
 def _finish(profile: str) -> Iterator[bool]:
     """Remove the rest: the limits after all that they protect, and the marker last."""
     owner = names.profile(profile)
+    files.delete_all(profile=profile)
     for holder in (names.audit(profile), owner):
         left = [entity.name for entity in store.current().list(holder, names.ANY) if entity.name != names.LIMITS]
         for start in range(0, len(left), _BATCH):

@@ -11,6 +11,7 @@ from chalicelib.codec import keys
 from chalicelib.host import clock, deadline, mqtt
 from chalicelib.services import entities
 from chalicelib.services.access import client_ids, reach, tokens
+from chalicelib.services.devices import files, jobs
 from chalicelib.services.points import fullness
 from chalicelib.store import Doc, Entity, names
 
@@ -70,6 +71,8 @@ def _clear(marker: Doc) -> bool:
     with deadline.sharing():
         store.current().drop_segments(device, low, high, profile=profile)
         mqtt.current().forget(device=device)
+    jobs.drop(device=device)
+    files.delete_all(profile=profile, device=device)
     fullness.forget(device)
     owner = names.device(device)
     store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])

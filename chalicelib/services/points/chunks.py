@@ -38,8 +38,19 @@ def delete(*, device: Doc, chunk: str) -> None:
     """Remove all points of a chunk. A retry resumes.
 
     Raises:
-        errors.NotFound: the device has no chunk with this id.
+        errors.NotFound: as ``bounds_or_raise``.
         deadline.TooLong: some are left; the next call resumes.
+    """
+    low, high = keys.key_bounds(*bounds_or_raise(device=device, chunk=chunk))
+    with deadline.sharing(device["profile"]):
+        store.current().drop_segments(device["id"], low, high, profile=device["profile"])
+
+
+def bounds_or_raise(*, device: Doc, chunk: str) -> tuple[int, int]:
+    """Return the first and last time of a chunk, in milliseconds since 1970.
+
+    Raises:
+        errors.NotFound: the device has no chunk with this id.
     """
     first, _, last = chunk.partition("_")
     period = device["chunk_period"]
@@ -53,6 +64,4 @@ def delete(*, device: Doc, chunk: str) -> None:
     )
     if not is_whole:
         raise errors.NotFound("Chunk not found")
-    low, high = keys.key_bounds(first_ms, last_ms)
-    with deadline.sharing(device["profile"]):
-        store.current().drop_segments(device["id"], low, high, profile=device["profile"])
+    return first_ms, last_ms

@@ -51,6 +51,21 @@ def check(*, profile: str, services: tuple[str, ...]) -> None:
             )
 
 
+def require_free_records(*, profile: str, records: int) -> None:
+    """Return if a profile may have so many points more than it has.
+
+    Raises:
+        errors.PaymentRequired: its plan does not allow them.
+
+    Cost: on DynamoDB one read, if the plan has that quota.
+    """
+    allowed = limits.of(profile).figures.quotas.get("data_records")
+    if allowed is not None and used(profile=profile)["data_records"] + records > allowed:
+        raise errors.PaymentRequired(
+            f"A restore needs {records} free data records, and the limit is {allowed}: delete points"
+        )
+
+
 def note_output(*, profile: str, device: str, points: int) -> None:
     """Count points that were read. Cost: no write; on AWS sometimes some, see ``outputs``."""
     outputs.note(profile=profile, device=device, points=points)

@@ -112,8 +112,13 @@ function Workbench({ kind, path, owner }: { kind: Kind; path: string; owner: Own
     });
   const keys = (event: KeyboardEvent) => {
     if (!(event.ctrlKey || event.metaKey)) return;
-    if (event.key === "Enter") event.preventDefault(), void run();
-    else if (event.key === "s") event.preventDefault(), mayWrite && !isCatalogue && void save(source.value);
+    if (event.key === "Enter") {
+      event.preventDefault();
+      void run();
+    } else if (event.key === "s" && mayWrite && !isCatalogue) {
+      event.preventDefault();
+      void save(source.value);
+    }
   };
   const back = kind === "device" ? to("device", owner.id) : to("connectors", `${kind}s`);
   return (

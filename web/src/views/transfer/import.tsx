@@ -50,11 +50,13 @@ export function Import({ device }: { device: Device }) {
     report.value = progress.value = null;
     try {
       const start = await file.slice(0, 65_536).text();
-      const delimiter = unfinished.peek()?.mapping.delimiter ?? delimiterOf(start.split(/\r?\n/, 1)[0]!);
+      const delimiter = delimiterOf(start.split(/\r?\n/, 1)[0]!);
       const [header, ...rows] = await firstRows(file, delimiter, PREVIEW_ROWS + 1);
       if (!header) throw new Error("The file is empty.");
-      const known = unfinished.peek()?.mapping;
-      mapping.value = known?.columns.length === header.cells.length ? known : guess(header.cells, delimiter);
+      const guessed = guess(header.cells, delimiter);
+      const saved = unfinished.peek();
+      const isKnown = saved?.name === file.name && saved.mapping.delimiter === delimiter && saved.mapping.columns.length === guessed.columns.length;
+      mapping.value = isKnown ? saved.mapping : guessed;
       chosen.value = { file, header: header.cells, rows };
     } catch (failure) {
       chosen.value = null;
@@ -162,6 +164,7 @@ function FileInput({ isDisabled, onChoose }: { isDisabled: boolean; onChoose: (f
 
 function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean; onChange: (mapping: Mapping) => void }) {
   const { mapping, chosen, isDisabled } = props;
+  const zone = timeZone();
   const change = (index: number, some: Partial<Column>) => {
     const columns = mapping.columns.map((column, at) => (at === index ? { ...column, ...some } : column));
     props.onChange({ ...mapping, columns });
@@ -195,10 +198,10 @@ function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean;
           ))}
         </tbody>
       </table>
-      <label class="check after">
+      {zone !== "UTC" && <label class="check after">
         <input type="checkbox" checked={mapping.isLocal} disabled={isDisabled} onChange={(event) => props.onChange({ ...mapping, isLocal: event.currentTarget.checked })} />
-        Times without a time zone are those of {timeZone()}, not UTC
-      </label>
+        Times without a time zone are those of {zone}, not UTC
+      </label>}
     </div>
   );
 }

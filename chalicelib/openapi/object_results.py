@@ -9,6 +9,7 @@ from chalicelib.schemas.actions import Insert, Trigger
 from chalicelib.schemas.analyses import Variable
 from chalicelib.schemas.fields import Tag
 from chalicelib.schemas.integrations import DeviceParameter, SerialRule
+from chalicelib.schemas.points import PointIn
 
 
 class ActionCreated(TypedDict):
@@ -211,3 +212,19 @@ class Network(_Integration, total=False):
     documentation_url: str | None
     serial_number: SerialRule | None
     require_devices_access: bool
+
+
+class ParserError(TypedDict):
+    """Why a payload parser failed. The line is null if it is not known."""
+
+    message: str
+    line: int | None
+
+
+class Trial(TypedDict):
+    """What a payload parser makes of a sample: points, or an error."""
+
+    points: list[PointIn]
+    log: list[str]
+    serial: str | None
+    error: ParserError | None

@@ -4,10 +4,10 @@ from typing import Any, Literal, NotRequired, Required
 
 from typing_extensions import TypedDict
 
+from chalicelib.openapi.device_results import Device, RequestsPerMinute
+from chalicelib.openapi.object_results import Analysis, Network, RunUser
 from chalicelib.openapi.results import Count, Time
-from chalicelib.openapi.results.devices import Device, RequestsPerMinute
-from chalicelib.openapi.results.objects import Analysis, Network, RunUser
-from chalicelib.openapi.results.tokens import TokenRow
+from chalicelib.openapi.token_results import TokenRow
 
 
 class Index(TypedDict):

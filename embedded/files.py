@@ -1,0 +1,165 @@
+"""Keeps the files of profiles in the data folder, and sends them to clients.
+
+A file is ``files/<profile>/<path>``. The operator may put files there. One that is being written has ``.part`` behind
+its name.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+from chalicelib import errors, settings
+from chalicelib.host import clock, secret
+from chalicelib.host.files import URL_S
+from embedded import folder
+
+FILES = "files"
+"""The folder below the data folder."""
+PREFIX = "/file/"
+"""How the path of an address begins from which a file can be got."""
+_PART = ".part"
+_PIECE_BYTES = 262_144
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Folder:
+    """See ``host.files.Files``. Keys are those that ``addresses.path_of`` allows, so none leads out of the folder.
+
+    Args:
+        directory: the data folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory / FILES
+
+    def begin(self, key: str) -> str:
+        """See Files."""
+        with _disk():
+            self._path(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _PART
+
+    def put_part(self, key: str, upload: str, marks: list[str], content: bytes) -> str:
+        """See Files. The mark is where the part ends. What an interrupted process has written behind it is cut off."""
+        start = int(marks[-1]) if marks else 0
+        with _disk():
+            descriptor = os.open(self._path(key + upload), os.O_WRONLY | os.O_CREAT, 0o600)
+            with open(descriptor, "wb") as part:
+                part.truncate(start)
+                part.seek(start)
+                part.write(content)
+                part.flush()
+                os.fsync(part.fileno())
+        return str(start + len(content))
+
+    def complete(self, key: str, upload: str, marks: list[str]) -> None:
+        """See Files."""
+        part, path = self._path(key + upload), self._path(key)
+        with _disk():
+            if not part.exists():
+                if path.exists():  # it was completed before
+                    return
+                raise errors.BadRequest("The parts of the file are gone: begin the backup again")
+            os.truncate(part, int(marks[-1]))
+            part.rename(path)
+            folder.sync_folder(path.parent)
+
+    def abort(self, key: str, upload: str) -> None:
+        """See Files."""
+        self.delete(key + upload)
+
+    def size(self, key: str) -> int | None:
+        """See Files."""
+        with _disk():
+            path = self._path(key)
+            return path.stat().st_size if path.is_file() else None
+
+    def read(self, key: str, offset: int, size: int) -> bytes:
+        """See Files."""
+        try:
+            with _disk(), self._path(key).open("rb") as file:
+                file.seek(offset)
+                return file.read(size)
+        except FileNotFoundError:
+            raise errors.NotFound("File not found") from None
+
+    def delete(self, key: str) -> None:
+        """See Files. Folders that are empty then go, too."""
+        path = self._path(key)
+        with _disk():
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # one is not empty
+                while path.parent != self._root:
+                    path = path.parent
+                    path.rmdir()
+
+    def download_url(self, key: str) -> str:
+        """See Files. The address is signed with the deployment's secret."""
+        expires_s = clock.now_ms() // 1000 + URL_S
+        base = settings.current().url.rstrip("/")
+        return f"{base}{PREFIX}{quote(key)}?expires={expires_s}&signature={_signature(key, expires_s)}"
+
+    def upload_url(self, key: str, size: int) -> str:
+        """See Files."""
+        raise errors.BadRequest(f"Put the file into the data folder of the server, as {FILES}/{key}")
+
+    def _path(self, key: str) -> Path:
+        return self._root / key
+
+    async def answer(self, path: str, query: bytes, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Send the file that an address from ``download_url`` names; return False if the address is not valid now.
+
+        Args:
+            path: the path of the address, as it was sent.
+            query: its query string.
+            send: takes ASGI's messages.
+            headers: what the answer has besides.
+        """
+        key = unquote(path.removeprefix(PREFIX))
+        sent = {name: texts[0] for name, texts in parse_qs(query.decode("latin-1")).items()}
+        expires = sent.get("expires", "")
+        if not expires.isdecimal() or len(expires) > 12 or clock.now_ms() > int(expires) * 1000:
+            return False
+        signature = sent.get("signature", "").encode()
+        if not hmac.compare_digest(_signature(key, int(expires)).encode(), signature):
+            return False
+        return await self._send(key, send, headers)
+
+    async def _send(self, key: str, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
+        try:
+            file = await asyncio.to_thread(self._path(key).open, "rb")
+        except OSError:
+            return False
+        name = key.rpartition("/")[2].encode()
+        own = [
+            (b"content-type", b"text/csv; charset=utf-8"),
+            (b"content-disposition", b'attachment; filename="' + name + b'"'),
+            (b"access-control-allow-origin", b"*"),
+            *headers,
+        ]
+        with file:
+            await send({"type": "http.response.start", "status": 200, "headers": own})
+            while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return True
+
+
+def _signature(key: str, expires_s: int) -> str:
+    return hmac.new(secret.current(), f"file {expires_s} {key}".encode(), sha256).hexdigest()
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """Raise errors.Unavailable if the disk fails, such as by being full."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise errors.Unavailable("The files are not available, try again") from error
