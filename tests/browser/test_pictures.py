@@ -74,26 +74,30 @@ def _drive(chance):
     return points
 
 
-@pytest.mark.parametrize(
-    ("file", "place", "scheme", "button"),
-    [
-        ("device", "device/{Greenhouse north}/live", "light", "Day"),
-        ("device-dark", "device/{Greenhouse north}/live", "dark", "Day"),
-        ("devices", "devices", "light", None),
-        ("map", "device/{Delivery van 7}/map", "light", None),
-        ("connect", "device/{Greenhouse north}/connect", "light", None),
-    ],
+_PICTURES = (
+    ("device", "device/{Greenhouse north}/live", "light", "Day"),
+    ("device-dark", "device/{Greenhouse north}/live", "dark", "Day"),
+    ("devices", "devices", "light", None),
+    ("map", "device/{Delivery van 7}/map", "light", None),
+    ("connect", "device/{Greenhouse north}/connect", "light", None),
 )
-def test_picture(farm, open_context, sign_in, file, place, scheme, button):
+"""The name of each picture, what it shows, the colours, and which button to press."""
+
+
+def test_pictures(farm, open_context, sign_in):
     program, ids = farm
-    page = open_context(viewport={"width": 1200, "height": 830}, color_scheme=scheme, locale="en-GB").new_page()
-    sign_in(page, program=program, place=place.format_map(ids))
-    if place != "devices":
-        page.locator(".badge.feed.live").wait_for()
-    if button:
-        page.get_by_role("button", name=button, exact=True).click()
-        page.locator(".plot-card[data-loading=false]").wait_for()
-    page.wait_for_load_state("networkidle" if place == "devices" else "load")
-    page.evaluate("new Promise((done) => setTimeout(done, 300))")
     IMAGES.mkdir(exist_ok=True)
-    page.screenshot(path=IMAGES / f"{file}.png")
+    for file, place, scheme, button in _PICTURES:
+        page = open_context(viewport={"width": 1200, "height": 830}, color_scheme=scheme, locale="en-GB").new_page()
+        sign_in(page, program=program, place=place.format_map(ids))
+        if place == "devices":
+            page.get_by_role("link", name="River gauge").wait_for()
+        else:
+            page.locator(".badge.feed.live").wait_for()
+        if button:
+            page.get_by_role("button", name=button, exact=True).click()
+            page.locator(".plot-card[data-loading=false]").wait_for()
+        page.mouse.move(0, 0)
+        page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.screenshot(path=IMAGES / f"{file}.png")

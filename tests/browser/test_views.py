@@ -65,22 +65,6 @@ def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, axe,
     assert {view: problems for view, problems in found.items() if problems} == {}
 
 
-def test_console_works_below_any_path(page, site, new_device):
-    device, token = new_device("Below a path")
-    below = f"{site.url}/api/"
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.route(f"{below}**", lambda route: route.continue_(url=route.request.url.replace(below, f"{site.url}/", 1)))
-    page.goto(f"{below}console#/device/{device}/live")
-    page.get_by_label("Profile token").fill(site.profile_token)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.locator(".badge.feed.live").wait_for()
-    site.call("POST", "/data", token, [{"variable": "t", "value": 5}])
-    page.get_by_label("Variables").get_by_text("5").wait_for()
-    assert len(asked) > 5
-    assert [url for url in asked if not url.startswith(below)] == []
-
-
 def test_first_paint_comes_within_a_second(page, site, sign_in):
     sign_in(page, keep=True)
     page.reload()
