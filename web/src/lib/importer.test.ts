@@ -47,7 +47,7 @@ async function job(file: Blob, send: Job["send"], more: Partial<Job> = {}) {
 test("all lines arrive once, in batches by count", async () => {
   const { send, bodies, values } = server();
   const { full, progress } = await job(fileOf(2_500), send);
-  expect(await run(full)).toEqual({ added: 2_500, failed: 0, errors: [] });
+  expect(await run(full)).toEqual({ added: 2_500, failed: 0, errors: [], first: [] });
   expect([...bodies.values()].map((body) => JSON.parse(body).length)).toEqual([1_000, 1_000, 500]);
   expect(values()).toEqual(Array.from({ length: 2_500 }, (_, index) => index / 10));
   expect(progress.at(-1)).toMatchObject({ part: 1, batches: 3, added: 2_500 });
@@ -121,7 +121,7 @@ test("a point that the server refuses is left out and named by its line", async 
   });
   const { full, states } = await job(fileOf(10), send);
   const report = await run(full);
-  expect(report).toEqual({ added: 8, failed: 2, errors: ["5,too odd\r\n", "10,too odd\r\n"] });
+  expect(report).toMatchObject({ added: 8, failed: 2, errors: ["5,too odd\r\n", "10,too odd\r\n"], first: [{ line: 5, problem: "too odd" }, { line: 10 }] });
   expect(values()).not.toContain(0.3);
   expect(states.at(-1)!.refused).toHaveLength(2);
 });

@@ -14,6 +14,7 @@ export const MAX_BYTES = 180_000;
 /** How often a batch that got no answer is sent, until the import stops. It can be resumed then. */
 const TRIES = 6;
 const MAX_WAIT_S = 60;
+const FIRST_ERRORS = 20;
 
 export interface Batch {
   /** From 1 on. */
@@ -141,6 +142,8 @@ export interface Report {
   failed: number;
   /** The lines that could not be imported, as pieces of a CSV text without its header. */
   errors: string[];
+  /** The first of them. */
+  first: { line: number; problem: string }[];
 }
 
 /**
@@ -150,11 +153,12 @@ export interface Report {
 export async function run(job: Job): Promise<Report> {
   const { file, saved, signal } = job;
   const batcher = new Batcher();
-  const report: Report = { added: saved.added, failed: 0, errors: [] };
+  const report: Report = { added: saved.added, failed: 0, errors: [], first: [] };
   const refused = [...saved.refused];
   const note = (line: number, problem: string) => {
     report.failed += 1;
     report.errors.push(plainRow([String(line), problem]));
+    if (report.first.length < FIRST_ERRORS) report.first.push({ line, problem });
   };
   for (const { line, problem } of refused) note(line, problem);
   let batches = saved.batches;

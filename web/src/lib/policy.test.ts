@@ -27,6 +27,7 @@ test("what changes nothing says so", () => {
   expect(texts([], allow(["access"], ["device"]))[0]).toContain("Nobody");
   expect(texts([["analysis"]])[0]).toContain("Nothing is allowed");
   expect(texts([["analysis"]], allow(["access"], ["device", "idd", "x"]))[0]).toContain('["device","idd","x"] has no known form');
+  expect(texts([["analysis"]], allow(["delete"], ["device"], "deny"))[0]).toBe("All analyses may not delete any device.");
   expect(texts([["analysis"]], allow(["odd_action"], ["odd_kind"]))[0]).toBe("All analyses may odd action all odd kind.");
 });
 

@@ -65,7 +65,7 @@ export function sentences(policy: Pick<Policy, "targets" | "permissions">, nameO
   return policy.permissions.map(({ effect, action, resource }) => {
     const isDenial = effect === "deny";
     const deeds = action.length > 0 ? listed(action.map(verb)) : "do nothing with";
-    return { text: `${subject} ${isDenial ? "may not" : "may"} ${deeds} ${what(resource, nameOf)}.`, isDenial };
+    return { text: `${subject} ${isDenial ? "may not" : "may"} ${deeds} ${what(resource, nameOf, isDenial)}.`, isDenial };
   });
 }
 
@@ -78,8 +78,9 @@ function who(target: Tuple, nameOf: NameOf): string {
   return form === "tag" ? `${noun(kind, 2)} with the tag ${key} = ${value}` : `${noun(kind, 2)} with a tag ${key}`;
 }
 
-function what(resource: Tuple, nameOf: NameOf): string {
+function what(resource: Tuple, nameOf: NameOf, isDenial: boolean): string {
   const match = read(resource);
+  if (match?.form === "any" && isDenial) return `any ${noun(match.kind)}`;
   if (match?.form === "tag_match") return `${noun(match.kind, 2)} that have the same tag ${match.key}`;
   return who(resource, nameOf);
 }

@@ -66,7 +66,7 @@ export default function Audit() {
       )}
       {value && value.events.length > 0 && (
         <div class="scroll card" tabIndex={0} role="region" aria-label="Events">
-          <table>
+          <table class="stacked">
             <thead><tr><th>When</th><th>What</th><th>Of</th><th>Who</th><th>Address</th></tr></thead>
             <tbody>
               {value.events.map((event, index) => (

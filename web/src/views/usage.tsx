@@ -84,7 +84,7 @@ function Bar({ quota }: { quota: Quota }) {
     <div class="quota">
       <div class="head">
         <strong>{title}</strong>
-        <span>{used.toLocaleString()} of {limitText(limit)}{part !== undefined && ` (${percent(part)})`}</span>
+        <span>{used.toLocaleString()}{part === undefined ? ", no limit" : ` of ${limit.toLocaleString()} (${percent(part)})`}</span>
       </div>
       {part !== undefined && (
         <div class="track" role="meter" aria-label={title} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.min(100, Math.round(part * 100))} aria-valuetext={percent(part)}>

@@ -32,7 +32,7 @@ export function ServiceAuthorizations() {
       {services?.length === 0 && <p class="empty card">There is none. Make one when a network operator asks for an authorization.</p>}
       {services && services.length > 0 && (
         <div class="scroll card" tabIndex={0} role="region" aria-label="Service authorizations">
-          <table>
+          <table class="stacked">
             <thead><tr><th>Name</th><th>Permission</th><th>Expires</th><th>Last used</th><th><span class="sr">Actions</span></th></tr></thead>
             <tbody>
               {services.map((one, index) => (

@@ -42,7 +42,7 @@ export function Team() {
       {members?.length === 0 && <p class="empty card">Nobody shares the profile with you. Invite somebody by e-mail.</p>}
       {members && members.length > 0 && (
         <div class="scroll card" tabIndex={0} role="region" aria-label="Team">
-          <table>
+          <table class="stacked">
             <thead><tr><th>Name</th><th>E-mail</th><th>Since</th><th><span class="sr">Actions</span></th></tr></thead>
             <tbody>
               {members.map((member) => (

@@ -45,7 +45,7 @@ export function Tokens() {
       {tokens?.length === 0 && <p class="empty card">There is no token. Make one for a program that manages devices.</p>}
       {tokens && tokens.length > 0 && (
         <div class="scroll card" tabIndex={0} role="region" aria-label="Tokens">
-          <table>
+          <table class="stacked">
             <thead><tr><th>Name</th><th>Permission</th><th>Expires</th><th>Last used</th><th><span class="sr">Actions</span></th></tr></thead>
             <tbody>
               {tokens.map((one, index) => {

@@ -23,7 +23,6 @@ interface Chosen {
 }
 
 const PREVIEW_ROWS = 5;
-const SHOWN_ERRORS = 20;
 
 /** Where an import of a device that is not finished is kept. */
 const keyOf = (device: string) => `decant-import-${device}`;
@@ -266,7 +265,9 @@ function Errors({ report }: { report: Report }) {
   return (
     <div class="problem">
       <p><strong>{report.failed === 1 ? "1 line was left out" : `${report.failed.toLocaleString()} were left out`}</strong>, the first of them:</p>
-      <pre class="lines" tabIndex={0}>{report.errors.slice(0, SHOWN_ERRORS).join("")}</pre>
+      <ul>
+        {report.first.map(({ line, problem }, index) => <li key={index}>Line {line}: {problem}</li>)}
+      </ul>
       <div class="buttons after"><button type="button" onClick={save}>Download all errors</button></div>
     </div>
   );
