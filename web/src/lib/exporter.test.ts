@@ -43,6 +43,23 @@ test("more points of one time than a page holds are all found", async () => {
   expect(found).toHaveLength(PAGE * 2 + 7);
 });
 
+test("of several variables each point comes once, however often each was sent", async () => {
+  const often = server(Array.from({ length: PAGE * 2 + 1 }, (_, index) => 1_000 + index), PAGE);
+  const seldom = server([1, 500_000], PAGE);
+  // As the API: qty and skip count the points of each variable, and the variables come one below the other.
+  const read = async (page: Page) => {
+    const asked = [page.variables ?? []].flat();
+    const parts = await Promise.all(asked.map((name) => (name === "often" ? often : seldom).read(page)));
+    const points = parts.flatMap((text, index) => (JSON.parse(text) as { result: StoredPoint[] }).result.map((one) => ({ ...one, id: `${asked[index]}${one.id}` })));
+    return JSON.stringify({ result: points });
+  };
+  const found: string[] = [];
+  const range = { start: at(0), end: END, variables: ["often", "seldom", "often"] };
+  for await (const points of pagesOf(range, read)) found.push(...points.map(({ id }) => id));
+  expect(new Set(found).size).toBe(PAGE * 2 + 3);
+  expect(found).toHaveLength(PAGE * 2 + 3);
+});
+
 test("nothing is one request", async () => {
   const { read, pages } = server([]);
   expect(await ids(read)).toEqual([]);
@@ -66,8 +83,10 @@ test("files are CSV with ids or one JSON a line", () => {
 
 test("progress follows the time", () => {
   const range = { start: at(0), end: at(100), variables: [] };
-  expect([partOf(range, at(100)), partOf(range, at(75)), partOf(range, at(0))]).toEqual([0, 0.25, 1]);
-  expect(partOf({ ...range, start: undefined }, at(1))).toBeUndefined();
+  const part = (ms: number, variables: string[] = [], variable = "a") => partOf({ ...range, variables }, { time: at(ms), variable });
+  expect([part(100), part(75), part(0)]).toEqual([0, 0.25, 1]);
+  expect([part(0, ["a", "b"]), part(50, ["a", "b"], "b")]).toEqual([0.5, 0.75]);
+  expect(partOf({ ...range, start: undefined }, { time: at(1), variable: "a" })).toBeUndefined();
 });
 
 test("names of files hold nothing that a system refuses", () => {

@@ -128,8 +128,7 @@ async function exportTo(
   const read = async (page: Page) => {
     for (;;) {
       try {
-        const query = { ...page, ...(range.variables.length > 0 && { variables: range.variables }) };
-        const response = await request("GET", `device/${device}/data`, { query, signal });
+        const response = await request("GET", `device/${device}/data`, { query: { ...page }, signal });
         return await response.text();
       } catch (error) {
         if (!(error instanceof ApiError) || error.status !== 429) throw error;
@@ -144,7 +143,7 @@ async function exportTo(
   for await (const page of pagesOf(range, read)) {
     await sink.write(write(page, format));
     points += page.length;
-    change({ points, part: partOf(range, page.at(-1)!.time) ?? Math.min(1, points / Math.max(total, 1)) });
+    change({ points, part: partOf(range, page.at(-1)!) ?? Math.min(1, points / Math.max(total, 1)) });
   }
   await sink.close();
   change({ isDone: true });
