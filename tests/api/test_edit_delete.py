@@ -261,3 +261,13 @@ def test_delete_takes_every_parameter_that_a_read_takes(stored):
         for key in (name, f"{name}[]", f"{name}[0]"):
             answer = stored.api.delete("/data", query={"variables": "none"} | {key: texts.get(name, "none")})
             assert answer.result == "0 Data Removed", (number, key)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("form", ['{{"id":"{}",{}}}', '[{{"id":"{}",{}}}]'], ids=["one", "list"])
+def test_edit_number_that_is_not_finite_is_refused(world, number, form):
+    world.send(point("a", 1))
+    (stored,) = world.read()
+    for field in (f'"value":{number}', f'"metadata":{{"x":[{number}]}}', f'"location":{{"lat":{number},"lng":0}}'):
+        assert world.api.put("/data", raw=form.format(stored["id"], field)).status == 400, field
+    assert world.read() == [stored]

@@ -110,7 +110,7 @@ export default function Live({ device, feed }: TabProps) {
           </p>
         )}
         <p class="quiet foot">
-          {interval ? `${FUNCTIONS[fold.value]} of each ${interval.replace(/^(\d+) minutes$/, "$1 minutes")}` : "Each point"} · {timeZone()}
+          {interval ? `${FUNCTIONS[fold.value]} of each ${interval}` : "Each point"} · {timeZone()}
           {isFull && ` · only the newest ${READ_QTY.toLocaleString()} points: zoom in to see all`}
           <span class="with-pointer"> · drag over the plot to zoom</span>
         </p>
