@@ -48,7 +48,7 @@ class EmbeddedSettings:
     smtp_password: str = ""
     """Password to log in to the SMTP server with."""
     token: str = ""
-    """Token of a device or profile with which `python -m embedded import` and `export` call the API."""
+    """Token with which `python -m embedded import`, `export` and `simulate` call the API that `TAGOIO_API` names."""
     metrics_token: str = ""
     """Token of `GET /metrics`, which callers send as `Authorization: Bearer …`. Not set: only programs of this machine
     may read it."""

@@ -10,24 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.progress import track
 
+from embedded.client import Api, Refused
 from embedded.simulate import fleet, kinds
-from embedded.simulate.api import Api, Stopped
 from embedded.simulate.fleet import Device
 from embedded.simulate.habits import Habits
 from embedded.simulate.kinds import Point
 from embedded.simulate.options import Options
-from embedded.simulate.ways import THREADS, Counts, Http, Mqtt
+from embedded.simulate.ways import THREADS, Counts, Ended, Http, Mqtt
 
 _STEP_S = 600
 """How far readings of the past are from each other."""
 _BATCH = 900
 """How many points of the past are in a request: below 200,000 bytes, whatever they hold."""
+_PATIENCE_S = 30.0
+"""For how long a request is tried again."""
 _MQTT_EVERY = 4
 """Each device whose number this divides sends by MQTT."""
 
 
 def run(options: Options) -> int:
-    """Simulate until Ctrl-C; return the exit status. Raises Failed: the API refuses something at the start."""
+    """Simulate until Ctrl-C; return the exit status. Raises ValueError: as ``simulate``."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -35,31 +37,44 @@ def run(options: Options) -> int:
 
 
 def simulate(options: Options, stop: threading.Event) -> int:
-    """Simulate until ``stop`` is set; print what was done, and return the exit status: 1 if something failed."""
-    api, counts = Api(options.url, stop, THREADS), Counts()
+    """Simulate until ``stop`` is set; print what was done, and return the exit status: 1 if something failed.
+
+    Raises:
+        ValueError: there is no address of an API, or no token; or the API refuses, or is not there, at the start.
+    """
+    counts = Counts()
+
+    def wait(seconds: float) -> None:
+        counts.add("waits")
+        if stop.wait(seconds):
+            raise Ended
+
+    api = Api(options.url, options.token, patience_s=_PATIENCE_S, connections=THREADS, wait=wait)
     try:
-        devices = [*fleet.devices(api, options.token, options.seed, options.devices)]
+        devices = [*fleet.devices(api, options.seed, options.devices)]
         print(f"{len(devices)} devices, tag {fleet.TAG}={options.seed}. Ctrl-C ends.", flush=True)
-        _fill(api, options, devices, counts, stop)
-        _live(api, options, devices, counts, stop)
-    except Stopped:
+        _fill(options, devices, counts, stop)
+        _live(options, devices, counts, stop)
+    except Refused as error:
+        raise ValueError(f"{api.url} refuses: {error}") from None
+    except Ended:
         pass
-    _report(api, options, counts)
+    _report(counts)
     return int(counts["failed"] > 0)
 
 
-def _fill(api: Api, options: Options, devices: Sequence[Device], counts: Counts, stop: threading.Event) -> None:
+def _fill(options: Options, devices: Sequence[Device], counts: Counts, stop: threading.Event) -> None:
     """Send the past of each device, from its newest point on: what was filled by an earlier start stays as it is."""
     if not options.history_s:
         return
     now_s = int(time.time())
 
     def fill(device: Device) -> None:
-        begin_s = max(now_s - options.history_s, int(fleet.newest_s(api, device)) + 1)
+        begin_s = max(now_s - options.history_s, int(fleet.newest_s(device)) + 1)
         for points in batches(options.seed, device.number, begin_s, now_s):
             if stop.is_set():
                 return
-            api.call("POST", "/data", device.token, points)
+            device.api.call("POST", "/data", body=points)
             counts.add("past", len(points))
 
     with ThreadPoolExecutor(2) as executor:
@@ -80,10 +95,10 @@ def batches(seed: int, number: int, begin_s: int, end_s: int) -> Iterator[list[P
         yield batch
 
 
-def _live(api: Api, options: Options, devices: Sequence[Device], counts: Counts, stop: threading.Event) -> None:
+def _live(options: Options, devices: Sequence[Device], counts: Counts, stop: threading.Event) -> None:
     """Send what the devices measure now. Each has a moment of its own within ``every_s``."""
     over_mqtt = [device for device in devices if options.mqtt and device.number % _MQTT_EVERY == 0]
-    http, mqtt = Http(api, counts), Mqtt(options.mqtt, over_mqtt, counts) if over_mqtt else None
+    http, mqtt = Http(counts), Mqtt(options.mqtt, over_mqtt, counts) if over_mqtt else None
     by_mqtt = {device.number for device in over_mqtt}
     try:
         if mqtt is not None:
@@ -122,11 +137,12 @@ def _rounds(
             heapq.heappush(due, (max(due_s + options.every_s, time.monotonic()), number, done + 1))
 
 
-def _report(api: Api, options: Options, counts: Counts) -> None:
+def _report(counts: Counts) -> None:
     print(
         f"Past: {counts['past']} points. Sent: {counts['points']} points, {counts['http']} requests by HTTP, "
         f"{counts['mqtt']} messages by MQTT; of these {counts['late']} late and {counts['again']} twice.\n"
         f"Left out: {counts['left out']} readings of silent devices, {counts['unsent']} at the end. "
-        f"Waited: {api.waits} times. Failed: {counts['failed']}" + (f", {counts.failure}" if counts.failure else ""),
+        f"Waited: {counts['waits']} times. Failed: {counts['failed']}"
+        + (f", {counts.failure}" if counts.failure else ""),
         flush=True,
     )

@@ -22,7 +22,7 @@ _QUIET = '"level":"info"'
 
 
 def run(rounds: int | None) -> int:
-    """Serve and simulate until Ctrl-C; return the exit status. Raises Failed: the API refuses something at the start.
+    """Serve and simulate until Ctrl-C; return the exit status. Raises ValueError: as ``command.simulate``.
 
     The server has the settings of the environment. Its data folder is ``FOLDER`` unless ``DECANT_DATA_DIR`` is set.
 

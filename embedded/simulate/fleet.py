@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from embedded.client import Api
 from embedded.simulate import kinds
-from embedded.simulate.api import Api
 
 TAG = "simulator"
 """The tag of every simulated device. Its value is the seed."""
@@ -19,39 +19,37 @@ class Device(NamedTuple):
     """A simulated device."""
 
     number: int
-    token: str
+    api: Api
+    """With a token of the device."""
 
 
-def devices(api: Api, token: str, seed: int, count: int) -> Iterator[Device]:
+def devices(api: Api, seed: int, count: int) -> Iterator[Device]:
     """Yield ``count`` devices. Cost: a request for a thousand that exist, and one for each.
 
     Args:
-        api: the API.
-        token: a profile token with the permission ``full``.
+        api: the API, with a profile token of the permission ``full``.
         seed: two seeds have devices of their own.
         count: how many.
 
     Raises:
-        Failed: the API refuses, for example because the plan allows fewer devices.
+        Refused: the API refuses, for example because the plan allows fewer devices.
+        Stopped: it cannot be reached.
     """
-    existing = dict(_existing(api, token, seed))
+    existing = dict(_existing(api, seed))
     for number in range(count):
         if number in existing:
-            yield Device(number, _token(api, token, existing[number]))
+            token = _token(api, existing[number])
         else:
-            yield Device(number, str(api.call("POST", "/device", token, _body(seed, number))["token"]))
+            token = api.call("POST", "/device", body=_body(seed, number))["token"]
+        yield Device(number, api.with_token(token))
 
 
-def _existing(api: Api, token: str, seed: int) -> Iterator[tuple[int, str]]:
-    query = {"filter[tags][0][key]": TAG, "filter[tags][0][value]": seed, "fields[0]": "tags", "amount": _PAGE}
-    page, is_more = 1, True
-    while is_more:
-        rows = api.call("GET", "/device", token, query={**query, "page": page})
-        for row in rows:
-            tags = {tag["key"]: tag["value"] for tag in row["tags"]}
-            if tags.get(_NUMBER, "").isdigit():
-                yield int(tags[_NUMBER]), row["id"]
-        page, is_more = page + 1, len(rows) == _PAGE
+def _existing(api: Api, seed: int) -> Iterator[tuple[int, str]]:
+    query = (("filter[tags][0][key]", TAG), ("filter[tags][0][value]", seed))
+    for row in api.pages("/device", ("id", "tags"), query, amount=_PAGE):
+        tags = {tag["key"]: tag["value"] for tag in row["tags"]}
+        if tags.get(_NUMBER, "").isdigit():
+            yield int(tags[_NUMBER]), row["id"]
 
 
 def _body(seed: int, number: int) -> dict[str, Any]:
@@ -66,18 +64,17 @@ def _body(seed: int, number: int) -> dict[str, Any]:
     return body | {"type": "immutable", "chunk_period": "month", "chunk_retention": _KEEP_MONTHS}
 
 
-def _token(api: Api, token: str, device: str) -> str:
+def _token(api: Api, device: str) -> str:
     """Return the text of a token with which the device may send; one is made if there is none."""
-    query = {"fields[0]": "token", "fields[1]": "permission", "fields[2]": "expire_time"}
-    for row in api.call("GET", f"/device/token/{device}", token, query=query):
+    for row in api.pages(f"/device/token/{device}", ("token", "permission", "expire_time")):
         if row["permission"] == "full" and row["expire_time"] == "never":
             return str(row["token"])
     body = {"device": device, "name": "Simulator", "permission": "full"}
-    return str(api.call("POST", "/device/token", token, body)["token"])
+    return str(api.call("POST", "/device/token", body=body)["token"])
 
 
-def newest_s(api: Api, device: Device) -> float:
+def newest_s(device: Device) -> float:
     """Return the time of the device's newest point, in seconds since 1970; 0: it has none."""
-    points = api.call("GET", "/data", device.token, query={"query": "last_item"})
+    points = device.api.call("GET", "/data", query=[("query", "last_item")])
     times = (datetime.fromisoformat(point["time"]).timestamp() for point in points)
     return max(times, default=0.0)

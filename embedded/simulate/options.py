@@ -1,11 +1,12 @@
 """The arguments of the commands ``simulate`` and ``demo``. The server needs none of the libraries that these use."""
 
 import argparse
-import os
 import re
 from typing import NamedTuple
 
-URL = "http://127.0.0.1:8000"
+from embedded import client_options
+from embedded.client_options import URL
+
 _MQTT_OF = {URL: "127.0.0.1:1883"}
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _MOST_PER_S = 500
@@ -45,9 +46,7 @@ class Options(NamedTuple):
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands ``simulate`` and ``demo``."""
     parser = commands.add_parser("simulate", help="send what many devices would send, until Ctrl-C")
-    parser.add_argument("--url", default=os.environ.get("TAGOIO_API") or URL, help=f"the base URL; by default {URL}")
-    token = os.environ.get("DECANT_PROFILE_TOKEN")
-    parser.add_argument("--token", default=token, help="a profile token; by default that of DECANT_PROFILE_TOKEN")
+    client_options.add_to(parser, "a profile")
     parser.add_argument("--mqtt", metavar="HOST:PORT", help="address of MQTT, or none; 8883 has TLS")
     parser.add_argument("--devices", type=int, default=24, metavar="N", help="how many; by default 24")
     parser.add_argument("--every", type=span_s, default=5, metavar="5s", help="how often each sends; by default 5s")
@@ -60,8 +59,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def options_of(given: argparse.Namespace) -> Options:
     """Check the arguments. Raises ValueError: they make no sense."""
-    if not given.token:
-        raise ValueError("a profile token must be given, with --token or DECANT_PROFILE_TOKEN")
     if given.devices < 1 or given.every < 1:
         raise ValueError("--devices and --every must be at least 1")
     if given.devices > _MOST_PER_S * given.every:
@@ -83,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def demo(given: argparse.Namespace) -> int:
-    """Serve and simulate; return the exit status. Raises ValueError: the API refuses something at the start."""
+    """Serve and simulate; return the exit status. Raises ValueError: the API refuses, or is not there, at the start."""
     from embedded.simulate import demo as command  # noqa: PLC0415 - see above
 
     return command.run(given.rounds)

@@ -11,7 +11,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from embedded.simulate.api import Api, Failed, Stopped
+from embedded.client import Refused, Stopped
 from embedded.simulate.fleet import Device
 from embedded.simulate.habits import Send
 
@@ -22,6 +22,10 @@ _LAST_S = 5.0
 """How long the end waits for the last acknowledgements."""
 _TLS_PORT = 8883
 _TOPIC = "tago/data/post"
+
+
+class Ended(Exception):
+    """The user has ended the program while a request waited."""
 
 
 class Counts:
@@ -50,12 +54,11 @@ class Http:
     """Sends by HTTP, in a few threads.
 
     Args:
-        api: the API.
         counts: counts what was kept.
     """
 
-    def __init__(self, api: Api, counts: Counts) -> None:
-        self._api, self._counts = api, counts
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
         self._executor = ThreadPoolExecutor(THREADS, "http")
         self._room = threading.BoundedSemaphore(2 * THREADS)
 
@@ -66,10 +69,10 @@ class Http:
 
     def _post(self, device: Device, send: Send) -> None:
         try:
-            self._api.call("POST", "/data", device.token, send.points)
-        except Stopped:
+            device.api.call("POST", "/data", body=send.points)
+        except Ended:
             self._counts.add("unsent")
-        except Failed as error:
+        except (Refused, Stopped) as error:
             self._counts.fail(error)
         else:
             self._counts.add("http")
@@ -97,7 +100,7 @@ class Mqtt:
     def _client(self, address: str, device: Device) -> paho.Client:
         host, _, port = address.rpartition(":")
         client = paho.Client(CallbackAPIVersion.VERSION2, f"simulator-{device.number}", protocol=paho.MQTTv311)
-        client.username_pw_set("Token", device.token)
+        client.username_pw_set("Token", device.api.token)
         if int(port) == _TLS_PORT:
             client.tls_set()
         client.on_publish = self._published
@@ -106,11 +109,11 @@ class Mqtt:
         return client
 
     def connect(self, stop: threading.Event) -> None:
-        """Wait until all are connected. Raises Failed: they are not within 15 s."""
+        """Wait until all are connected. Raises Stopped: they are not within 15 s."""
         end_s = time.monotonic() + _CONNECT_S
         while not all(client.is_connected() for client in self._clients.values()) and not stop.wait(0.05):
             if time.monotonic() > end_s:
-                raise Failed("MQTT: not all devices could connect; --mqtt none sends all by HTTP")
+                raise Stopped("MQTT: not all devices could connect; --mqtt none sends all by HTTP")
 
     def _published(self, *_: Any) -> None:
         self._counts.add("mqtt")

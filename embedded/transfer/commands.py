@@ -6,6 +6,8 @@ import sys
 from pathlib import PurePath
 from typing import Any
 
+from embedded import client_options
+
 _KINDS = {".csv": "csv", ".tsv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
 _FORMATS = ("csv", "ndjson", "parquet")
 _TAGOIO = "https://api.tago.io"
@@ -46,11 +48,7 @@ def add_to(commands: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    url = os.environ.get("DECANT_URL") or os.environ.get("TAGOIO_API") or "http://127.0.0.1:8000"
-    parser.add_argument("--url", default=url, help="the API; by default DECANT_URL, TAGOIO_API or this machine")
-    parser.add_argument(
-        "--token", default=os.environ.get("DECANT_TOKEN", ""), help="of a device or profile; by default DECANT_TOKEN"
-    )
+    client_options.add_to(parser, "a device or profile")
     parser.add_argument("--format", choices=_FORMATS, help="by default, what the file's name says")
     parser.add_argument(
         "--patience", type=float, default=600, metavar="SECONDS", help="for how long to try again if the server is away"
@@ -79,7 +77,7 @@ def write_to(given: argparse.Namespace) -> int:
 
 
 def _run(work: Any, given: argparse.Namespace) -> int:
-    from embedded.transfer.api import Api  # noqa: PLC0415
+    from embedded.client import Api  # noqa: PLC0415
 
     try:
         status: int = work.run(given, Api(given.url, given.token, patience_s=given.patience))

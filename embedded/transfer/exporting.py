@@ -10,8 +10,8 @@ from typing import IO, Any, NamedTuple
 
 from chalicelib.codec import csvtext, jsontext, times
 from chalicelib.host import clock
+from embedded.client import Api, Refused, Stopped
 from embedded.transfer import parquet
-from embedded.transfer.api import Api, Refused, Stopped
 from embedded.transfer.files import State, beside, sync, told
 from embedded.transfer.pages import Cursor, Point, Range, read
 from embedded.transfer.progress import Shown, counted, tell

@@ -15,8 +15,8 @@ from typing import IO, Any, NamedTuple
 from chalicelib.codec import jsontext
 from chalicelib.host import clock
 from chalicelib.services.points import rules
+from embedded.client import Api, Stopped
 from embedded.transfer import sources
-from embedded.transfer.api import Api, Stopped
 from embedded.transfer.files import Problems, State, beside, told
 from embedded.transfer.progress import Shown, counted, tell
 from embedded.transfer.sending import Checked, Sender, batches

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from embedded.transfer.api import Api, Refused
+from embedded.client import Api, Refused
 
 MAX_QTY = 10_000
 _TOO_LARGE = 413

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from chalicelib.codec import jsontext, numbers, times
-from embedded.transfer.api import loads
+from embedded.client import loads
 
 _ROWS = 10_000
 _MISSING = "Parquet needs pyarrow: pip install --require-hashes -r requirements-parquet.txt"

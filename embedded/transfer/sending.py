@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from chalicelib.codec import times
-from embedded.transfer.api import Api, Refused, Stopped
+from embedded.client import Api, Refused, Stopped
 from embedded.transfer.files import Problems
 
 MAX_POINTS, MAX_BYTES = 1_000, 180_000

@@ -7,8 +7,8 @@ from typing import IO, Any, NamedTuple, cast
 from chalicelib import errors
 from chalicelib.codec import csvtext, jsontext
 from chalicelib.schemas import points as schema
+from embedded.client import loads
 from embedded.transfer import parquet
-from embedded.transfer.api import loads
 
 _OF_ROW = ("time", "group", "unit", "location", "metadata")
 """Columns of a wide table that belong to all points of a row."""

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 from chalicelib.codec import jsontext
 from chalicelib.host import clock
+from embedded.client import Api, Refused, Stopped
 from embedded.transfer import sources
-from embedded.transfer.api import Api, Refused, Stopped
 from embedded.transfer.exporting import bounds_of
 from embedded.transfer.files import Problems, State, replace, told
 from embedded.transfer.importing import SOME_REFUSED, check
 from embedded.transfer.pages import Cursor, Point, Range, read
 from embedded.transfer.progress import Shown, counted, tell
 from embedded.transfer.sending import Batch, Checked, Sender, batches
-from embedded.transfer.target import find, pages
+from embedded.transfer.target import find
 
 _TAG = "tagoio_id"
 _FIELDS = (
@@ -75,12 +75,12 @@ def run(given: argparse.Namespace, api: Api) -> int:
 
 def _copy_all(source: Api, target: Api, wanted: list[str], problems: Problems) -> list[_Copy]:
     """Copy the devices, without points. One that the server refuses is listed."""
-    devices = pages(source, "/device", _FIELDS)
+    devices = source.pages("/device", _FIELDS)
     if missing := sorted(set(wanted) - {device["id"] for device in devices}):
         raise ValueError(f"TagoIO has no device {missing[0]} in this profile")
     known = {
         tag["value"]: device["id"]
-        for device in pages(target, "/device", ("id", "tags"))
+        for device in target.pages("/device", ("id", "tags"))
         for tag in device["tags"]
         if tag["key"] == _TAG
     }
@@ -88,7 +88,7 @@ def _copy_all(source: Api, target: Api, wanted: list[str], problems: Problems) -
     with Shown("Copying devices") as shown:
         chosen = [device for device in devices if not wanted or device["id"] in wanted]
         for number, device in enumerate(chosen, 1):
-            tokens = pages(source, f"/device/token/{device['id']}", _TOKEN_FIELDS)
+            tokens = source.pages(f"/device/token/{device['id']}", _TOKEN_FIELDS)
             try:
                 copy = _Copy(device, known.get(device["id"]) or _create(target, device, tokens))
             except Refused as error:
@@ -112,13 +112,13 @@ def _create(target: Api, device: dict[str, Any], tokens: list[dict[str, Any]]) -
     body["tags"] = [*tags, {"key": _TAG, "value": device["id"]}]
     if serial:
         body["serie_number"] = serial
-    made: str = target.call("POST", "/device", body=_json(body))["device_id"]
+    made: str = target.call("POST", "/device", body=body)["device_id"]
     return made
 
 
 def _add_tokens(target: Api, copy: _Copy, tokens: list[dict[str, Any]], problems: Problems) -> None:
     """Make the tokens that the copy lacks, by their names."""
-    present = Counter(token["name"] for token in pages(target, f"/device/token/{copy.id}", ("name",)))
+    present = Counter(token["name"] for token in target.pages(f"/device/token/{copy.id}", ("name",)))
     for token in reversed(tokens):
         if present[token["name"]]:
             present[token["name"]] -= 1
@@ -126,7 +126,7 @@ def _add_tokens(target: Api, copy: _Copy, tokens: list[dict[str, Any]], problems
         body = {"device": copy.id, "name": token["name"], "permission": token["permission"]}
         body |= {name: token[name] for name in ("serie_number", "expire_time") if token.get(name)}
         try:
-            target.call("POST", "/device/token", body=_json(body))
+            target.call("POST", "/device/token", body=body)
         except Refused as error:
             problems.add(copy.source["id"], f"token {token['name']}", error)
 
@@ -141,7 +141,7 @@ def _add_params(source: Api, target: Api, copy: _Copy) -> None:
         else:
             missing.append({name: param[name] for name in ("key", "value", "sent") if param.get(name) is not None})
     if missing:
-        target.call("POST", f"/device/{copy.id}/params", body=_json(missing))
+        target.call("POST", f"/device/{copy.id}/params", body=missing)
 
 
 def _write_tokens(path: Path, target: Api, copies: list[_Copy]) -> None:
@@ -150,7 +150,7 @@ def _write_tokens(path: Path, target: Api, copies: list[_Copy]) -> None:
     rows = csv.writer(text)
     rows.writerow(("tagoio_device", "device", "device_name", "token_name", "permission", "serial", "token"))
     for copy in copies:
-        for token in pages(target, f"/device/token/{copy.id}", _TOKEN_FIELDS):
+        for token in target.pages(f"/device/token/{copy.id}", _TOKEN_FIELDS):
             rows.writerow(
                 (copy.source["id"], copy.id, copy.source["name"], token["name"], token["permission"],
                  token["serie_number"], token["token"])
@@ -169,7 +169,7 @@ def _copy_points(
     cursor = Cursor(*kept.get("cursor", ()))
     final = {name: copy.source.get(name, default) for name, default in _LAST.items()}
     if final != _LAST:
-        target.call("PUT", f"/device/{copy.id}", body=_json(_LAST))
+        target.call("PUT", f"/device/{copy.id}", body=_LAST)
     to = find(target, copy.id).sending()
     sender = Sender(to.api, to.path, problems)
     passed: deque[Point] = deque()
@@ -189,7 +189,7 @@ def _copy_points(
             state.write(**work, cursor=cursor, pending=0)
             shown.step(sent, None, counted(sent, "point"))
     if final != _LAST:
-        target.call("PUT", f"/device/{copy.id}", body=_json(final))
+        target.call("PUT", f"/device/{copy.id}", body=final)
     return stored
 
 
@@ -219,7 +219,3 @@ def _checked(
         except (TypeError, ValueError) as error:
             problems.add(where, error)
             yield None
-
-
-def _json(body: object) -> bytes:
-    return jsontext.dumps(body).encode()

@@ -1,8 +1,8 @@
 """Finds the device that a transfer is about, and how the given token reaches it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from embedded.transfer.api import Api, Refused, Stopped
+from embedded.client import Api, Refused, Stopped
 
 _DEVICES = ("mutable", "immutable", "hybrid", "legacy")
 
@@ -24,7 +24,7 @@ class Target(NamedTuple):
         if self.path == "/data":
             return self
         try:
-            tokens = pages(self.api, f"/device/token/{self.device}", ("name", "token", "permission"))
+            tokens = self.api.pages(f"/device/token/{self.device}", ("name", "token", "permission"))
         except Refused:  # a token that must not see others may still send
             return self
         for token in tokens:
@@ -54,24 +54,3 @@ def find(api: Api, device: str | None) -> Target:
     if info.get("type") not in _DEVICES:
         raise Stopped("This is no token of a device: with a token of a profile, name the device with --device")
     return Target(api, info["id"], "/data")
-
-
-def pages(api: Api, path: str, fields: tuple[str, ...] = (), query: tuple[tuple[str, str], ...] = ()) -> list[Any]:
-    """Return all items of a list of the API, in rising order of their creation.
-
-    Raises:
-        Refused: the server refuses.
-    """
-    items: list[Any] = []
-    amount = 100
-    while True:
-        number = len(items) // amount + 1
-        found = api.call(
-            "GET", path, query=[
-                ("page", str(number)), ("amount", str(amount)), ("orderBy", "created_at,asc"), *query,
-                *(("fields", name) for name in fields),
-            ],
-        )  # fmt: skip
-        items += found
-        if len(found) < amount:
-            return items

@@ -6,17 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from argparse import ArgumentParser
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from chalicelib.codec import times
 from embedded.simulate import kinds, options
-from embedded.simulate.api import Api, Failed, Stopped
-from embedded.simulate.command import batches
+from embedded.simulate.command import batches, simulate
 from embedded.simulate.habits import Habits
+from tests.kit.proxy import Proxy
 from tests.program import ROOT, fresh_environment
 
 NOON_S = int(datetime(2026, 11, 2, 12, tzinfo=UTC).timestamp())
@@ -138,15 +138,13 @@ def test_ctrl_c_ends_it_cleanly_with_counts_also_while_it_fills_the_past(start, 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "a profile token must be given, with --token or DECANT_PROFILE_TOKEN"),
         (["--token", "x", "--devices", "5001"], "500 readings a second are the most"),
         (["--token", "x", "--devices", "0"], "must be at least 1"),
         (["--token", "x", "--mqtt", "here"], "--mqtt must be HOST:PORT or none"),
     ],
-    ids=["token", "rate", "devices", "mqtt"],
+    ids=["rate", "devices", "mqtt"],
 )
-def test_arguments_that_make_no_sense_are_refused(monkeypatch, arguments, reason):
-    monkeypatch.delenv("DECANT_PROFILE_TOKEN", raising=False)
+def test_arguments_that_make_no_sense_are_refused(arguments, reason):
     parser = ArgumentParser()
     options.add_to(parser.add_subparsers())
     with pytest.raises(ValueError) as caught:
@@ -156,57 +154,29 @@ def test_arguments_that_make_no_sense_are_refused(monkeypatch, arguments, reason
 
 def test_wrong_token_is_said_in_one_line(start):
     program = start()
-    done = subprocess.run(
-        command(program, "--token", "p-00000000-0000-4000-8000-000000000000"), cwd=ROOT, env=fresh_environment(),
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "Cannot simulate: /device: 401 Authorization Denied\n")
+    refused = f"{program.url} refuses: Authorization Denied (401)"
+    none = "No token is given: use --token, or the environment variable DECANT_TOKEN"
+    for token, reason in (("p-00000000-0000-4000-8000-000000000000", refused), ("", none)):
+        done = subprocess.run(
+            command(program, "--token", token), cwd=ROOT, env=fresh_environment(), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, f"Cannot simulate: {reason}\n")
 
 
-class Busy(BaseHTTPRequestHandler):
-    """Answers with the statuses that it is given, one after the other, and 200 at the end."""
+def test_ctrl_c_ends_a_wait_for_a_rate_limit():
+    def refuse(*_):
+        stop.set()
+        return 429, {"Retry-After": "60"}, b'{"status": false, "message": "busy"}'
 
-    statuses: list[int]
-    retry_after = "0"
-
-    def do_GET(self):
-        self.send_response(self.statuses.pop(0) if self.statuses else 200)
-        self.send_header("Retry-After", self.retry_after)
-        self.end_headers()
-        self.wfile.write(b'{"status":true,"result":"done","message":"busy"}')
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def busy():
-    """A server that is busy, and the client of it."""
-    handler = type("Handler", (Busy,), {"statuses": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        stop = threading.Event()
-        yield handler, Api(f"http://127.0.0.1:{server.server_port}", stop, 1), stop
-        server.shutdown()
-        thread.join()
-
-
-def test_rate_limit_is_waited_for(busy):
-    handler, api, _ = busy
-    handler.statuses[:] = [429, 503]
-    assert api.call("GET", "/", "token") == "done" and api.waits == 2
-    handler.statuses[:] = [429] * 9
-    with pytest.raises(Failed, match="429 busy"):
-        api.call("GET", "/", "token")
-
-
-def test_ctrl_c_ends_a_wait_for_a_rate_limit(busy):
-    handler, api, stop = busy
-    handler.statuses[:], handler.retry_after = [429], "60"
-    stop.set()
-    with pytest.raises(Stopped):
-        api.call("GET", "/", "token")
+    stop, server = threading.Event(), Proxy("")
+    server.on = refuse
+    try:
+        began_s = time.monotonic()
+        assert simulate(options.Options(server.url, "token", "", 1, 5, 0, 1, None), stop) == 0
+        assert time.monotonic() - began_s < 10
+    finally:
+        server.close()
 
 
 def test_demo_starts_server_and_devices_and_ends_both(tmp_path):

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from tests.kit.proxy import Proxy
 from tests.program import ROOT, Program, fresh_environment
-from tests.transfer.proxy import Proxy
 
 
 class Site:
@@ -73,7 +73,7 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "embedded", command, *map(str, arguments)], cwd=self.folder, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=fresh_environment() | {"PYTHONPATH": str(ROOT), "DECANT_URL": url, "DECANT_TOKEN": token} | environment,
+            env=fresh_environment() | {"PYTHONPATH": str(ROOT), "TAGOIO_API": url, "DECANT_TOKEN": token} | environment,
         )  # fmt: skip
         output, errors = self.process.communicate(stdin, timeout=120)
         return subprocess.CompletedProcess(arguments, self.process.returncode, output, errors.decode())

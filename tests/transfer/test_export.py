@@ -124,7 +124,7 @@ def test_output_goes_through_a_pipe_into_an_import(site, run, tmp_path):
 
 def test_reader_of_the_output_may_leave(site, run, crowd):
     command = f"{sys.executable} -m embedded export - --format ndjson | head -1 > /dev/null; echo ${{PIPESTATUS[0]}}"
-    environment = os.environ | {"DECANT_URL": site.url, "DECANT_TOKEN": crowd[1]}
+    environment = os.environ | {"TAGOIO_API": site.url, "DECANT_TOKEN": crowd[1]}
     done = subprocess.run(
         ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

@@ -17,7 +17,7 @@ def test_terminal_gets_a_bar(site, tmp_path):
     ours, theirs = pty.openpty()
     environment = {
         "PYTHONPATH": str(ROOT),
-        "DECANT_URL": site.url,
+        "TAGOIO_API": site.url,
         "DECANT_TOKEN": token,
         "TERM": "xterm",
         "COLUMNS": "100",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from chalicelib.codec import jsontext, times
 from chalicelib.codec.keys import EARLIEST_MS, LATEST_MS
+from embedded.client import Api, loads
 from embedded.transfer import commands, exporting, importing
-from embedded.transfer.api import Api, loads
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=25)
 NUMBERS = st.one_of(

@@ -1,11 +1,14 @@
 """The client waits for rates and for servers that are away, with a clock of its own."""
 
+import argparse
 import json
 
 import pytest
 
-from embedded.transfer.api import Api, Refused, Stopped
-from tests.transfer.proxy import Proxy
+from embedded.client import Api, Refused, Stopped
+from embedded.simulate import options as simulation
+from embedded.transfer import commands as transfer
+from tests.kit.proxy import Proxy
 
 
 class Clock:
@@ -115,3 +118,32 @@ def test_numbers_keep_their_digits_and_the_token_its_header(api, server):
 
 def test_far_servers_may_compress(clock):
     assert "accept-encoding" in Api("https://example.com", "token", patience_s=0)._headers
+
+
+def test_another_token_has_rates_of_its_own(api, server, clock):
+    server.answers = [answer(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(clock.now_s) + 20)), answer()]
+    api.call("GET", "/data")
+    assert api.with_token("other").call("GET", "/data") == "ok" and clock.waits == []
+    assert [headers["Token"] for headers, _ in server.sent("GET", "/data")] == ["token", "other"]
+
+
+def test_lists_are_read_to_their_end(api, server):
+    server.answers = [answer(result=[1, 2]), answer(result=[3])]
+    assert api.pages("/device", ("id",), [("filter[name]", "a*")], amount=2) == [1, 2, 3]
+    pages = [path for _, path, _, _ in server.calls]
+    assert pages == ["/device"] * 2
+
+
+@pytest.mark.parametrize(
+    "command", [["import", "a.csv"], ["export", "a.csv"], ["simulate"]], ids=lambda given: given[0]
+)
+def test_each_command_takes_address_and_token_from_the_same_variables(monkeypatch, command):
+    monkeypatch.setenv("TAGOIO_API", "https://api.example.com")
+    monkeypatch.setenv("DECANT_TOKEN", "t")
+    monkeypatch.setenv("DECANT_URL", "https://shown.example.com")  # of a server
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    simulation.add_to(commands)
+    transfer.add_to(commands)
+    given = parser.parse_args(command)
+    assert (given.url, given.token) == ("https://api.example.com", "t")

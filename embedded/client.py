@@ -1,5 +1,6 @@
 """A client of the API that waits when it must: for a rate, a server that restarts, or a network that is down."""
 
+import copy
 import random
 import re
 import time
@@ -10,10 +11,10 @@ from urllib.parse import urlencode
 import orjson
 import urllib3
 
-from chalicelib.codec import numbers
+from chalicelib.codec import jsontext, numbers
 from embedded.settings import is_local
 
-Query = Sequence[tuple[str, str]]
+Query = Sequence[tuple[str, str | int]]
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _RATE_WAIT_S = 61.0
 """The longest wait for a rate: its limit counts by the minute."""
@@ -43,13 +44,14 @@ class Refused(Exception):
 
 
 class Api:
-    """Calls one server with one token.
+    """Calls one server with one token. Threads may share it.
 
     Args:
         url: the address of the API, with or without a slash at its end.
         token: of a device or profile.
         patience_s: for how long a call is tried again before it fails.
-        wait: waits for some seconds.
+        connections: how many calls there are at once; further ones wait.
+        wait: waits for some seconds. What it raises ends the call.
         now_s: the time in seconds since 1970.
 
     Raises:
@@ -57,29 +59,33 @@ class Api:
     """
 
     def __init__(
-        self, url: str, token: str, *, patience_s: float, wait: Callable[[float], None] = time.sleep,
-        now_s: Callable[[], float] = time.time,
+        self, url: str, token: str, *, patience_s: float, connections: int = 1,
+        wait: Callable[[float], None] = time.sleep, now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         if not re.match(r"https?://[^/]", url):
             raise ValueError(f"{url!r} is no address of an API, such as https://api.example.com")
         if not token:
             raise ValueError("No token is given: use --token, or the environment variable DECANT_TOKEN")
-        self.url, self.token = url.rstrip("/"), token
+        self.url = url.rstrip("/")
         self._patience_s, self._wait, self._now_s = patience_s, wait, now_s
+        self._is_near = is_local((urllib3.util.parse_url(url).host or "").strip("[]"))
+        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT, maxsize=connections, block=True)
+        self._take(token)
+
+    def _take(self, token: str) -> None:
+        self.token = token
+        self._headers = {"Token": token, "Content-Type": "application/json"}
+        self._headers |= {} if self._is_near else urllib3.make_headers(accept_encoding="gzip")
         self._free_at: dict[tuple[str, str], float] = {}
         """When a route whose rate is used up is free again, in seconds since 1970."""
-        is_near = is_local((urllib3.util.parse_url(url).host or "").strip("[]"))
-        self._headers = {"Token": token, "Content-Type": "application/json"}
-        self._headers |= {} if is_near else urllib3.make_headers(accept_encoding="gzip")
-        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def with_token(self, token: str) -> "Api":
-        """Return a client of the same server with another token."""
-        return Api(self.url, token, patience_s=self._patience_s, wait=self._wait, now_s=self._now_s)
+        """Return a client of the same server with another token, which shares the connections."""
+        other = copy.copy(self)
+        other._take(token)
+        return other
 
-    def call(
-        self, method: str, path: str, *, query: Query = (), body: bytes | None = None, key: str | None = None
-    ) -> Any:
+    def call(self, method: str, path: str, *, query: Query = (), body: object = None, key: str | None = None) -> Any:
         """Call a route; return ``result``. Numbers that a float would round are ``Decimal``.
 
         It tries again after 429, 5xx and a lost connection: after the time that the server names, else after a
@@ -89,7 +95,7 @@ class Api:
             method: of HTTP.
             path: of the route.
             query: names and texts.
-            body: JSON.
+            body: JSON in bytes, or what is to be sent as JSON; None: no body.
             key: the ``Idempotency-Key``.
 
         Raises:
@@ -98,11 +104,12 @@ class Api:
         """
         headers = self._headers | ({"Idempotency-Key": key} if key else {})
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        content = body if isinstance(body, bytes | None) else jsontext.dumps(body).encode()
         until_s, wait_s = self._now_s() + self._patience_s, _FIRST_WAIT_S
         self._wait_for_rate(method, path)
         while True:
             try:
-                answer = self._pool.request(method, url, headers=headers, body=body, redirect=False)
+                answer = self._pool.request(method, url, headers=headers, body=content, redirect=False)
             except urllib3.exceptions.HTTPError as error:
                 problem, asked_s = f"{self.url} does not answer: {_reason(error)}", None
             else:
@@ -114,6 +121,28 @@ class Api:
                 raise Stopped(f"{problem}. The same command resumes")
             self._wait(asked_s if asked_s is not None else wait_s * random.uniform(0.5, 1))  # noqa: S311
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    def pages(self, path: str, fields: Sequence[str] = (), query: Query = (), *, amount: int = 100) -> list[Any]:
+        """Return all items of a list, in rising order of their creation.
+
+        Args:
+            path: of the route.
+            fields: those that items shall have; empty: those that they have anyway.
+            query: filters.
+            amount: how many items to ask for at once.
+
+        Raises:
+            Refused, Stopped: as in ``call``.
+        """
+        items: list[Any] = []
+        shape = [*query, *(("fields", name) for name in fields)]
+        while True:
+            number = len(items) // amount + 1
+            first = (("page", number), ("amount", amount), ("orderBy", "created_at,asc"))
+            page = self.call("GET", path, query=[*first, *shape])
+            items += page
+            if len(page) < amount:
+                return items
 
     def _note_rate(self, method: str, path: str, headers: Mapping[str, str]) -> None:
         """Remember until when the rate of a route is used up."""
