@@ -20,6 +20,7 @@ from chalicelib.http import answers
 from chalicelib.services.access import callers, reach
 from chalicelib.services.access.callers import Caller
 
+PATH = "/events"
 CHANNELS = ("device_data", "device_inspector")
 PING_S = 5.0
 MAX_LISTENERS = 1_000
@@ -140,8 +141,12 @@ class Events:
         for listener in {listener for listeners in self._by_channel.values() for listener in listeners}:
             listener.end()
 
-    async def answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> Response | None:
-        """Serve a request for ``/events``. Return the answer, or None if a stream was it."""
+    def row(self, scope: dict[str, Any]) -> str | None:
+        """See gateway.Part."""
+        return PATH if scope["path"] == PATH else None
+
+    async def answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> Response | int:
+        """Serve a request for ``/events``; see gateway.Part."""
         method, query = scope["method"], scope["query_string"]
         if method not in ("GET", "HEAD"):
             is_preflight = method == "OPTIONS"
@@ -150,7 +155,7 @@ class Events:
         try:
             caller, channels = _channels(query, token)
         except errors.ApiError as error:
-            log.answered(error.status, request_id=request_id, method=method, route="/events", reason=log.reason(error))
+            log.answered(error.status, request_id=request_id, method=method, route=PATH, reason=log.reason(error))
             return answers.refused(error)
         refusal = self._refuse(caller.profile)
         if refusal is not None:
@@ -160,7 +165,7 @@ class Events:
         if method == "HEAD":
             await send(start)
             await send({"type": "http.response.body"})
-            return None
+            return 200
         with self._listener(caller.profile, channels) as listener:
             gone = asyncio.ensure_future(until_gone(receive))
             try:
@@ -168,7 +173,7 @@ class Events:
                 await _stream(listener, gone, send, lambda: _may_listen(query, token))
             finally:
                 gone.cancel()
-        return None
+        return 200
 
     def _refuse(self, profile: str) -> Response | None:
         """Return the refusal of one listener too many, or None."""

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
+from chalice.app import Response
+
 from chalicelib import errors, settings
-from chalicelib.host import clock, secret
+from chalicelib.host import clock, log, secret
 from chalicelib.host.files import URL_S
+from chalicelib.http import answers
 from embedded import folder
 
 FILES = "files"
@@ -111,43 +114,47 @@ class Folder:
     def _path(self, key: str) -> Path:
         return self._root / key
 
-    async def answer(self, path: str, query: bytes, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Send the file that an address from ``download_url`` names; return False if the address is not valid now.
+    def row(self, scope: dict[str, Any]) -> str | None:
+        """See gateway.Part."""
+        return PREFIX if scope["path"].startswith(PREFIX) and scope["method"] == "GET" else None
 
-        Args:
-            path: the path of the address, as it was sent.
-            query: its query string.
-            send: takes ASGI's messages.
-            headers: what the answer has besides.
-        """
-        key = unquote(path.removeprefix(PREFIX))
-        sent = {name: texts[0] for name, texts in parse_qs(query.decode("latin-1")).items()}
-        expires = sent.get("expires", "")
-        if not expires.isdecimal() or len(expires) > 12 or clock.now_ms() > int(expires) * 1000:
-            return False
-        signature = sent.get("signature", "").encode()
-        if not hmac.compare_digest(_signature(key, int(expires)).encode(), signature):
-            return False
-        return await self._send(key, send, headers)
+    async def answer(self, scope: dict[str, Any], _receive: Any, send: Send, request_id: str) -> Response | int:
+        """Send the file that an address from ``download_url`` names; see gateway.Part."""
+        key = _signed_key(scope["raw_path"].decode("latin-1"), scope["query_string"])
+        is_sent = key is not None and await self._send(key, send, request_id)
+        log.answered(200 if is_sent else 404, request_id=request_id, method="GET", route=PREFIX)
+        return 200 if is_sent else answers.failed("The address of the file is not valid, or not any more", 404)
 
-    async def _send(self, key: str, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
+    async def _send(self, key: str, send: Send, request_id: str) -> bool:
+        """Send a file; return False if there is none."""
         try:
             file = await asyncio.to_thread(self._path(key).open, "rb")
         except OSError:
             return False
         name = key.rpartition("/")[2].encode()
-        own = [
+        headers = [
             (b"content-type", b"text/csv; charset=utf-8"),
             (b"content-disposition", b'attachment; filename="' + name + b'"'),
             (b"access-control-allow-origin", b"*"),
-            *headers,
+            (answers.REQUEST_ID.lower().encode(), request_id.encode()),
         ]
         with file:
-            await send({"type": "http.response.start", "status": 200, "headers": own})
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         return True
+
+
+def _signed_key(path: str, query: bytes) -> str | None:
+    """Return the key that an address from ``download_url`` names; None if the address is not valid now."""
+    key = unquote(path.removeprefix(PREFIX))
+    sent = {name: texts[0] for name, texts in parse_qs(query.decode("latin-1")).items()}
+    expires = sent.get("expires", "")
+    if not expires.isdecimal() or len(expires) > 12 or clock.now_ms() > int(expires) * 1000:
+        return None
+    signature = sent.get("signature", "").encode()
+    return key if hmac.compare_digest(_signature(key, int(expires)).encode(), signature) else None
 
 
 def _signature(key: str, expires_s: int) -> str:

@@ -9,9 +9,9 @@ import asyncio
 import base64
 import functools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import chalice.app
@@ -21,13 +21,10 @@ from chalicelib import errors, settings
 from chalicelib.host import events, log
 from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
-from embedded import compression, measured, metrics, request_ids
+from embedded import compression, measured, request_ids
 from embedded.commits import GroupCommit
-from embedded.events import Events, until_gone
-from embedded.files import PREFIX, Folder
-from embedded.metrics import Metrics
+from embedded.events import until_gone
 from embedded.router import Router
-from embedded.site import FILE_ROW, Site
 from embedded.workers import Workers
 
 _MAX_FIELDS = 1_001
@@ -54,6 +51,16 @@ def remember_content_types() -> None:
     inner._matches_content_type = lambda content_type, valid: remembered(content_type, tuple(valid))
 
 
+class Part(Protocol):
+    """A part of the server that answers requests without the app."""
+
+    def row(self, scope: Scope) -> str | None:
+        """Return the row of a request, for the metrics; None: the request is not for this part."""
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> Response | int:
+        """Return the answer, or the status of one that this part has sent."""
+
+
 class Gateway:
     """The ASGI application.
 
@@ -61,11 +68,8 @@ class Gateway:
         app: the Chalice app, called with proxy events.
         resources: its routes, such as ``/device/{device_id}``.
         commits: the group commit; an answer waits for it.
-        events: the event stream of GET /events; None: there is none.
         workers: threads for long reads; None: the loop does them.
-        site: the files of the console; None: the app answers requests for them.
-        shown: what GET /metrics answers; None: there is no such path.
-        files: the files that clients may get; None: there are none.
+        parts: what answers requests before the app: the first one whose request it is.
     """
 
     def __init__(
@@ -73,39 +77,34 @@ class Gateway:
         app: Handler,
         resources: Iterable[str],
         commits: GroupCommit,
-        events: Events | None = None,
         workers: Workers | None = None,
-        site: Site | None = None,
-        shown: Metrics | None = None,
-        files: Folder | None = None,
+        parts: Sequence[Part] = (),
     ) -> None:
         self._app = app
         self._router = Router(resources)
         self._commits = commits
-        self._events = events
         self._workers = workers
-        self._site = site
+        self._parts = parts
         self._prefix = urlsplit(settings.current().url).path.rstrip("/")
         """What the path of the API begins with for clients, if a proxy takes it away."""
-        self._shown = shown
-        self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        request_id, began_s = request_ids.new(), time.perf_counter()
-        if self._site is not None and self._site.has(scope):
-            status = await self._site.answer(scope, send, request_id)
-            measured.answered(scope["method"], FILE_ROW, status, time.perf_counter() - began_s)
-            return
+        request_id, began_s, group = request_ids.new(), time.perf_counter(), 0
+        part = self._part(scope)
         try:
-            answer, group = await self._own(scope, receive, send, request_id)
+            if part is None:
+                answer, group = await self._answer(scope, receive, request_id)
+            else:
+                response = await part.answer(scope, receive, send, request_id)
+                if isinstance(response, int):
+                    measured.answered(scope["method"], scope["row"], response)
+                    return
+                answer = _complete(response, request_id)
         except _Gone:
             measured.answered(scope["method"], scope["row"], 499)
-            return
-        if answer is None:
-            measured.answered(scope["method"], scope["row"], 200)
             return
         if not await self._commits.wait(group):
             answer = _not_kept(scope, request_id)
@@ -127,30 +126,15 @@ class Gateway:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
         measured.answered(scope["method"], scope["row"], answer["statusCode"], time.perf_counter() - began_s)
 
-    async def _own(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str
-    ) -> tuple[dict[str, Any] | None, int]:
-        """Return the answer, also of what this server has besides the app, and the transaction; see ``_answer``.
-
-        ``scope["row"]`` is set to the row, for the metrics. None instead of the answer: a stream was it.
-        """
-        path = scope["row"] = scope["path"]
-        if path == "/events" and self._events is not None:
-            response = await self._events.answer(scope, receive, send, request_id)
-            return (None if response is None else _complete(response, request_id)), 0
-        if path == metrics.PATH and self._shown is not None:
-            response = self._shown.answer(scope)
-            log.answered(response.status_code, request_id=request_id, method=scope["method"], route=path)
-            return _complete(response, request_id), 0
-        if self._files is not None and path.startswith(PREFIX) and scope["method"] == "GET":
-            scope["row"] = PREFIX
-            own = [(b"x-request-id", request_id.encode())]
-            if await self._files.answer(scope["raw_path"].decode("latin-1"), scope["query_string"], send, own):
-                log.answered(200, request_id=request_id, method="GET", route=PREFIX)
-                return None, 0
-            return _failed(scope, request_id, "The address of the file is not valid, or not any more", 404), 0
+    def _part(self, scope: Scope) -> Part | None:
+        """Return what answers a request; None: the app. ``scope["row"]`` is set, for the metrics."""
+        for part in self._parts:
+            row = part.row(scope)
+            if row is not None:
+                scope["row"] = row
+                return part
         scope["row"] = measured.NO_ROW
-        return await self._answer(scope, receive, request_id)
+        return None
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[dict[str, Any], int]:
         """Return the answer, and the transaction that must be safe before it is sent; 0: none.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from chalice.app import Response
 
+from chalicelib.host import log
 from chalicelib.http import answers
 from embedded import measured
 from embedded.commits import GroupCommit
@@ -107,8 +108,17 @@ class Metrics:
         """Return all metrics in the text format. Cost: 1 ms for 100 rows."""
         return "\n".join([*(line for metric in self._metrics for line in metric.lines()), ""])
 
-    def answer(self, scope: dict[str, Any]) -> Response:
-        """Return the answer to a request for ``/metrics``."""
+    def row(self, scope: dict[str, Any]) -> str | None:
+        """See gateway.Part."""
+        return PATH if scope["path"] == PATH else None
+
+    async def answer(self, scope: dict[str, Any], _receive: Any, _send: Any, request_id: str) -> Response:
+        """See gateway.Part."""
+        response = self._answer(scope)
+        log.answered(response.status_code, request_id=request_id, method=scope["method"], route=PATH)
+        return response
+
+    def _answer(self, scope: dict[str, Any]) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
             return answers.failed("Method Not Allowed", 405, {"Allow": "GET"})
         headers = dict(scope["headers"])

@@ -10,7 +10,7 @@ from chalicelib.http import answers, site
 from chalicelib.http.site import File
 from embedded import compression
 
-Headers = list[tuple[bytes, bytes]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LEVEL = 9
 FILE_ROW = "/console/{name}"
 """The row of all files in the metrics, pages too."""
@@ -27,14 +27,12 @@ class Site:
         self._files = site.files() if files is None else files
         self._gzipped: dict[str, bytes] = {}
 
-    def has(self, scope: dict[str, Any]) -> bool:
-        """Return whether a request is for one of the files."""
-        return scope["path"] in self._files and scope["method"] in ("GET", "HEAD")
+    def row(self, scope: dict[str, Any]) -> str | None:
+        """See gateway.Part."""
+        return FILE_ROW if scope["path"] in self._files and scope["method"] in ("GET", "HEAD") else None
 
-    async def answer(
-        self, scope: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[None]], request_id: str
-    ) -> int:
-        """Answer a request that ``has`` accepts. Return the status."""
+    async def answer(self, scope: dict[str, Any], _receive: Any, send: Send, request_id: str) -> int:
+        """See gateway.Part."""
         path, method = scope["path"], scope["method"]
         sent = {name: value.decode("latin-1") for name, value in scope["headers"]}
         page = self._files[path].answer(sent.get(b"if-none-match", ""))

@@ -305,7 +305,7 @@ def test_other_methods_of_the_stream(serve, stream):
         await settle()
         assert b"x-request-id" in link.transport.sent and b"200 OK" in link.transport.sent and stream.count == 1
 
-    serve(scenario, events=stream)
+    serve(scenario, parts=[stream])
 
 
 @pytest.mark.parametrize("kind", ["analysis", "run_user", "service", "network"])

@@ -1,5 +1,6 @@
 """``GET /metrics``, read with Prometheus' own parser, of a running server; and who may read it."""
 
+import asyncio
 import json
 import re
 import urllib.error
@@ -123,7 +124,7 @@ def test_without_a_token_only_programs_of_this_machine_read_them(serve, client, 
     async def scenario(gateway):
         return await asgi(gateway, "GET", "/metrics", headers, client=client)
 
-    answer = serve(scenario, shown=Metrics(()))
+    answer = serve(scenario, parts=[Metrics(())])
     assert answer.status == 403 and "DECANT_METRICS_TOKEN" in answer.message
 
 
@@ -132,7 +133,7 @@ def test_without_a_token_only_programs_of_this_machine_read_them(serve, client, 
 def test_programs_of_this_machine_read_them_and_only_read(client, host):
     for method, status in (("GET", 200), ("HEAD", 200), ("POST", 405), ("OPTIONS", 405)):
         scope = {"method": method, "client": client, "headers": [(b"host", host.encode())]}
-        assert Metrics(()).answer(scope).status_code == status
+        assert asyncio.run(Metrics(()).answer(scope, None, None, "id")).status_code == status
 
 
 def test_nothing_that_a_client_chose_is_a_label(serve):

@@ -29,7 +29,7 @@ def ask(serve):
                 gateway._app = app
             return await asgi.exchange(gateway, method, path, headers)
 
-        return serve(scenario, site=Site())
+        return serve(scenario, parts=[Site()])
 
     return do
 
@@ -76,7 +76,7 @@ def test_file_is_compressed_once(ask, serve, built, monkeypatch):
     async def scenario(gateway):
         return [await asgi.exchange(gateway, "GET", SCRIPT, BROWSER) for _ in range(3)]
 
-    first, *others = serve(scenario, site=Site())
+    first, *others = serve(scenario, parts=[Site()])
     assert len(calls) == 1 and all(other[2] == first[2] for other in others)
 
 
@@ -118,7 +118,7 @@ def test_console_that_was_built_after_the_start_is_served_too(serve, unbuilt, bu
     async def scenario(gateway):
         return [await asgi.exchange(gateway, "GET", path, BROWSER) for path in ("/console", SCRIPT)]
 
-    for status, headers, content in serve(scenario, site=Site({})):
+    for status, headers, content in serve(scenario, parts=[Site({})]):
         assert status == 200 and headers["content-encoding"] == "gzip" and gzip.decompress(content)
 
 
@@ -145,7 +145,7 @@ def test_connection_stays_open_after_a_file_and_after_304(serve, built):
         assert not link.transport.is_closed
         return answers
 
-    first, second, third = serve(scenario, site=Site())
+    first, second, third = serve(scenario, parts=[Site()])
     assert b" 200 " in first[:20] and b" 304 " in second[:20] and second.endswith(b"\r\n\r\n")
     assert re.sub(rb"x-request-id: \S+", b"", first) == re.sub(rb"x-request-id: \S+", b"", third)
 
