@@ -2,38 +2,19 @@
 
 import gzip
 import json
-import re
 
 import pytest
 
-from tests.program import ROOT
+from tests.kit.axe import serious
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 VIEWS = ("devices", "connectors", "policies", "usage", "audit", "settings")
 TABS = ("live", "points", "map", "inspector", "connect", "params", "settings")
 FIRST_LOAD_BYTES, ALL_BYTES = 40_000, 120_000
-_LAZY = re.compile(r"docs|editor|codemirror")
-"""Files that are no part of the console as it is used every day: the viewer of the API, and the editor of parsers."""
-
-
-@pytest.fixture(scope="module")
-def axe():
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci in web/")
-    return AXE.read_text()
-
-
-def _serious(page, axe):
-    """Return what axe finds serious or critical: the rule, and where."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    rows = [row for row in found["violations"] if row["impact"] in ("serious", "critical")]
-    return [f"{row['id']}: {node['html'][:120]}" for row in rows for node in row["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, axe, scheme, width):
+def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, scheme, width):
     device, token = new_device("Device of axe", tags=[{"key": "site", "value": "roof"}])
     place = {"location": {"lat": 48, "lng": 11}, "unit": "C"}
     for number in range(3):
@@ -43,9 +24,9 @@ def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, axe,
     page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
     page.goto(f"{site.url}/console")
     page.get_by_label("Profile token").wait_for()
-    found = {"sign-in": _serious(page, axe)}
+    found = {"sign-in": serious(page)}
     page.get_by_role("button", name="With e-mail and password").click()
-    found["sign-in by e-mail"] = _serious(page, axe)
+    found["sign-in by e-mail"] = serious(page)
     page.get_by_role("button", name="With a token").click()
     sign_in(page)
     for view in [*VIEWS, *(f"device/{device}/{tab}" for tab in TABS)]:
@@ -53,14 +34,13 @@ def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, axe,
         page.get_by_role("heading", level=1).wait_for()
         if view.startswith("device/"):
             page.locator("main :is(.card, .empty)").first.wait_for()
-        page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
-        found[view] = _serious(page, axe)
+        found[view] = serious(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} is wider than the screen"
     for name in ("Send a test point", "New device"):
         if name == "New device":
             page.goto(f"{site.url}/console#/devices")
         page.get_by_role("button", name=name).click()
-        found[name] = _serious(page, axe)
+        found[name] = serious(page)
         page.keyboard.press("Escape")
     assert {view: problems for view, problems in found.items() if problems} == {}
 
@@ -91,7 +71,7 @@ def test_first_load_is_small(page, site, built):
     assert 5_000 < total <= FIRST_LOAD_BYTES, json.dumps({name: sizes.get(name) for name in names})
 
 
-def test_all_files_are_small(built):
-    sizes = {name: size for name, size in _sizes(built).items() if not _LAZY.match(name)}
+def test_all_files_but_those_of_docs_are_small(built):
+    sizes = {name: size for name, size in _sizes(built).items() if not name.startswith("docs")}
     assert len(sizes) > 5
     assert sum(sizes.values()) <= ALL_BYTES, json.dumps(sizes)
