@@ -3,6 +3,7 @@
 import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -15,7 +16,8 @@ class Proxy:
     """
 
     def __init__(self, url):
-        self.target, self.on, self.calls = url, lambda *_: None, []
+        self.target, self.on = url, lambda *_: None
+        self.calls: list[Any] = []
         lock = threading.Lock()
         proxy = self
 
