@@ -1,6 +1,7 @@
 """Asks for work on the backup or restore of a device. On AWS it calls the function ``files``, and does not wait.
 
-Lambda keeps such calls in a queue of its own. One of SQS would cost 0.39 dollars a month, as Lambda asks it all the time.
+Lambda keeps such calls in a queue of its own. One of SQS would cost 0.39 dollars a month, as Lambda asks it all the
+time.
 """
 
 from collections.abc import Callable
