@@ -19,8 +19,8 @@ from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
-from chalicelib.services.devices import erasures, jobs, sealings
-from chalicelib.services.points import send
+from chalicelib.services.devices import erasures, exports, jobs, sealings
+from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
 from chalicelib.store import Entity, names
@@ -186,6 +186,17 @@ def keep_files(clock):
         world.admin.post(f"{address}/restore", {"file_address": path})
     work(world)
     world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
+    with pytest.MonkeyPatch.context() as patched:  # a device that is full, and a backup that fails after its first part
+        world.admin.post(f"{address}/restore", {"file_address": "x"}).result  # noqa: B018
+        patched.setattr(fullness, "MAX_POINTS", 0)
+        work(world)
+        deadline.end()
+        patched.setattr(files, "PART_BYTES", 1)
+        world.admin.post(f"{address}/backup", {"file_address": "z"}).result  # noqa: B018
+        jobs.keep(jobs.do(jobs.waiting()[0]))
+        patched.setattr(exports, "MAX_ROWS", 0)
+        work(world)
+        deadline.end()
     world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018
     clock.advance(3_600)
     keep_house(clock)
