@@ -5,7 +5,15 @@ from typing import Any, NamedTuple
 
 from chalicelib.http import site
 from chalicelib.http.route import Route
-from chalicelib.openapi import account_results, device_results, object_results, parameters, results, token_results
+from chalicelib.openapi import (
+    account_results,
+    device_results,
+    file_results,
+    object_results,
+    parameters,
+    results,
+    token_results,
+)
 from chalicelib.openapi.parameters import Parameter, of_fields, of_list
 from chalicelib.schemas import (
     actions,
@@ -147,11 +155,18 @@ _OPERATIONS: Mapping[str, Operation] = {
     "GET /console/{name}": Operation(
         answer=None, raw=dict.fromkeys(site.TYPES, _TEXT), also={304: _SAME},
     ),
+    "POST /device/{device_id}/data/backup": Operation(file_results.Backup),
+    "POST /device/{device_id}/chunk/backup": Operation(file_results.ChunkBackup),
+    "POST /device/{device_id}/chunk/copy": Operation(file_results.ChunkBackup),
+    "GET /files": Operation(file_results.Files),
+    "GET /files/url": Operation(file_results.Download, (parameters.FILE_PATH,)),
+    "POST /files/url": Operation(file_results.Upload),
     "GET /openapi.json": Operation(answer=None, raw={JSON: {"type": "object"}}),
 }  # fmt: skip
 """By method and path."""
 _TEXTS = frozenset(
     {
+        "POST /device/{device_id}/data/restore", "DELETE /files",
         "PUT /device/{device_id}", "DELETE /device/{device_id}", "POST /device/{device_id}/empty",
         "POST /device/{device_id}/convert", "DELETE /device/token/{device_id_or_token}",
         "PUT /device/params/{param_id}", "POST /device/{device_id}/params",

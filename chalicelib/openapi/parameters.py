@@ -87,6 +87,7 @@ AUDIT = (
 )
 
 FORMAT = Parameter("format", _one_of(queries.FORMATS, default="json"), "Also by the header Accept")
+FILE_PATH = Parameter("path", _TEXT, "The path of the file", is_required=True)
 RESOLVE = tuple(
     Parameter(f"resolve{name}Name", _FLAG, f"Whether rows have `{name.lower()}_name`")
     for name in ("Bucket", "Connector", "Network")

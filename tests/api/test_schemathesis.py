@@ -20,6 +20,7 @@ from chalicelib.services.accounts import attempts
 from tests.api.test_routes import things_of, token_for
 from tests.kit.accounts import Mails
 from tests.kit.api import Api
+from tests.kit.files import in_folder
 from tests.kit.openapi import made
 from tests.kit.parsers import ready
 from tests.kit.world import World
@@ -69,8 +70,14 @@ def body_of(case):
     return {"raw": str(body), "headers": headers}
 
 
+@pytest.fixture
+def files(tmp_path):
+    with in_folder(tmp_path) as made:
+        yield made
+
+
 @pytest.mark.parametrize("row", routes.ALL, ids=lambda row: row.key)
-def test_no_request_is_answered_otherwise_than_described(sqlite, configure, row):
+def test_no_request_is_answered_otherwise_than_described(sqlite, configure, files, row):
     configure(profile_may_send=True, sign_up="open")
     attempts.use(None)
     Mails()
