@@ -228,19 +228,3 @@ class Trial(TypedDict):
     log: list[str]
     serial: str | None
     error: ParserError | None
-
-
-class ParserError(TypedDict):
-    """Why a payload parser failed, and in which line of its source, if that is known."""
-
-    message: str
-    line: int | None
-
-
-class ParserRun(TypedDict):
-    """What a payload parser has made of a sample: no points if there is an error."""
-
-    points: list[PointIn]
-    log: list[str]
-    serial: str | None
-    error: ParserError | None

@@ -108,7 +108,6 @@ _OPERATIONS: Mapping[str, Operation] = {
     "GET /integration/connector/{connector_id}": Operation(
         object_results.Connector, of_fields(integrations.CONNECTORS)
     ),
-    "POST /integration/parser/run": Operation(object_results.ParserRun),
     "GET /integration/network": Operation(list[object_results.Network], of_list(integrations.NETWORKS)),
     "POST /integration/network": Operation(object_results.NetworkCreated),
     "GET /integration/network/{network_id}": Operation(object_results.Network, of_fields(integrations.NETWORKS)),
