@@ -136,6 +136,7 @@ class Folder:
             (b"content-type", b"text/csv; charset=utf-8"),
             (b"content-disposition", b'attachment; filename="' + name + b'"'),
             (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", answers.REQUEST_ID.encode()),
             (answers.REQUEST_ID.lower().encode(), request_id.encode()),
         ]
         with file:

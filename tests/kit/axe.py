@@ -18,7 +18,7 @@ def serious(page):
     script = _script()
     if script is None:
         pytest.skip("axe-core is not installed: npm ci in web/")
-    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     page.evaluate(script)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     rows = [row for row in found["violations"] if row["impact"] in ("serious", "critical")]
