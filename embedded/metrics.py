@@ -63,7 +63,8 @@ _REQUESTS = (
 def of_server(commits: GroupCommit, broker: Broker, stream: Events) -> Iterator[Metric]:
     """Yield what the parts of this server show."""
     sqlite = commits.store
-    yield Metric("decant_points_stored_total", "counter", "Points stored.", one(lambda: sqlite.points_stored))
+    stored = one(lambda: sqlite.points_stored)
+    yield Metric("decant_points_stored_total", "counter", "Points that devices sent.", stored)
     yield Metric(
         "decant_commit_duration_seconds", "histogram", "Time until a transaction was safe.",
         lambda: commits.times.samples({}),

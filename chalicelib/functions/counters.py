@@ -79,8 +79,8 @@ def _change(record: dict[str, Any]) -> Change:
     old, new = changed.get("OldImage"), changed.get("NewImage")
     images = [image for image in (new, old) if image]
     is_new_segment = new is not None and old is None and not dynamodb_sealed.is_sealed(new)
-    is_sent = new is not None and is_new_segment and "imported" not in new
-    points_in, sent_ms = counters.sent(_item(new)) if new is not None and is_sent else (0, None)
+    is_sent = is_new_segment and "imported" not in new  # what a file brought is no input
+    points_in, sent_ms = counters.sent(_item(new)) if is_sent else (0, None)
     return Change(
         device=images[0]["device"]["S"],
         profile=next((image["profile"]["S"] for image in images if "profile" in image), None),

@@ -68,7 +68,7 @@ class SqliteStore(SealedWrites):
         self.is_lost = False
         """Whether the open transaction cannot be kept any more."""
         self.points_stored = 0
-        """How many points this object has stored and committed."""
+        """How many points of devices this object has stored and committed. Those of files are not among them."""
         self.path = Path(path)
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         super().__init__(db)

@@ -241,3 +241,10 @@ def tracked(name):
         folders[:] = [each for each in folders if each not in skipped]
         if name in files:
             yield Path(folder) / name
+
+
+@pytest.mark.parametrize("target", ["run", "demo"])
+def test_whoever_starts_a_server_gets_the_console_or_a_line_that_says_why_not(target):
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    build, serve = recipe.index("-m web.build || true\n"), recipe.index("-m embedded")
+    assert build < serve
