@@ -18,9 +18,6 @@ interface Result {
   serial: string | null;
   error: { message: string; line: number | null } | null;
 }
-interface Owner extends Integration {
-  networks?: string[];
-}
 
 const PATHS: Record<Kind, string> = { connector: "integration/connector", network: "integration/network", device: "device" };
 const MAX_BYTES = 65_536;
@@ -43,7 +40,7 @@ export default function Parser({ parts: [kind = "", id = ""] }: { parts: string[
 
 function Loader({ kind, id }: { kind: Kind; id: string }) {
   const path = `${PATHS[kind]}/${encodeURIComponent(id)}`;
-  const { value, error, reload } = useLoad((signal) => get<Owner>(path, {}, signal), []);
+  const { value, error, reload } = useLoad((signal) => get<Integration>(path, {}, signal), []);
   if (!value) {
     return (
       <>
@@ -55,7 +52,7 @@ function Loader({ kind, id }: { kind: Kind; id: string }) {
   return <Workbench kind={kind} path={path} owner={value} />;
 }
 
-function Workbench({ kind, path, owner }: { kind: Kind; path: string; owner: Owner }) {
+function Workbench({ kind, path, owner }: { kind: Kind; path: string; owner: Integration }) {
   const stored = owner.payload_decoder ? fromBase64(owner.payload_decoder) : "";
   const source = useSignal(stored || START);
   const saved = useSignal(stored);
@@ -123,7 +120,7 @@ function Workbench({ kind, path, owner }: { kind: Kind; path: string; owner: Own
   const back = kind === "device" ? to("device", owner.id) : to("connectors", `${kind}s`);
   return (
     <div onKeyDown={keys}>
-      <p class="crumb"><a href={back}>{kind === "device" ? owner.name : `${kind === "network" ? "Networks" : "Connectors"}`}</a></p>
+      <p class="crumb"><a href={back}>{{ device: owner.name, network: "Networks", connector: "Connectors" }[kind]}</a></p>
       <div class="bar">
         <h1>Parser of {owner.name}</h1>
         {isCatalogue && <span class="badge">Catalogue</span>}

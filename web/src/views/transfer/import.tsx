@@ -264,7 +264,7 @@ function Errors({ report }: { report: Report }) {
   const save = () => download("errors.csv", new Blob(["line,error\r\n", ...report.errors], { type: "text/csv" }));
   return (
     <div class="problem">
-      <p><strong>{report.failed === 1 ? "1 line was left out" : `${report.failed.toLocaleString()} were left out`}</strong>, the first of them:</p>
+      <p><strong>{report.failed.toLocaleString()} left out</strong>, the first of them:</p>
       <ul>
         {report.first.map(({ line, problem }, index) => <li key={index}>Line {line}: {problem}</li>)}
       </ul>
