@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.program import ROOT
 
 TEXT = (ROOT / "docs/decisions.md").read_text()
@@ -16,3 +18,8 @@ def test_each_decision_is_there_once():
 def test_headings_have_a_date_and_a_blank_line_before():
     assert all(re.match(r"\d{4}-\d\d-\d\d \S", heading) for heading in HEADINGS)
     assert len(re.findall(r"\n\n## ", TEXT)) == len(HEADINGS)
+
+
+@pytest.mark.parametrize("decision", re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:], ids=lambda text: text[:40])
+def test_each_decision_says_what_it_costs(decision):
+    assert re.search(r"\b[Pp]rices?\b", decision)
