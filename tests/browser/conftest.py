@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from chalicelib import store
 from chalicelib.services.devices import devices
-from chalicelib.store.sqlite import SqliteStore
+from embedded import operator
 from tests.program import Program
 from web import build
 
@@ -147,14 +147,11 @@ def crowd(built, chromium, tmp_path_factory):
     first = Program(directory)
     profile = first.call("GET", "/profile", first.profile_token)[0]["id"]
     first.stop()
-    sqlite = SqliteStore(directory / "decant.db", synchronous="NORMAL")
-    store.use(sqlite)
-    for number in range(CROWD):
-        devices.create(
-            profile=profile, sent={"name": f"Sensor {number:04}", "tags": [{"key": "site", "value": f"s{number % 50}"}]}
-        )
+    with operator.opened(directory, "NORMAL"):
+        for number in range(CROWD):
+            tags = [{"key": "site", "value": f"s{number % 50}"}]
+            devices.create(profile=profile, sent={"name": f"Sensor {number:04}", "tags": tags})
     store.use(None)
-    sqlite.close()
     program = Program(directory)
     yield program
     program.close()
