@@ -40,10 +40,6 @@ def test_what_is_no_list_of_records_is_an_error_without_a_line(world):
     assert error["line"] is None and "(connector parser)" in error["message"]
 
 
-def test_endless_loop_ends_with_an_error(world):
-    assert "time" in run(world, "for (;;) {}").result["error"]["message"]
-
-
 def test_parser_of_a_network_answers_the_serial_number(world):
     found = run(world, "serial = payload[0].eui; payload = []", '{"eui": "A1"}', kind="network").result
     assert (found["serial"], found["points"]) == ("A1", [])

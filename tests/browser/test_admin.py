@@ -189,7 +189,9 @@ class TestPolicies:
         article.get_by_role("button", name=re.compile("^Deactivate")).click()
         expect(article.get_by_text("Not active")).to_be_visible()
         article.get_by_role("button", name=re.compile("^Edit")).click()
-        page.get_by_role("dialog").get_by_role("group", name="Rule 1").get_by_label("Effect", exact=True).select_option("allow")
+        page.get_by_role("dialog").get_by_role("group", name="Rule 1").get_by_label("Effect", exact=True).select_option(
+            "allow"
+        )
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
         expect(article.get_by_role("listitem")).to_have_text("Run users with a tag team may delete all devices.")
         assert site.call("GET", f"/am/{made}", site.profile_token)["targets"] == sent["targets"]
@@ -262,17 +264,16 @@ class TestSettings:
         page.get_by_role("button", name="New token").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Name").fill(name)
-        dialog.get_by_label("Permission").select_option("write")
+        dialog.get_by_label("Permission").select_option("full")
         dialog.get_by_label("Expires").select_option("1 day")
         expect(dialog.get_by_label("E-mail")).to_have_value(EMAIL)
         dialog.get_by_label("Password").fill(PASSWORD)
         dialog.get_by_role("button", name="Create").click()
         token = page.locator("code.token").inner_text()
-        print(repr(token), site.call("GET", "/info", token))
-        assert site.call("GET", "/info", token)["permission"] == "write"
+        assert site.call("GET", "/info", token)["permission"] == "full"
         page.get_by_role("button", name="Close").click()
         row = page.get_by_role("row").filter(has_text=name)
-        expect(row).to_contain_text("write")
+        expect(row).to_contain_text("full")
         assert token not in page.content()
         row.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -107,9 +107,9 @@ export function Permission() {
     <Field label="Permission">
       {(id) => (
         <select id={id} name="permission">
-          <option value="read">read</option>
-          <option value="write">write: read, create and change</option>
-          <option value="full">full: also delete</option>
+          <option value="read">read: see everything</option>
+          <option value="write">write: create and change, but not read</option>
+          <option value="full">full: read, write and delete</option>
         </select>
       )}
     </Field>
