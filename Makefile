@@ -12,6 +12,7 @@ run: $(VENV)/.embedded
 
 demo: $(VENV)/.embedded
 	@$(BIN)/python -m guest.build
+	@$(BIN)/python -m web.build || true
 	@exec $(BIN)/python -m embedded demo
 
 lint: $(VENV)/.dev
