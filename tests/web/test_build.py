@@ -241,3 +241,9 @@ def tracked(name):
         folders[:] = [each for each in folders if each not in skipped]
         if name in files:
             yield Path(folder) / name
+
+
+@pytest.mark.parametrize("target", ["run", "demo"])
+def test_what_serves_builds_the_console_before(target):
+    lines = (ROOT / "Makefile").read_text().partition(f"\n{target}:")[2].partition("\n\n")[0].splitlines()
+    assert "\t@$(BIN)/python -m web.build || true" in lines and lines[-1].startswith("\t@exec")
