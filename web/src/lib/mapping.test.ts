@@ -64,7 +64,7 @@ test("names of variables are made of headers", () => {
 
 test("a table of a spreadsheet is read as its owner reads it", () => {
   const rows = [["27.11.2026 14:30", "21,5", "48,137", "11,575"], ["03.04.2026 00:00", "-0,25", "48,2", "11,6"]];
-  const mapping = guess(["Date", "Temp", "Lat", "Lon"], ";", rows);
+  const mapping = guess(["Gemessen", "Temp", "Lat", "Lon"], ";", rows);
   expect(mapping).toMatchObject({ isLocal: true, hasDecimalComma: true });
   expect(rows.flatMap((row) => pointsOf(row, mapping)).map(({ point }) => point)).toEqual([
     { variable: "temp", value: 21.5, time: new Date(2026, 10, 27, 14, 30).toISOString(), location: { lat: 48.137, lng: 11.575 } },

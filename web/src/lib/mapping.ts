@@ -24,13 +24,14 @@ export interface Mapping extends Style {
 export type Read = { point: Point; problem: "" } | { point: undefined; problem: string };
 
 const FORBIDDEN = /[*?!<>.\-=$\s\p{Cc}]/u;
+const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:[.,]\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?$/i;
 const SYNONYMS: Record<string, Target> = {
   ...Object.fromEntries(COLUMNS.map((name) => [name, name])),
   name: "variable", date: "time", datetime: "time", timestamp: "time", at: "time", units: "unit", serie: "group",
   lat: "latitude", latitude: "latitude", lng: "longitude", lon: "longitude", longitude: "longitude", id: "", device: "",
 };
 
-/** Return a guess from the header and some rows: known names are fields; if there is no `variable`, all others are variables. */
+/** Return a guess from the header and some rows: known names are fields; without `variable`, all others are variables, but for times. */
 export function guess(header: string[], delimiter: string, rows: string[][] = []): Mapping {
   const names = header.map((cell) => cell.trim().toLowerCase());
   const isWide = !names.some((name) => SYNONYMS[name] === "variable");
@@ -42,9 +43,16 @@ export function guess(header: string[], delimiter: string, rows: string[][] = []
     taken.add(target);
     return { target, variable: variableOf(name) };
   });
+  if (!taken.has("time")) {
+    const at = columns.findIndex(({ target }, index) => target === "own" && rows.length > 0 && rows.every((row) => isTime(row[index] ?? "")));
+    if (at >= 0) columns[at]!.target = "time";
+  }
   const cells = rows.flat();
   return { columns, delimiter, isLocal: cells.some(isLocalTime), ...styleOf(cells, delimiter) };
 }
+
+/** Whether a cell shows a day: a number alone is no time here. */
+const isTime = (cell: string): boolean => ISO.test(cell.trim()) || isLocalTime(cell);
 
 /** Return the name that a column gives to a variable: what is not allowed becomes `_`. */
 export function variableOf(header: string): string {
@@ -118,8 +126,6 @@ function coordinate(cell: string, name: string): number {
   if (cell.trim() === "" || !Number.isFinite(number)) throw new Error(`${name} must be a number`);
   return number;
 }
-
-const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:[.,]\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?$/i;
 
 /** Return a time in ISO 8601 and UTC. Throws an Error. */
 export function readTime(cell: string, { isLocal, isDayFirst }: Pick<Mapping, "isLocal" | "isDayFirst">): string {
