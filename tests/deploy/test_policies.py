@@ -19,8 +19,8 @@ from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
-from chalicelib.services.devices import jobs, sealings
-from chalicelib.services.points import send
+from chalicelib.services.devices import erasures, exports, jobs, sealings
+from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
 from chalicelib.store import Entity, names
@@ -51,6 +51,9 @@ OF_LAMBDA = {
     "files": {("sqs:SendMessage", "decant-dev-failures")},
 }
 """What Lambda itself does with a function's role, besides writing its log."""
+_LISTED = ("s3:ListBucket", "decant-dev-files-*")
+OF_S3 = {"http": {_LISTED, ("s3:PutObject", "decant-dev-files-*/*")}, "files": {_LISTED}}
+"""What S3 itself checks: when a client uses a signed address, and to say that a file does not exist."""
 
 
 ACTION = {
@@ -183,15 +186,30 @@ def keep_files(clock):
         world.admin.post(f"{address}/restore", {"file_address": path})
     work(world)
     world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
+    with pytest.MonkeyPatch.context() as patched:  # a device that is full, and a backup that fails after its first part
+        world.admin.post(f"{address}/restore", {"file_address": "x"}).result  # noqa: B018
+        patched.setattr(fullness, "MAX_POINTS", 0)
+        work(world)
+        deadline.end()
+        patched.setattr(files, "PART_BYTES", 1)
+        world.admin.post(f"{address}/backup", {"file_address": "z"}).result  # noqa: B018
+        jobs.keep(jobs.do(jobs.waiting()[0]))
+        patched.setattr(exports, "MAX_ROWS", 0)
+        work(world)
+        deadline.end()
     world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018
     clock.advance(3_600)
     keep_house(clock)
     with contextlib.suppress(errors.Unavailable):  # moto has no such function to ask
         work(world, 0)
     deadline.end()
-    (entity,) = jobs.waiting()
-    jobs.keep(jobs.do(entity))
-    world.admin.delete(f"/device/{world.device}").result  # noqa: B018
+    other = World()
+    other.admin.post(f"/device/{other.device}/data/backup", {"file_address": "y"}).result  # noqa: B018
+    for entity in jobs.waiting():
+        jobs.keep(jobs.do(entity))
+    other.admin.delete(f"/device/{other.device}").result  # noqa: B018
+    erasures.announce(device=world.doc)
+    keep_house(clock)
     world.admin("DELETE", "/files", json_body=["x"]).result  # noqa: B018
     files.use(None)
     jobs_of_host.use(None)
@@ -269,7 +287,11 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
 def test_what_the_functions_do_is_what_they_may(seen):
     for function in spec.FUNCTIONS:
         done = {(action, resource) for name, action, resource in seen if name == function}
-        may = {pair for pair in allowed(function) if not pair[0].startswith("logs:")} - OF_LAMBDA[function]
+        may = (
+            {pair for pair in allowed(function) if not pair[0].startswith("logs:")}
+            - OF_LAMBDA[function]
+            - OF_S3.get(function, set())
+        )
         assert done == may, function
 
 

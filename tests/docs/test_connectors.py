@@ -83,7 +83,7 @@ def test_commands_of_the_pages_work(start, tmp_path):
         assert done["status"], (command, done)
         return done["result"]
 
-    (edit, make, inspect, sample, *own_network) = commands(INDEX)
+    (edit, make, inspect, run, *own_network) = commands(INDEX)
     made = answer(make)
     names |= {"DEVICE_ID": made["device_id"], "DEVICE_TOKEN": made["token"]}
     with shell(inspect) as inspector:
@@ -94,7 +94,7 @@ def test_commands_of_the_pages_work(start, tmp_path):
         event = next(line for line in inspector.stdout if line.startswith("data:"))
         inspector.kill()
     assert '"title":"[Parser] Log"' in event and "device: seen" in event
-    assert answer(sample)["log"] == ["seen"]
+    assert answer(run)["log"] == ["device: seen"]
     network, token, connector, device, data = own_network
     names["NETWORK"] = answer(network)["network"]
     names["NETWORK_TOKEN"] = answer(token)["token"]

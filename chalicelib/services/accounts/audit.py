@@ -29,8 +29,8 @@ MAX_SCANNED = 10_000
 """How many events a query reads at most."""
 _RESOURCES = {
     "account": "account", "action": "action", "am": "am", "analysis": "analysis", "bucket": "device",
-    "dashboard": "dashboard", "device": "device", "dictionary": "dictionary", "profile": "profile", "run": "runuser",
-    "serviceauth": "profile",
+    "dashboard": "dashboard", "device": "device", "dictionary": "dictionary", "files": "profile", "profile": "profile",
+    "run": "runuser", "serviceauth": "profile",
 }  # fmt: skip
 """The names of what is changed, by the first part of a route's path; that part itself if it is not here."""
 _INTEGRATIONS = ("connector", "network")
