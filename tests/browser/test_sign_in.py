@@ -49,7 +49,7 @@ def test_sign_in_wrong_token_shows_the_message_and_the_request_id(page, site, to
     page.goto(f"{site.url}/console")
     page.get_by_label("Profile token").fill("p-00000000-0000-4000-8000-000000000000")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Authorization Denied.*Request \S+"))
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"has expired: Authorization Denied.*Request \S+"))
 
 
 def test_sign_in_device_token_is_refused(page, site):

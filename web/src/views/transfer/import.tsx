@@ -177,7 +177,7 @@ function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean;
   );
   return (
     <div class="scroll card">
-      <table class="mapping">
+      <table class="mapping stacked">
         <thead><tr><th>Column</th><th>First line</th><th>Becomes</th></tr></thead>
         <tbody>
           {mapping.columns.map(({ target, variable }, index) => (
