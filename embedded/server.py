@@ -21,6 +21,7 @@ from chalicelib import errors, settings
 from chalicelib.host import dead_letters, events, log, mail, mqtt, webhooks
 from chalicelib.host import files as host_files
 from chalicelib.host import jobs as host_jobs
+from chalicelib.http import site
 from chalicelib.services.usage import outputs
 from chalicelib.store.sqlite import SqliteStore
 from embedded import chores, files, folder, letters, listeners, metrics, operator, seed
@@ -44,7 +45,7 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 _WELCOME = """
 Decant is ready.
 
-  Console         {url}/console
+  Console         {url}/console{note}
   Base URL        {url}
   Profile token   {profile}
   Device token    {device}
@@ -213,6 +214,7 @@ def _welcome(host: str, http_socket: socket.socket, mqtt_server: asyncio.Server,
         settings.use(dataclasses.replace(settings.current(), url=url))
     text = _WELCOME.format(
         url=url,
+        note="" if site.files() else "   (not built)",
         host=shown_host,
         mqtt=mqtt_server.sockets[0].getsockname()[1],
         profile=tokens.profile_token,

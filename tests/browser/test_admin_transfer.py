@@ -101,6 +101,28 @@ def test_import_of_5_000_lines_comes_out_of_an_export_again(site, new_device, tr
     assert len({json.loads(line)["id"] for line in lines}) == COUNT == len(lines)
 
 
+def test_table_of_a_spreadsheet_is_read_as_its_owner_reads_it(site, new_device, open_context, sign_in, tmp_path):
+    device, _ = new_device("Spreadsheet")
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "Gemessen;Feuchte\r\n27.11.2026 14:30;48,5\r\n3.4.2026 00:00;-0,25\r\n31.02.2026;1\r\n", encoding="utf-8-sig"
+    )
+    page = open_context(timezone_id="Europe/Berlin").new_page()
+    sign_in(page, place=f"device/{device}/points")
+    page.get_by_role("link", name="Import or export").click()
+    page.get_by_label("CSV file").set_input_files(path)
+    expect(page.get_by_label("Numbers have a decimal comma")).to_be_checked()
+    expect(page.get_by_label("Times without a time zone")).to_be_checked()
+    _import(page)
+    expect(page.get_by_text("2 points stored")).to_be_visible()
+    expect(page.get_by_text("1 left out")).to_be_visible()
+    points = site.call("GET", f"/device/{device}/data", site.profile_token)
+    assert [(point["variable"], point["value"], point["time"]) for point in points] == [
+        ("feuchte", 48.5, "2026-11-27T13:30:00.000Z"),
+        ("feuchte", -0.25, "2026-04-02T22:00:00.000Z"),
+    ]
+
+
 def test_import_that_a_reload_interrupts_is_resumed_without_doubles(site, new_device, transfer, tmp_path):
     device, _ = new_device("Interrupted")
     path = _file(tmp_path, _rows())

@@ -17,10 +17,10 @@ def _heading(page, name):
 
 def _log_in(page, site, email=EMAIL, password=PASSWORD):
     page.goto(f"{site.url}/console")
-    page.get_by_role("button", name="With e-mail and password").click()
+    page.get_by_role("button", name="E-mail and password").click()
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def _profile(site, name):
@@ -49,7 +49,7 @@ def test_sign_in_wrong_token_shows_the_message_and_the_request_id(page, site, to
     page.goto(f"{site.url}/console")
     page.get_by_label("Profile token").fill("p-00000000-0000-4000-8000-000000000000")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Authorization Denied.*Request \S+"))
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"has expired: Authorization Denied.*Request \S+"))
 
 
 def test_sign_in_device_token_is_refused(page, site):
@@ -156,5 +156,5 @@ def test_log_in_asks_for_the_pin_of_an_authenticator(start, page, tolerated):
     _log_in(page, guarded)
     expect(page.get_by_role("alert")).to_contain_text("Enter the pin")
     page.get_by_label("Pin of the authenticator app").fill(app.at(now))
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(_heading(page, "Devices")).to_be_visible()

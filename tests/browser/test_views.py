@@ -25,9 +25,9 @@ def test_axe_finds_nothing_serious(open_context, site, sign_in, new_device, sche
     page.goto(f"{site.url}/console")
     page.get_by_label("Profile token").wait_for()
     found = {"sign-in": serious(page)}
-    page.get_by_role("button", name="With e-mail and password").click()
+    page.get_by_role("button", name="E-mail and password").click()
     found["sign-in by e-mail"] = serious(page)
-    page.get_by_role("button", name="With a token").click()
+    page.get_by_role("button", name="Profile token").click()
     sign_in(page)
     for view in [*VIEWS, *(f"device/{device}/{tab}" for tab in TABS)]:
         page.goto(f"{site.url}/console#/{view}")

@@ -4,12 +4,15 @@ import gzip
 import http.client
 import json
 import re
+import socket
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
 from chalicelib.host import log
 from chalicelib.http import site
+from embedded import __main__, seed
 from embedded.site import Site
 from tests.kit import asgi
 from tests.kit.link import Link
@@ -112,6 +115,15 @@ def test_short_answer_that_varies_by_something_else_is_not_compressed(ask, built
 def test_what_is_not_built_is_said_by_the_app(ask, unbuilt):
     status, headers, content = ask("GET", "/console", BROWSER)
     assert status == 404 and b"python -m web.build" in content and headers["x-request-id"]
+
+
+@pytest.mark.parametrize("console", ["built", "unbuilt"])
+def test_the_welcome_says_whether_the_console_is_built(console, request, capsys):
+    request.getfixturevalue(console)
+    tokens = seed.Seed("p-1", "2", "a@b.c", None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        __main__._welcome("127.0.0.1", listener, SimpleNamespace(sockets=[listener]), tokens)
+    assert ("/console   (not built)\n" in capsys.readouterr().out) == (console == "unbuilt")
 
 
 def test_console_that_was_built_after_the_start_is_served_too(serve, unbuilt, built):

@@ -20,11 +20,11 @@ const VIEWS: Record<string, { title: string; load: () => Promise<{ default: View
   audit: { title: "Audit log", load: () => import("./views/audit") },
   settings: { title: "Settings", load: () => import("./views/settings") },
 };
-/** Views that are reached from another one. */
-const INNER: typeof VIEWS = {
-  device: { title: "Device", load: () => import("./views/device") },
-  parser: { title: "Parser", load: () => import("./views/parser") },
-  transfer: { title: "Import and export", load: () => import("./views/transfer") },
+/** Views that are reached from another one, below which the navigation shows them. */
+const INNER: Record<string, (typeof VIEWS)[string] & { under: string }> = {
+  device: { title: "Device", under: "devices", load: () => import("./views/device") },
+  parser: { title: "Parser", under: "connectors", load: () => import("./views/parser") },
+  transfer: { title: "Import and export", under: "devices", load: () => import("./views/transfer") },
 };
 
 function Shown() {
@@ -55,7 +55,7 @@ function Shell() {
       </header>
       <nav class={isOpen.value ? "open" : ""} aria-label="Main">
         {Object.entries(VIEWS).map(([name, { title }]) => (
-          <a key={name} href={to(name)} aria-current={name === view || (name === "devices" && view === "device") ? "page" : undefined}>
+          <a key={name} href={to(name)} aria-current={name === view || name === INNER[view]?.under ? "page" : undefined}>
             {title}
           </a>
         ))}

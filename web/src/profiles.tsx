@@ -6,7 +6,7 @@ import { Field } from "./lib/form";
 import { useLoad } from "./lib/load";
 import { LoginForm } from "./lib/login";
 import { Problem } from "./lib/problem";
-import { go } from "./lib/router";
+import { go, to } from "./lib/router";
 import { isKept, type Profile, session, signInTo, signOut } from "./lib/session";
 
 export function Profiles() {
@@ -37,7 +37,7 @@ function Switch({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Switch profile" onClose={onClose}>
       <Problem error={error} retry={reload} />
-      {value && value.others.length === 0 && <p>The account has no other profile. You can make one in Settings.</p>}
+      {value && value.others.length === 0 && <p>The account has no other profile. You can make one in <a href={to("settings")} onClick={onClose}>Settings</a>.</p>}
       {value && value.others.length > 0 && (
         <>
           <Field label="Profile" hint="This tab opens it with a token of its own. Other tabs keep theirs.">

@@ -32,7 +32,7 @@ export function Keep() {
   );
 }
 
-/** Log in, then choose a profile if the account has more than one. */
+/** Sign in, then choose a profile if the account has more than one. */
 export function AccountSignIn() {
   const choice = useSignal<{ profiles: Profile[]; login: Login; isKept: boolean } | null>(null);
   if (choice.value) {
@@ -45,7 +45,7 @@ export function AccountSignIn() {
     if (profiles.length === 1) return signInTo(profiles[0]!.id, login, isKept);
     choice.value = { profiles, login, isKept };
   };
-  return <LoginForm send="Log in" onLogin={begin} hasKeep />;
+  return <LoginForm send="Sign in" onLogin={begin} hasKeep />;
 }
 
 function ChooseProfile(props: { profiles: Profile[]; hasPin: boolean; onChoose: (profile: string, pin: string) => Promise<void> }) {

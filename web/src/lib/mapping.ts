@@ -1,5 +1,6 @@
 /** Which column of a CSV file becomes what, and the points of a row. Pure. */
 import { COLUMNS, type Place, type Point, readLocation, readMetadata, readValue, unguarded } from "./csv";
+import { isLocalTime, isoOf, type Style, styleOf, withPoint } from "./spreadsheet";
 
 /** What a column becomes: a field of the point, a coordinate, a variable of its own, or nothing. */
 export type Target = (typeof COLUMNS)[number] | "latitude" | "longitude" | "own" | "";
@@ -13,7 +14,7 @@ export interface Column {
   /** The name of the variable, if it is one of its own. */
   variable: string;
 }
-export interface Mapping {
+export interface Mapping extends Style {
   columns: Column[];
   delimiter: string;
   /** Whether times that name no time zone are those of this browser. Else they are UTC. */
@@ -23,14 +24,15 @@ export interface Mapping {
 export type Read = { point: Point; problem: "" } | { point: undefined; problem: string };
 
 const FORBIDDEN = /[*?!<>.\-=$\s\p{Cc}]/u;
+const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:[.,]\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?$/i;
 const SYNONYMS: Record<string, Target> = {
   ...Object.fromEntries(COLUMNS.map((name) => [name, name])),
   name: "variable", date: "time", datetime: "time", timestamp: "time", at: "time", units: "unit", serie: "group",
   lat: "latitude", latitude: "latitude", lng: "longitude", lon: "longitude", longitude: "longitude", id: "", device: "",
 };
 
-/** Return a guess from the header: known names are fields; if there is no `variable`, all others are variables. */
-export function guess(header: string[], delimiter: string): Mapping {
+/** Return a guess from the header and some rows: known names are fields; without `variable`, all others are variables, but for times. */
+export function guess(header: string[], delimiter: string, rows: string[][] = []): Mapping {
   const names = header.map((cell) => cell.trim().toLowerCase());
   const isWide = !names.some((name) => SYNONYMS[name] === "variable");
   const taken = new Set<Target>();
@@ -41,8 +43,16 @@ export function guess(header: string[], delimiter: string): Mapping {
     taken.add(target);
     return { target, variable: variableOf(name) };
   });
-  return { columns, delimiter, isLocal: false };
+  if (!taken.has("time")) {
+    const at = columns.findIndex(({ target }, index) => target === "own" && rows.length > 0 && rows.every((row) => isTime(row[index] ?? "")));
+    if (at >= 0) columns[at]!.target = "time";
+  }
+  const cells = rows.flat();
+  return { columns, delimiter, isLocal: cells.some(isLocalTime), ...styleOf(cells, delimiter) };
 }
+
+/** Whether a cell shows a day: a number alone is no time here. */
+const isTime = (cell: string): boolean => ISO.test(cell.trim()) || isLocalTime(cell);
 
 /** Return the name that a column gives to a variable: what is not allowed becomes `_`. */
 export function variableOf(header: string): string {
@@ -78,21 +88,24 @@ export function pointsOf(cells: string[], mapping: Mapping): Read[] {
   const shared: Point = {};
   const place: Partial<Place> = {};
   const own: { variable: string; cell: string }[] = [];
+  const number = (cell: string) => (mapping.hasDecimalComma ? withPoint(cell) : cell);
   try {
     cells.forEach((cell, index) => {
       const { target, variable } = mapping.columns[index]!;
       if (cell === "" || target === "") return;
       if (target === "own") own.push({ variable, cell });
-      else if (target === "latitude") place.lat = coordinate(cell, target);
-      else if (target === "longitude") place.lng = coordinate(cell, target);
-      else setField(shared, target, cell, mapping.isLocal);
+      else if (target === "latitude") place.lat = coordinate(number(cell), target);
+      else if (target === "longitude") place.lng = coordinate(number(cell), target);
+      else if (target === "value") shared.value = readValue(number(cell));
+      else if (target === "time") shared.time = readTime(cell, mapping);
+      else setField(shared, target, cell);
     });
     if (place.lat !== undefined && place.lng !== undefined) shared.location = { lat: place.lat, lng: place.lng };
   } catch (error) {
     return [failed((error as Error).message)];
   }
   const isWide = mapping.columns.some((column) => column.target === "own");
-  const points = isWide ? own.map(({ variable, cell }) => ({ variable, value: readValue(cell), ...shared })) : [shared];
+  const points = isWide ? own.map(({ variable, cell }) => ({ variable, value: readValue(number(cell)), ...shared })) : [shared];
   if (points.length === 0) return [failed("it has no value")];
   return points.map((point) => {
     const problem = problemOfPoint(point);
@@ -102,11 +115,9 @@ export function pointsOf(cells: string[], mapping: Mapping): Read[] {
 
 const failed = (problem: string): Read => ({ point: undefined, problem });
 
-function setField(point: Point, target: (typeof COLUMNS)[number], cell: string, isLocal: boolean): void {
-  if (target === "value") point.value = readValue(cell);
-  else if (target === "location") point.location = readLocation(cell);
+function setField(point: Point, target: Exclude<(typeof COLUMNS)[number], "value" | "time">, cell: string): void {
+  if (target === "location") point.location = readLocation(cell);
   else if (target === "metadata") point.metadata = readMetadata(cell);
-  else if (target === "time") point.time = readTime(cell, isLocal);
   else point[target] = unguarded(cell);
 }
 
@@ -116,11 +127,9 @@ function coordinate(cell: string, name: string): number {
   return number;
 }
 
-const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:[.,]\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?$/i;
-
 /** Return a time in ISO 8601 and UTC. Throws an Error. */
-export function readTime(cell: string, isLocal: boolean): string {
-  const text = cell.trim();
+export function readTime(cell: string, { isLocal, isDayFirst }: Pick<Mapping, "isLocal" | "isDayFirst">): string {
+  const text = isoOf(cell, isDayFirst) || cell.trim();
   let date: Date;
   const parts = ISO.exec(text);
   if (parts) {
@@ -133,7 +142,7 @@ export function readTime(cell: string, isLocal: boolean): string {
     date = new Date(number < 1e11 ? number * 1_000 : number);
   } else date = new Date(NaN);
   const year = date.getUTCFullYear();
-  if (!(year >= 1100 && year <= 9999)) throw new Error("time must be ISO 8601 such as 2026-01-31T12:00:00Z, or a number since 1970");
+  if (!(year >= 1100 && year <= 9999)) throw new Error("time must be like 2026-01-31T12:00:00Z, 31.01.2026 12:00 or 1769860800");
   return date.toISOString();
 }
 

@@ -29,7 +29,7 @@ export function SendPoint({ device, feed, onClose }: { device: string; feed: Fee
     <Dialog title="Send a test point" onClose={onClose}>
       <Form send="Send" onSend={send}>
         <Input label="Variable" name="variable" required maxLength={100} defaultValue="temperature" autocomplete="off" />
-        <Input label="Value" name="value" autocomplete="off" defaultValue="21.5" hint="A number, true or false, or text." />
+        <Input label="Value" name="value" autocomplete="off" defaultValue="21.5" hint="A number such as 21.5, true or false, or text." />
         <Input label="Unit" name="unit" maxLength={25} autocomplete="off" defaultValue="°C" />
         <Input label="Location" name="place" autocomplete="off" placeholder="48.137, 11.575" hint="Latitude and longitude in degrees. May be empty." />
         <p role="status" class="good">{done.value}</p>

@@ -1,6 +1,6 @@
 /** Who is signed in: a profile token, in memory, and in the browser's storage if the person wishes. */
 import { signal } from "@preact/signals";
-import { type ApiError, call, useToken } from "./api";
+import { ApiError, call, useToken } from "./api";
 
 /** A token, and whether the console made it by e-mail and password: signing out deletes such a token. */
 interface Kept {
@@ -23,7 +23,9 @@ export const ended = signal("");
 
 /** Sign in with a profile token. Throws an ApiError if it does not work. */
 export async function signIn(token: string, isKept: boolean, isMade = false): Promise<void> {
-  const found = await call<{ type: string; permission: string }>("GET", "info", { token });
+  const found = await call<{ type: string; permission: string }>("GET", "info", { token }).catch((error: unknown) => {
+    throw explained(error, "Nobody has this token, or it has expired");
+  });
   if (found.type !== "profile") throw new Error("This is no profile token. The console needs one; a device token is not enough.");
   const { info } = await call<{ info: { id: string; name: string } }>("GET", "profile/current", { token });
   useToken(token, check);
@@ -98,8 +100,13 @@ async function withLogin<T>(path: string, { email, password, pin }: Login, more:
     return await call<T>("POST", path, { token: "", body });
   } catch (error) {
     if ((error as Error).message.includes('"otp_enabled"')) throw new NeedsPin("Enter the pin that your authenticator app shows.");
-    throw error;
+    throw explained(error, pin ? "The e-mail, the password or the pin is wrong" : "The e-mail or the password is wrong");
   }
+}
+
+/** Return an error with plain words before the API's, if it says that the sign-in was refused. */
+function explained(error: unknown, why: string): unknown {
+  return error instanceof ApiError && error.status === 401 ? new ApiError(`${why}: ${error.message}`, 401, error.requestId) : error;
 }
 
 /** Log in by e-mail and password. Throws NeedsPin or an ApiError. */

@@ -40,6 +40,10 @@ describe("typedValue", () => {
     ["Infinity", "Infinity"],
     [" two words", " two words"],
   ])("%j is %j", (text, value) => expect(typedValue(text)).toBe(value));
+  it("reads 21,5 where people write so", () => {
+    expect(["21,5", "-0,5 ", "1,2,3"].map((text) => typedValue(text, true))).toEqual([21.5, -0.5, "1,2,3"]);
+    expect(typedValue("21,5", false)).toBe("21,5");
+  });
 });
 
 it("toLocalInput reads back as the same instant", () => {

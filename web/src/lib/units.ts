@@ -1,4 +1,5 @@
 /** Texts for people: times, spans, numbers and sizes. Pure. */
+import { withPoint } from "./spreadsheet";
 
 const MINUTE_S = 60;
 const HOUR_S = 3_600;
@@ -52,9 +53,15 @@ export function toLocalInput(time: string): string {
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 23);
 }
 
-/** Read a value that a person typed: a number or true and false if it looks like one, else text. "": undefined. */
-export function typedValue(text: string): string | number | boolean | undefined {
-  const trimmed = text.trim();
+const hasDecimalComma = (1.5).toLocaleString().includes(",");
+
+/**
+ * Read a value that a person typed: a number or true and false if it looks like one, else text. "": undefined.
+ *
+ * `isComma`: whether 21,5 is a number too; if not said, where the browser writes numbers so.
+ */
+export function typedValue(text: string, isComma = hasDecimalComma): string | number | boolean | undefined {
+  const trimmed = isComma ? withPoint(text).trim() : text.trim();
   if (trimmed === "") return undefined;
   if (trimmed === "true" || trimmed === "false") return trimmed === "true";
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed) ? Number(trimmed) : text;

@@ -37,11 +37,11 @@ export default function Policies() {
         <h1>Access</h1>
         {mayWrite && <button type="button" class="push primary" onClick={() => (edited.value = NEW)}>New policy</button>}
       </div>
-      <p class="quiet">Policies say what analyses and run users may do. Without one they may do nothing; a denial always wins.</p>
+      <p class="quiet">Policies say what run users (people who may see some of your devices) and analyses (programs with a token of their own) may do. Without one they may do nothing; a denial always wins.</p>
       <Problem error={error} retry={reload} />
       <Problem error={failure.value} />
       {value?.policies.length === 0 && (
-        <p class="empty card">There is no policy. Make one when an analysis or a person with a run user's account has to see devices of yours.</p>
+        <p class="empty card">There is no policy. You need none to use the profile yourself. Make one to let a run user or an analysis see some devices.</p>
       )}
       {value?.policies.map((policy) => (
         <article key={policy.id} class={policy.active ? "card policy" : "card policy off"}>

@@ -72,7 +72,7 @@ function ProfileForm() {
           <dl>
             <dt>Id</dt><dd class="mono">{value.info.id}</dd>
             <dt>Plan</dt><dd>{value.account_plan}</dd>
-            <dt>Made</dt><dd>{timeText(value.info.created_at)}</dd>
+            <dt>Created</dt><dd>{timeText(value.info.created_at)}</dd>
           </dl>
         </section>
       )}
@@ -123,7 +123,7 @@ function AccountForm() {
             <dt>E-mail</dt><dd>{value.email}</dd>
             <dt>Authenticator app</dt><dd>{value.otp.authenticator ? "in use" : "not in use"}</dd>
             <dt>Last login</dt><dd>{value.last_login ? timeText(value.last_login) : "never"}</dd>
-            <dt>Made</dt><dd>{timeText(value.created_at)}</dd>
+            <dt>Created</dt><dd>{timeText(value.created_at)}</dd>
           </dl>
         </section>
       )}

@@ -8,14 +8,14 @@ export function SignIn() {
   const isByAccount = useSignal(false);
   return (
     <main class="sign-in">
-      <h1>Decant</h1>
+      <h1>Sign in to Decant</h1>
       {ended.value && <p class="problem" role="alert">{ended.value}</p>}
       <div class="tabs">
         <button type="button" aria-pressed={!isByAccount.value} onClick={() => (isByAccount.value = false)}>
-          With a token
+          Profile token
         </button>
         <button type="button" aria-pressed={isByAccount.value} onClick={() => (isByAccount.value = true)}>
-          With e-mail and password
+          E-mail and password
         </button>
       </div>
       {isByAccount.value ? (
@@ -24,7 +24,7 @@ export function SignIn() {
         <Form send="Sign in" onSend={({ token = "", keep }) => signIn(token.trim(), keep === "on")}>
           <Input
             label="Profile token" name="token" required autocomplete="off" spellcheck={false}
-            hint="The server prints it when it starts for the first time. It begins with p-."
+            hint="The server prints it when it starts. It begins with p-."
           />
           <Keep />
         </Form>

@@ -8,6 +8,7 @@ import { Field, Form, Input } from "../../lib/form";
 import { useLoad } from "../../lib/load";
 import { merged, type Point } from "../../lib/points";
 import { Problem } from "../../lib/problem";
+import { to } from "../../lib/router";
 import { placeOf } from "../../lib/send-point";
 import { session } from "../../lib/session";
 import { timeText, toLocalInput, typedValue, valueText } from "../../lib/units";
@@ -51,11 +52,12 @@ export default function Points({ device, feed }: TabProps) {
           <option value="">All variables</option>
           {variables.value?.map((point) => <option key={point.variable}>{point.variable}</option>)}
         </select>
-        <button type="button" class="push" aria-label="Refresh" title="Refresh" onClick={reload} disabled={isLoading}>⟳</button>
+        <a class="button push" href={to("transfer", device.id)}>Import or export</a>
+        <button type="button" aria-label="Refresh" title="Refresh" onClick={reload} disabled={isLoading}>⟳</button>
       </div>
       {!isMutable && <p class="note">This device is immutable: its points cannot be edited or deleted. They go when they are older than it keeps them ({device.data_retention}).</p>}
       <Problem error={error ?? variables.error} retry={reload} />
-      {!isLoading && !error && points.value.length === 0 && <p class="empty">There is no point yet. Send one: Connect shows how.</p>}
+      {!isLoading && !error && points.value.length === 0 && <p class="empty">There is no point yet. Send one, as Connect shows, or import a file.</p>}
       {points.value.length > 0 && (
         <div class="scroll card">
           <table class="points stacked">

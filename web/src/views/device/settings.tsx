@@ -48,7 +48,7 @@ export default function Settings({ device, reload }: TabProps) {
           <dt>Created</dt><dd>{timeText(device.created_at)}</dd>
           <dt>Last point</dt><dd>{device.last_input ? timeText(device.last_input) : "never"}</dd>
         </dl>
-        <h2>No way back</h2>
+        <h2>Cannot be undone</h2>
         <p class="buttons">
           {!isImmutable && <button type="button" onClick={() => (asks.value = "empty")}>Delete all points</button>}
           <button type="button" class="danger" onClick={() => (asks.value = "delete")}>Delete the device</button>

@@ -51,7 +51,7 @@ export function PolicyForm(props: { policy: Omit<Policy, "id"> & { id?: string }
                 />
               </Rule>
             ))}
-            <button type="button" class="small" onClick={() => (targets.value = [...targets.value, ["analysis"]])}>Add who</button>
+            <button type="button" class="small" onClick={() => (targets.value = [...targets.value, ["analysis"]])}>Add somebody</button>
           </fieldset>
           <fieldset class="choices">
             <legend>What</legend>

@@ -8,6 +8,7 @@ import { download } from "../../lib/download";
 import { digestOf, firstRows, type Progress, type Report, run, type Saved } from "../../lib/importer";
 import { type Column, guess, type Mapping, pointsOf, problemOf, TARGETS, type Target } from "../../lib/mapping";
 import { Problem } from "../../lib/problem";
+import { isAmbiguous } from "../../lib/spreadsheet";
 import { timeZone } from "../../lib/units";
 import { sleep } from "../../lib/wait";
 import "../../admin.css";
@@ -52,7 +53,7 @@ export function Import({ device }: { device: Device }) {
       const delimiter = delimiterOf(start.split(/\r?\n/, 1)[0]!);
       const [header, ...rows] = await firstRows(file, delimiter, PREVIEW_ROWS + 1);
       if (!header) throw new Error("The file is empty.");
-      const guessed = guess(header.cells, delimiter);
+      const guessed = guess(header.cells, delimiter, rows.map(({ cells }) => cells));
       const saved = unfinished.peek();
       const isKnown = saved?.name === file.name && saved.mapping.delimiter === delimiter && saved.mapping.columns.length === guessed.columns.length;
       mapping.value = isKnown ? saved.mapping : guessed;
@@ -168,9 +169,15 @@ function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean;
     const columns = mapping.columns.map((column, at) => (at === index ? { ...column, ...some } : column));
     props.onChange({ ...mapping, columns });
   };
+  const check = (name: "isLocal" | "hasDecimalComma" | "isDayFirst", text: string) => (
+    <label class="check">
+      <input type="checkbox" checked={mapping[name]} disabled={isDisabled} onChange={(event) => props.onChange({ ...mapping, [name]: event.currentTarget.checked })} />
+      {text}
+    </label>
+  );
   return (
     <div class="scroll card">
-      <table class="mapping">
+      <table class="mapping stacked">
         <thead><tr><th>Column</th><th>First line</th><th>Becomes</th></tr></thead>
         <tbody>
           {mapping.columns.map(({ target, variable }, index) => (
@@ -197,10 +204,11 @@ function Columns(props: { chosen: Chosen; mapping: Mapping; isDisabled: boolean;
           ))}
         </tbody>
       </table>
-      {zone !== "UTC" && <label class="check after">
-        <input type="checkbox" checked={mapping.isLocal} disabled={isDisabled} onChange={(event) => props.onChange({ ...mapping, isLocal: event.currentTarget.checked })} />
-        Times without a time zone are those of {zone}, not UTC
-      </label>}
+      <div class="after">
+        {zone !== "UTC" && check("isLocal", `Times without a time zone are those of ${zone}, not UTC`)}
+        {mapping.delimiter !== "," && check("hasDecimalComma", "Numbers have a decimal comma: 21,5 is 21.5")}
+        {chosen.rows.some(({ cells }) => cells.some(isAmbiguous)) && check("isDayFirst", "Dates begin with the day: 03/04/2026 is 3 April")}
+      </div>
     </div>
   );
 }
