@@ -13,14 +13,14 @@ from chalicelib import errors, settings, store
 from chalicelib.codec import keys
 from chalicelib.functions import files as files_function
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, deadline, failures, files, mail, mqtt, sealer, secret, topics
-from chalicelib.host import jobs as jobs_of_host
+from chalicelib.host import cache, dead_letters, deadline, failures, mail, mqtt, sealer, secret, topics
 from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
+from chalicelib.services.accounts import profile_erasures
 from chalicelib.services.devices import jobs, sealings
-from chalicelib.services.points import send
+from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
 from chalicelib.store import Entity, names
@@ -30,6 +30,7 @@ from tests.iot.test_iot import connect, publish
 from tests.kit.accounts import Person
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
+from tests.kit.files import in_bucket
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
 from tests.kit.sealings import YESTERDAY, fill, kept_world, sealed, smalls, store_one
 from tests.kit.world import SCHEDULED, World, point
@@ -156,9 +157,6 @@ def seal_days(clock, records):  # noqa: F811
     sealer.use(None)
 
 
-BUCKET = "decant-files-123456789012-us-east-1"
-
-
 def work(world, left_ms=300_000):
     """Let the function of files work on the device's job."""
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: left_ms)
@@ -167,11 +165,7 @@ def work(world, left_ms=300_000):
 
 
 def keep_files(clock):
-    """Back up and restore a device, and erase it with a backup that has begun."""
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    jobs_of_host.use(None)
-    files.use(None)
+    """Back up and restore a device; erase a device, and a profile, with a backup that has begun."""
     world = World()
     world.send(point("a", time="2026-01-01"))
     address = f"/device/{world.device}/data"
@@ -183,21 +177,22 @@ def keep_files(clock):
         world.admin.post(f"{address}/restore", {"file_address": path})
     work(world)
     world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
+    world.admin.post("/files/url", {"filename": "z", "size": 5}).result  # noqa: B018
     world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018
     clock.advance(3_600)
     keep_house(clock)
     with contextlib.suppress(errors.Unavailable):  # moto has no such function to ask
         work(world, 0)
     deadline.end()
-    (entity,) = jobs.waiting()
-    jobs.keep(jobs.do(entity))
+    doomed = World()
+    doomed.admin.post(f"/device/{doomed.device}/data/backup").result  # noqa: B018
+    for entity in jobs.waiting():
+        jobs.keep(jobs.do(entity))
     world.admin.delete(f"/device/{world.device}").result  # noqa: B018
     world.admin("DELETE", "/files", json_body=["x"]).result  # noqa: B018
-    files.use(None)
-    jobs_of_host.use(None)
-    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=found["Key"])
-    client.delete_bucket(Bucket=BUCKET)
+    profile_erasures.begin(profile=doomed.profile)
+    for _ in range(2):  # the device, then its data
+        keep_house(clock)
 
 
 @pytest.fixture
@@ -235,6 +230,9 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     publish([])
     publish(b"raw")
     publish([{"value": 1}])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fullness, "MAX_POINTS", 0)
+        publish(point("many"))
     use_up(world, configure)
     deliver(records())
     read(world, 1)
@@ -250,7 +248,8 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     )
     keep_house(clock)
     seal_days(clock, records)
-    keep_files(clock)
+    with in_bucket():
+        keep_files(clock)
     make_keys(cloud)
     settings.use(dataclasses.replace(settings.current(), mail_from="decant@x.org"))
     mail.use(None)
