@@ -206,6 +206,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             ask_for_keys,
             ask_sealer,
             ask_files,
+            list_bucket,
             of_files("AbortMultipartUpload", "DeleteObject"),
         ],
         "keys": [

@@ -19,7 +19,7 @@ from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
 from chalicelib.services.accounts import profile_erasures
-from chalicelib.services.devices import jobs, sealings
+from chalicelib.services.devices import exports, jobs, sealings
 from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
@@ -176,6 +176,13 @@ def keep_files(clock):
     for path in ("x", "none"):
         world.admin.post(f"{address}/restore", {"file_address": path})
     work(world)
+    for verb, path in (("restore", "x"), ("backup", "w")):  # to a full device, and of too many points
+        world.admin.post(f"{address}/{verb}", {"file_address": path}).result  # noqa: B018
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(fullness, "MAX_POINTS", 0)
+            patched.setattr(exports, "MAX_ROWS", 1)
+            patched.setattr(exports.host, "PART_BYTES", 1)
+            work(world)
     world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
     world.admin.post("/files/url", {"filename": "z", "size": 5}).result  # noqa: B018
     world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018

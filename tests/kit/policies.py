@@ -20,7 +20,7 @@ FORBIDDEN: "list[Violation]" = []
 """Every violation: a call that the policy of its function does not allow."""
 OF_S3 = {
     "AbortMultipartUpload": "AbortMultipartUpload", "CompleteMultipartUpload": "PutObject", "CreateMultipartUpload": "PutObject",
-    "HeadObject": "GetObject", "UploadPart": "PutObject",
+    "DeleteObjects": "DeleteObject", "HeadObject": "GetObject", "UploadPart": "PutObject",
 }  # fmt: skip
 """The action that a call of S3 needs, if it is not the call's own name."""
 PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
@@ -119,6 +119,8 @@ def record(params, model, **_):
 def _of_s3(params, model):
     """Return the actions of a call of S3 with their resources: the bucket, or what is in it."""
     bucket = re.sub(r"-\d{12}-.*", "-*", params["Bucket"])
+    if model.name == "ListObjectsV2":
+        return [("ListBucket", bucket)]
     parts = [(OF_S3.get(model.name, model.name), f"{bucket}/*")]
     if model.name == "HeadObject":  # else S3 answers 403 if there is no such file
         parts.append(("ListBucket", bucket))

@@ -86,6 +86,15 @@ def test_addresses_name_the_region_and_parts_have_no_checksum(world, monkeypatch
         assert url.startswith("https://decant-files-123456789012-eu-central-1.s3.eu-central-1.amazonaws.com/p/x.csv?")
 
 
+def test_cleared_profile_has_no_file(world):
+    host.use(None)
+    for key in ("p/a.csv", "p/b/c.csv", "pp/kept.csv"):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"a")
+    host.current().clear("p")
+    host.current().clear("p")
+    assert [host.current().size(key) for key in ("p/a.csv", "p/b/c.csv", "pp/kept.csv")] == [None, None, 1]
+
+
 def test_file_without_content_is_no_table(world):
     put(world, "x.csv", "")
     ask(world, "restore", file_address="x").result  # noqa: B018
