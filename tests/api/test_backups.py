@@ -321,13 +321,41 @@ class Died(BaseException):
     """The process was cut off."""
 
 
+class Power:
+    """What writes need, and what can be cut before or after one of them."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch = monkeypatch
+        self.cut(0, "")
+
+    def cut(self, number, when):
+        """Cut it at the write of this number from now on."""
+        self.left, self.when = number, when
+
+    def feed(self, holder, name):
+        """Let a method be a write."""
+        call = getattr(holder, name)
+
+        def write(*arguments, **more):
+            self.left -= 1
+            is_last = self.left == 0
+            if is_last and self.when == "before":
+                raise Died
+            done = call(*arguments, **more)
+            if is_last:
+                raise Died
+            return done
+
+        self.monkeypatch.setattr(holder, name, write)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["backup", "restore"])
 def test_process_that_dies_at_any_write_goes_on_where_it_was(sqlite, clock, folder, monkeypatch, kind, when):
     """On SQLite, and with a folder; tests/services/test_bucket.py is the same for AWS."""
     monkeypatch.setattr(imports, "BATCH_ROWS", 2)
     monkeypatch.setattr(host, "PART_BYTES", 60)
-    world, count, fatal = World(), 0, 0
+    world, power = World(), Power(monkeypatch)
     points = [point("a", number, time=f"{DAY}T10:00:0{number}.000Z") for number in range(5)]
     if kind == "backup":
         for sent in points:
@@ -335,29 +363,13 @@ def test_process_that_dies_at_any_write_goes_on_where_it_was(sqlite, clock, fold
     else:
         put(folder, world, "x.csv", csv_of(*points))
     world.admin.post(f"/device/{world.device}/data/{kind}", {"file_address": "x"}).result  # noqa: B018
-
-    def cut_off(holder, name):
-        call = getattr(holder, name)
-
-        def dying(*arguments, **more):
-            nonlocal count
-            count += 1
-            if count == fatal and when == "before":
-                raise Died
-            done = call(*arguments, **more)
-            if count == fatal:
-                raise Died
-            return done
-
-        monkeypatch.setattr(holder, name, dying)
-
     for name in ("put", "put_if", "put_segments", "delete"):
-        cut_off(sqlite, name)
+        power.feed(sqlite, name)
     for name in ("begin", "put_part", "complete"):
-        cut_off(folder, name)
+        power.feed(folder, name)
     deaths, is_finished = 0, False
     while not is_finished:
-        count, fatal = 0, deaths + 1
+        power.cut(deaths + 1, when)
         try:
             finish()
             is_finished = True

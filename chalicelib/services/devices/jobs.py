@@ -195,8 +195,10 @@ def keep(step: Step) -> Entity | None:
     Returns:
         The job as it is now; None: it has ended, or another process works on it.
 
-    Cost: a read and a write, with points those of ``send.put``. On SQLite all are one unit. On DynamoDB the points come first: if the job is not saved, they are put again, which
+    On SQLite all is one unit. On DynamoDB the points come first: if the job is not saved, they are put again, which
     stores nothing twice.
+
+    Cost: a read and a write, and with points those of ``send.put``.
 
     Raises:
         errors.Unavailable: the store failed; a retry repeats the part.
