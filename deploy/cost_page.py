@@ -176,17 +176,17 @@ def _words() -> dict[str, str]:
 
 
 def _of_files() -> dict[str, str]:
-    """Return what backups and restores of a million points cost. A million take at most 200 MB as CSV, the most of a file."""
+    """Return what backups and restores of a million points cost. They take 200 MB as CSV, the most of a file."""
     dollars, parts, steps = prices()["dollars"], files.MAX_FILE_BYTES / host.PART_BYTES, MILLION / imports.BATCH_ROWS
     run_s = parts * prices()["assumed"]["backup_part_s"]
     shared = parts * dollars["s3_write"] + run_s * spec.FUNCTIONS["files"].memory_mb / 1024 * dollars["lambda_gb_s"]
 
     def reading(kind: str, batch: int) -> float:
-        return MILLION / batch * measured()[kind]["stored_bytes"] / 4096 * dollars["read_unit"]
+        return float(MILLION / batch * measured()[kind]["stored_bytes"] / 4096 * dollars["read_unit"])
 
     def writing(segments: float, size: float) -> float:
         jobs = steps * (dollars["s3_read"] + 2 * dollars["write_unit"])
-        return jobs + segments * max(1, -(-size // 1024)) * dollars["write_unit"]
+        return float(jobs + segments * max(1, -(-size // 1024)) * dollars["write_unit"])
 
     a_point = measured()["http_100"]["stored_bytes"] / 100
     return {
@@ -310,11 +310,11 @@ broker, and AWS does not charge for them as messages.
 * **The queues of API keys and of the sealer.** Lambda asks each all the time: {polls} requests a minute are counted,
   five at once for 20 s.
   The first million a month of an account are free.
-* **Backups and restores.** A backup of a million points that were sent 100 a request costs {backup} dollars: one read
-  of what is stored, {parts} parts for S3, and {backup_s} s of Lambda. Of points sent one a request it costs {backup_alone}. A restore
-  costs the writes of its points, {restore} dollars if each 500 rows are of one hour and {restore_alone} if each is of an hour of
-  its own, and one read of S3 and one write of the job for 500 rows. S3 charges {s3_gb} dollars a month for a GB of files;
-  a profile may have one.
+* **Backups and restores.** A backup of a million points that were sent 100 a request costs {backup} dollars at most:
+  one read of what is stored, {parts} parts for S3, and {backup_s} s of Lambda. Of points sent one a request it
+  costs {backup_alone}. A restore costs the writes of its points, {restore} dollars if each 500 rows are of one hour
+  and {restore_alone} if each is of an hour of its own, and one read of S3 and one write of the job for 500 rows.
+  S3 charges {s3_gb} dollars a month for a GB of files; a profile may have one.
 * **Logs.** Decant writes one line a request. API Gateway's access logs are off. A line of {access_log_bytes} bytes for
   each request would add {access_logs} to the bill of points over HTTP.
 * **New execution environments.** Lambda charges for their load time. If 1 % of a million requests met a new one, that
