@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 
 from chalicelib.functions.iot_authorizer import DISCONNECT_S, REFRESH_S
+from chalicelib.host import files as host
+from chalicelib.services.devices import files, imports
 from chalicelib.settings import CACHE_S
 from deploy import cost, spec, throttles
 from deploy.pricing import Component, cpu_ms, measured, prices, run_ms, table, total
@@ -159,6 +161,7 @@ def _words() -> dict[str, str]:
         "polls": str(prices()["assumed"]["queue_polls_a_minute"]),
         "free_alarms": str(prices()["free_alarms"]),
         "alarm": f"{prices()['dollars']['alarm_month']:.2f}",
+        **_of_files(),
         "poll_s": str(cost.POLL_S),
         "watched": f"{cost.WATCHED_HOURS:.0f}",
         "slow_watch": f"{total(cost.watch(polls=cost.WATCHED_HOURS * cost.HOUR_S / 30)):.2f}",
@@ -169,6 +172,31 @@ def _words() -> dict[str, str]:
         "starts": f"{MILLION / 100 * starts:.2f}",
         "ratio": f"{measured()['get_1000']['answer_bytes'] / measured()['get_1000']['compressed_bytes']:.0f}",
         "header_bytes": str(assumed["gateway_header_bytes"]),
+    }
+
+
+def _of_files() -> dict[str, str]:
+    """Return what backups and restores of a million points cost. They take 200 MB as CSV, the most of a file."""
+    dollars, parts, steps = prices()["dollars"], files.MAX_FILE_BYTES / host.PART_BYTES, MILLION / imports.BATCH_ROWS
+    run_s = parts * prices()["assumed"]["backup_part_s"]
+    shared = parts * dollars["s3_write"] + run_s * spec.FUNCTIONS["files"].memory_mb / 1024 * dollars["lambda_gb_s"]
+
+    def reading(kind: str, batch: int) -> float:
+        return float(MILLION / batch * measured()[kind]["stored_bytes"] / 4096 * dollars["read_unit"])
+
+    def writing(segments: float, size: float) -> float:
+        jobs = steps * (dollars["s3_read"] + 2 * dollars["write_unit"])
+        return float(jobs + segments * max(1, -(-size // 1024)) * dollars["write_unit"])
+
+    a_point = measured()["http_100"]["stored_bytes"] / 100
+    return {
+        "backup": f"{shared + reading('http_100', 100):.4f}",
+        "backup_alone": f"{shared + reading('http_1', 1):.4f}",
+        "parts": f"{parts:.0f}",
+        "backup_s": f"{run_s:.0f}",
+        "restore": f"{writing(steps, a_point * imports.BATCH_ROWS):.3f}",
+        "restore_alone": f"{writing(MILLION, a_point):.2f}",
+        "s3_gb": f"{dollars['s3_gb_month']}",
     }
 
 
@@ -282,8 +310,11 @@ broker, and AWS does not charge for them as messages.
 * **The queues of API keys and of the sealer.** Lambda asks each all the time: {polls} requests a minute are counted,
   five at once for 20 s.
   The first million a month of an account are free.
-* **Backups and restores.** A backup of a million points reads them once, and S3 takes some 40 parts. A restore costs
-  the writes of its points, and one read of S3 for 500 rows. S3 charges for what the files take, at most 1 GB a profile.
+* **Backups and restores.** A backup of a million points that were sent 100 a request costs {backup} dollars at most:
+  one read of what is stored, {parts} parts for S3, and {backup_s} s of Lambda. Of points sent one a request it
+  costs {backup_alone}. A restore costs the writes of its points, {restore} dollars if each 500 rows are of one hour
+  and {restore_alone} if each is of an hour of its own, and one read of S3 and one write of the job for 500 rows.
+  S3 charges {s3_gb} dollars a month for a GB of files; a profile may have one.
 * **Logs.** Decant writes one line a request. API Gateway's access logs are off. A line of {access_log_bytes} bytes for
   each request would add {access_logs} to the bill of points over HTTP.
 * **New execution environments.** Lambda charges for their load time. If 1 % of a million requests met a new one, that

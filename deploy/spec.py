@@ -184,7 +184,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
         ],
         "authorizer": [(_dynamodb_actions("GetItem"), entities), secret],
         "iot-ingest": [
-            (_dynamodb_actions("PutItem", "Query"), segments),
+            (_dynamodb_actions("GetItem", "PutItem", "Query"), segments),
             (_dynamodb_actions("GetItem", "PutItem", "Query", "UpdateItem"), entities),
             dead_letters,
             failures,
@@ -206,6 +206,7 @@ def policy(function: str, names: Names, partition: str = "aws") -> dict[str, Any
             ask_for_keys,
             ask_sealer,
             ask_files,
+            list_bucket,
             of_files("AbortMultipartUpload", "DeleteObject"),
         ],
         "keys": [

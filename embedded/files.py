@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hmac
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +51,7 @@ class Folder:
     def put_part(self, key: str, upload: str, marks: list[str], content: bytes) -> str:
         """See Files. The mark is where the part ends. What an interrupted process has written behind it is cut off."""
         start = int(marks[-1]) if marks else 0
+        self._require(key + upload, start)
         with _disk():
             descriptor = os.open(self._path(key + upload), os.O_WRONLY | os.O_CREAT, 0o600)
             with open(descriptor, "wb") as part:
@@ -64,13 +66,17 @@ class Folder:
         """See Files."""
         part, path = self._path(key + upload), self._path(key)
         with _disk():
-            if not part.exists():
-                if path.exists():  # it was completed before
-                    return
-                raise errors.BadRequest("The parts of the file are gone: begin the backup again")
+            if not part.exists() and path.exists():  # it was completed before
+                return
+            self._require(key + upload, int(marks[-1]))
             os.truncate(part, int(marks[-1]))
             part.rename(path)
             folder.sync_folder(path.parent)
+
+    def _require(self, part: str, size: int) -> None:
+        """Return if there are so many bytes of a part. After the operator's restore there may be none."""
+        if size > (self.size(part) or 0):
+            raise errors.BadRequest("The parts of the file are gone: begin the backup again")
 
     def abort(self, key: str, upload: str) -> None:
         """See Files."""
@@ -100,6 +106,11 @@ class Folder:
                 while path.parent != self._root:
                     path = path.parent
                     path.rmdir()
+
+    def clear(self, profile: str) -> None:
+        """See Files."""
+        with _disk(), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._path(profile))
 
     def download_url(self, key: str) -> str:
         """See Files. The address is signed with the deployment's secret."""

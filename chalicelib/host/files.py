@@ -37,6 +37,9 @@ class Files(Protocol):
     def delete(self, key: str) -> None:
         """Remove a file. It is no error if there is none."""
 
+    def clear(self, profile: str) -> None:
+        """Remove all files of a profile."""
+
     def download_url(self, key: str) -> str:
         """Return an address from which anybody who has it can get the file, for ``URL_S`` seconds."""
 

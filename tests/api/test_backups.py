@@ -6,11 +6,12 @@ import re
 import pytest
 
 from chalicelib import errors, store
-from chalicelib.codec import csvtext
+from chalicelib.codec import csvtext, keys
 from chalicelib.host import files as host
 from chalicelib.host import jobs as queue
+from chalicelib.services.accounts import profile_erasures
 from chalicelib.services.devices import erasures, exports, files, imports, jobs
-from chalicelib.services.points import fullness
+from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import outputs
 from chalicelib.store import names
 from tests.kit.files import Asked, csv_of, finish, get, in_folder, job_of, put
@@ -173,8 +174,10 @@ def test_restore_repeats_a_step_that_was_not_saved(world, folder, monkeypatch):
     restore(world, "x")
     while waiting := jobs.waiting():
         step = jobs.do(waiting[0])
+        if step.prepared is not None:
+            send.put(step.prepared)  # and the process ends
         jobs.keep(step)
-        jobs.keep(step)
+        assert jobs.keep(step) is None
     assert sorted(values(world.read(qty=100))) == [*range(10)]
 
 
@@ -314,7 +317,89 @@ def test_download_and_delete(world, folder):
     assert world.admin.get("/files/url").status == 400
 
 
-def test_erased_device_and_profile_take_their_files_along(world, folder):
+class Died(BaseException):
+    """The process was cut off."""
+
+
+class Power:
+    """What writes need, and what can be cut before or after one of them."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch = monkeypatch
+        self.cut(0, "")
+
+    def cut(self, number, when):
+        """Cut it at the write of this number from now on."""
+        self.left, self.when = number, when
+
+    def feed(self, holder, name):
+        """Let a method be a write."""
+        call = getattr(holder, name)
+
+        def write(*arguments, **more):
+            self.left -= 1
+            is_last = self.left == 0
+            if is_last and self.when == "before":
+                raise Died
+            done = call(*arguments, **more)
+            if is_last:
+                raise Died
+            return done
+
+        self.monkeypatch.setattr(holder, name, write)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", ["backup", "restore"])
+def test_process_that_dies_at_any_write_goes_on_where_it_was(sqlite, clock, folder, monkeypatch, kind, when):
+    """On SQLite, and with a folder; tests/services/test_bucket.py is the same for AWS."""
+    monkeypatch.setattr(imports, "BATCH_ROWS", 2)
+    monkeypatch.setattr(host, "PART_BYTES", 60)
+    world, power = World(), Power(monkeypatch)
+    points = [point("a", number, time=f"{DAY}T10:00:0{number}.000Z") for number in range(5)]
+    if kind == "backup":
+        for sent in points:
+            world.send(sent)
+    else:
+        put(folder, world, "x.csv", csv_of(*points))
+    world.admin.post(f"/device/{world.device}/data/{kind}", {"file_address": "x"}).result  # noqa: B018
+    for name in ("put", "put_if", "put_segments", "delete"):
+        power.feed(sqlite, name)
+    for name in ("begin", "put_part", "complete"):
+        power.feed(folder, name)
+    deaths, is_finished = 0, False
+    while not is_finished:
+        power.cut(deaths + 1, when)
+        try:
+            finish()
+            is_finished = True
+        except Died:
+            deaths += 1
+    assert deaths > 3 and job_of(world, "x.csv")["status"] == "done" and left_in(folder) == {"x.csv"}
+    assert sorted(values(world.read(qty=20))) == [*range(5)]
+    assert [one["value"] for one in points_of(get(world, "x.csv"))] == [*range(5)]
+
+
+def test_backup_whose_parts_are_gone_fails_visibly(sqlite, clock, folder, monkeypatch):
+    monkeypatch.setattr(host, "PART_BYTES", 60)
+    world = World()
+    for number in range(3):
+        world.send(point("a", number, time=f"{DAY}T10:00:0{number}.000Z"))
+    back_up(world, file_address="x")
+    jobs.keep(jobs.do(jobs.waiting()[0]))
+    folder.clear(world.profile)
+    finish()
+    assert (
+        job_of(world, "x.csv")["status"] == "failed" and "begin the backup again" in job_of(world, "x.csv")["message"]
+    )
+    assert left_in(folder) == set()
+
+
+def left_in(folder):
+    return {path.name for path in folder._root.rglob("*") if path.is_file()}
+
+
+def test_erased_device_takes_its_files_along(world, folder):
     world.send(point("a", 1))
     back_up(world, file_address="of device")
     finish()
@@ -324,8 +409,44 @@ def test_erased_device_and_profile_take_their_files_along(world, folder):
     world.admin.delete(f"/device/{world.device}").result  # noqa: B018
     erasures.resume()
     assert jobs.waiting() == []
-    assert {path.name for path in folder._root.rglob("*") if path.is_file()} == {"other.csv"}
+    assert left_in(folder) == {"other.csv"}
     assert store.current().list(names.files(world.profile), names.ANY) == []
+
+
+def test_erased_profile_takes_its_files_and_running_jobs_along(world, folder, clock):
+    kept = World()
+    put(folder, kept, "kept.csv", "variable\na\n")
+    world.send(point("a", 1))
+    back_up(world, file_address="of device")
+    finish()
+    put(folder, world, "in/a/folder.csv", "variable\na\n")
+    restore(world, "in/a/folder")
+    finish()
+    put(folder, world, "of the operator.csv", "variable\na\n")
+    back_up(world, file_address="begun")
+    jobs.keep(jobs.do(jobs.waiting()[0]))
+    assert any(name.endswith(".part") for name in left_in(folder))
+    running = jobs.do(jobs.waiting()[0])
+    profile_erasures.begin(profile=world.profile)
+    for _ in range(2):
+        clock.advance(erasures.SETTLED_S)
+        erasures.resume()
+        profile_erasures.resume()
+    assert jobs.keep(running) is None, "a step that was under way writes nothing any more"
+    assert jobs.waiting() == [] and left_in(folder) == {"kept.csv"}
+    assert [path.name for path in folder._root.iterdir()] == [kept.profile]
+    assert store.current().list(names.files(world.profile), names.ANY) == []
+
+
+def test_step_of_a_restore_that_is_done_while_its_device_is_erased_stores_nothing(world, folder):
+    put(folder, world, "x.csv", "variable\na\n")
+    restore(world, "x")
+    step = jobs.do(jobs.waiting()[0])
+    assert step.prepared is not None
+    world.admin.delete(f"/device/{world.device}").result  # noqa: B018
+    assert jobs.keep(step) is None
+    low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
+    assert store.current().drop_segments(world.device, low, high, profile=world.profile) == 0
 
 
 def test_job_of_a_device_that_is_gone_ends(world):

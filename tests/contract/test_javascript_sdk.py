@@ -24,7 +24,7 @@ def client():
 
 
 @pytest.mark.parametrize(
-    ("file", "count"), [("sdk", 15), ("access", 3), ("profiles", 6), ("integration", 2), ("network", 4), ("mqtt", 16)]
+    ("file", "count"), [("sdk", 16), ("access", 3), ("profiles", 6), ("integration", 2), ("network", 4), ("mqtt", 16)]
 )
 def test_javascript_client(client, server, file, count):
     if server.is_cloud and file == "profiles":

@@ -263,15 +263,44 @@ def test_devices_chunks(devices):
         devices.deleteDeviceData(made["device_id"], {"variables": ["a"]})
 
 
-def test_methods_of_endpoints_that_are_not_there_yet_say_so(devices, made):
-    device_id = made["device_id"]
-    for call in (
-        lambda: devices.dataBackup({"deviceID": device_id, "file_address": "/x", "headers": True}),
-        lambda: devices.dataBackup({"deviceID": device_id, "file_address": "/x", "headers": True}, "1_2"),
-        lambda: devices.dataRestore({"deviceID": device_id, "file_address": "/x.csv"}),
-    ):
-        with pytest.raises(TagoIORequestError, match=r"Route Not Found|Method Not Allowed"):
-            call()
+def test_devices_backup_and_restore(resources, devices, made, device):
+    device_id, points = made["device_id"], [{"variable": "a", "value": number} for number in range(3)]
+    device.sendData(points)
+    begun = devices.dataBackup({"deviceID": device_id, "file_address": "/backups/$DEVICE$", "headers": True})
+    assert begun["file_address"] == f"backups/{device_id}.csv"
+    found = finished(resources, begun["file_address"], "backup")
+    assert found["size"] > 0 and isinstance(found["last_modified"], datetime) and found["job"]["points"] == 3
+    assert devices.emptyDeviceData(device_id) == "Data Successfully Removed"
+    restored = devices.dataRestore({"deviceID": device_id, "file_address": "/" + begun["file_address"]})
+    assert restored == "Data import added to the queue successfully!"
+    assert finished(resources, begun["file_address"], "restore")["job"]["points"] == 3
+    assert sorted(values(device.getData({"qty": 10}))) == [0, 1, 2]
+    assert resources.files.delete([begun["file_address"]]) == "Successfully Removed"
+    assert begun["file_address"] not in [file["filename"] for file in resources.files.list()["files"]]
+
+
+def test_devices_backup_of_a_chunk(resources, devices):
+    made = devices.create({"name": "Chunks", "type": "immutable", "chunk_period": "day", "chunk_retention": 2})
+    Device({"token": made["token"]}).sendData({"variable": "a", "value": 1})
+    (chunk,) = devices.getChunk(made["device_id"])
+    sent = {"deviceID": made["device_id"], "file_address": "/chunks/$DEVICE$/$CHUNK$", "headers": False}
+    begun = devices.dataBackup(sent, chunk["id"])
+    assert begun["chunk_id"] == chunk["id"]
+    assert begun["file_address"] == f"chunks/{made['device_id']}/{chunk['id']}.csv"
+    assert finished(resources, begun["file_address"], "backup")["job"]["points"] == 1
+    resources.files.delete([begun["file_address"]])
+
+
+def finished(resources, path, kind):
+    """Wait until a job is done; return what the list says of its file."""
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s:
+        (found,) = [file for file in resources.files.list()["files"] if file["filename"] == path]
+        assert found["job"]["status"] != "failed", found
+        if (found["job"]["kind"], found["job"]["status"]) == (kind, "done"):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(found)
 
 
 def test_device_statistics(devices, made):

@@ -273,7 +273,17 @@ def check_permissions(account):
     assert not missing, f"docs/deploy.md does not list {missing}"
 
 
-IAM_NAMES = {("lambda", "Invoke"): "lambda:InvokeFunction", ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem"}
+IAM_NAMES = {
+    ("lambda", "Invoke"): "lambda:InvokeFunction", ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem",
+    ("s3", "HeadBucket"): "s3:ListBucket", ("s3", "ListObjectsV2"): "s3:ListBucket",
+    ("s3", "DeleteObjects"): "s3:DeleteObject", ("s3", "GetBucketCors"): "s3:GetBucketCORS",
+    ("s3", "PutBucketCors"): "s3:PutBucketCORS", ("s3", "GetPublicAccessBlock"): "s3:GetBucketPublicAccessBlock",
+    ("s3", "PutPublicAccessBlock"): "s3:PutBucketPublicAccessBlock",
+    # Called ...LifecycleConfiguration: the older operations have the same path.
+    ("s3", "GetBucketLifecycle"): "s3:GetLifecycleConfiguration",
+    ("s3", "PutBucketLifecycle"): "s3:PutLifecycleConfiguration",
+}  # fmt: skip
+"""The IAM actions that are not called as their operations are."""
 IAM_SERVICES = {"monitoring": "cloudwatch"}
 
 
@@ -287,5 +297,5 @@ def permission(service, operation):
 def documented_permissions():
     """Return the IAM actions that docs/deploy.md lists for the deployer."""
     section = (ROOT / "docs/deploy.md").read_text().partition("## Permissions that the deployer needs")[2]
-    rows = re.findall(r"^\| [^|`]+ \| `([a-z]+):` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    rows = re.findall(r"^\| [^|`]+ \| `([a-z0-9]+):` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
     return {f"{service}:{action}" for service, text in rows for action in re.findall(r"\b[A-Z]\w+", text)}

@@ -170,16 +170,17 @@ def _service(signed_as):
 
 @functools.cache
 def _paths(signed_as):
-    """Return for each operation of a REST service its method, the pattern of its path, and its name."""
+    """Return for each operation of a REST service its method, the pattern of its path, its query and its name."""
     service = _service(signed_as)
     found = []
     for name in service.operation_names:
         http = service.operation_model(name).http
-        path = http["requestUri"].partition("?")[0].rstrip("/")
+        path, _, query = http["requestUri"].partition("?")
+        path, names = path.rstrip("/"), {part.partition("=")[0] for part in query.split("&") if part}
         parts = re.split(r"\{(\w+)\+?\}", path)
         pattern = "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
-        found.append((http["method"], re.compile(pattern + "/?"), name))
-    return sorted(found, key=lambda one: one[1].pattern.count("(?P"))
+        found.append((http["method"], re.compile(pattern + "/?"), names, name))
+    return sorted(found, key=lambda one: (one[1].pattern.count("(?P"), -len(one[2])))
 
 
 def operation_of(environ, body):
@@ -195,9 +196,10 @@ def operation_of(environ, body):
         return service, sent["Action"], sent
     if "/operation/" in path:
         return service, path.rpartition("/")[2], {}
-    for method, pattern, name in _paths(service):
+    asked = {name for name, _ in urllib.parse.parse_qsl(environ["QUERY_STRING"], keep_blank_values=True)}
+    for method, pattern, names, name in _paths(service):
         found = pattern.fullmatch(path)
-        if method == environ["REQUEST_METHOD"] and found:
+        if method == environ["REQUEST_METHOD"] and found and names <= asked:
             sent = json.loads(body) if body[:1] == b"{" else {}
             return service, name, {**sent, **found.groupdict()}
     raise AssertionError((service, environ["REQUEST_METHOD"], path))

@@ -84,6 +84,7 @@ def inventory(account):
         "plans": account.client("apigateway").get_usage_plans()["items"],
         "keys": account.client("apigateway").get_api_keys()["items"],
         "tables": account.client("dynamodb").list_tables()["TableNames"],
+        "buckets": [one["Name"] for one in account.client("s3").list_buckets()["Buckets"]],
         "parameters": [one["Name"] for one in account.client("ssm").describe_parameters()["Parameters"]],
     }
 
@@ -218,6 +219,7 @@ DRIFTS = {
         QueueUrl=a.client("sqs").get_queue_url(QueueName=NAMES.failures)["QueueUrl"],
         Attributes={"MessageRetentionPeriod": "60"},
     ),
+    "bucket": lambda a: a.client("s3").delete_bucket_cors(Bucket=NAMES.bucket("123456789012", "eu-central-1")),
     "log group": lambda a: a.client("logs").put_retention_policy(
         logGroupName="/aws/lambda/decant-dev", retentionInDays=1
     ),
@@ -297,19 +299,23 @@ def test_key_is_made_replaced_without_a_gap_and_removed_with_the_profile(account
 
 
 def older(account):
-    """Turn the project's copy into an older version: no housekeeping, fewer alarms, other figures."""
+    """Turn the project's copy into an older version: no housekeeping, no files, fewer alarms, other figures."""
     account.edit(
         "deploy/spec.py",
         ('    "housekeeping": Function("housekeeping", 512, 300, None),\n', ""),
+        ('    "files": Function("files", 1024, 300, None),\n', ""),
+        ("FUNCTIONS['files'].full_name(names.stage)", "''"),
+        ('FUNCTIONS["files"].full_name(names.stage)', "''"),
         ('key in ("http", "iot-authorizer")', 'key in ("http",)'),
         ("LOG_RETENTION_DAYS = 30", "LOG_RETENTION_DAYS = 7"),
         ("COUNTING_S = 60", "COUNTING_S = 5"),
     )
-    account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping")', '("iot-ingest",)'))
+    account.edit("deploy/spec.py", ('("iot-ingest", "housekeeping", "files")', '("iot-ingest",)'))
+    account.edit("deploy/inventory.py", ("        buckets.bucket(cloud),\n", ""))
     account.edit(
         "deploy/document.py",
         (
-            "counters, housekeeping, iot_authorizer, iot_ingest, keys, sealer):",
+            "counters, files, housekeeping, iot_authorizer, iot_ingest, keys, sealer):",
             "counters, iot_authorizer, iot_ingest, keys, sealer):",
         ),
     )
@@ -319,13 +325,14 @@ def older(account):
 def test_up_over_an_older_deployment_converges_and_keeps_keys_and_tokens(account, project):
     older(account)
     first = account.run("up")
-    assert "housekeeping" not in first
+    assert "housekeeping" not in first and "decant-dev-files" not in first
     put_profile(account, "free")
     account.run("up")
     before = keys_by_plan(account)
     copy(project, account.folder)
     upgraded = account.run("up")
     assert "created     log group /aws/lambda/decant-dev-housekeeping" in upgraded
+    assert "created     bucket decant-dev-files-" in upgraded and "decant-dev-files" in handlers(account)
     assert "repaired    usage plan decant-dev-free" in upgraded and "repaired    stream mapping" in upgraded
     assert keys_by_plan(account) == before and "Profile token" not in upgraded
     assert "0 faults" in account.run("check")
@@ -430,10 +437,13 @@ def test_another_clone_finds_the_deployment_and_down_leaves_only_data(deployed):
     assert sorted(left.pop("tables")) == [NAMES.entities, NAMES.segments] and left.pop("parameters") == [
         "/decant/dev/secret"
     ]
+    (bucket,) = left.pop("buckets")
+    assert bucket == NAMES.bucket("123456789012", "eu-central-1")
     assert {name: found for name, found in left.items() if found} == {}
     assert deployed.run("down") != ""
     again = deployed.run("up")
     assert "Profile token" not in again and "unchanged   table" in again and "0 faults" in deployed.run("check")
+    deployed.client("s3").put_object(Bucket=bucket, Key="a profile/a file.csv", Body=b"a")
     deployed.run("down", "--data")
     deployed.strict("sleep", seconds=7 * 86_400)
     deployed.run("down", "--data")

@@ -13,13 +13,13 @@ from chalicelib import errors, settings, store
 from chalicelib.codec import keys
 from chalicelib.functions import files as files_function
 from chalicelib.functions import housekeeping
-from chalicelib.host import cache, dead_letters, deadline, failures, files, mail, mqtt, sealer, secret, topics
-from chalicelib.host import jobs as jobs_of_host
+from chalicelib.host import cache, dead_letters, deadline, failures, mail, mqtt, sealer, secret, topics
 from chalicelib.host import keys as keys_of_host
 from chalicelib.schemas.points import Sent
 from chalicelib.services.access import client_ids
 from chalicelib.services.access.callers import Caller
-from chalicelib.services.devices import erasures, exports, jobs, sealings
+from chalicelib.services.accounts import profile_erasures
+from chalicelib.services.devices import exports, jobs, sealings
 from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import keys as service_of_keys
 from chalicelib.services.usage import limits, outputs, quotas
@@ -30,6 +30,7 @@ from tests.iot.test_iot import connect, publish
 from tests.kit.accounts import Person
 from tests.kit.api import Api, authorized
 from tests.kit.clock import NOW_MS
+from tests.kit.files import in_bucket
 from tests.kit.policies import RECORDED, allowed, record, running, take_violations
 from tests.kit.sealings import YESTERDAY, fill, kept_world, sealed, smalls, store_one
 from tests.kit.world import SCHEDULED, World, point
@@ -51,9 +52,6 @@ OF_LAMBDA = {
     "files": {("sqs:SendMessage", "decant-dev-failures")},
 }
 """What Lambda itself does with a function's role, besides writing its log."""
-_LISTED = ("s3:ListBucket", "decant-dev-files-*")
-OF_S3 = {"http": {_LISTED, ("s3:PutObject", "decant-dev-files-*/*")}, "files": {_LISTED}}
-"""What S3 itself checks: when a client uses a signed address, and to say that a file does not exist."""
 
 
 ACTION = {
@@ -159,9 +157,6 @@ def seal_days(clock, records):  # noqa: F811
     sealer.use(None)
 
 
-BUCKET = "decant-files-123456789012-us-east-1"
-
-
 def work(world, left_ms=300_000):
     """Let the function of files work on the device's job."""
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: left_ms)
@@ -170,11 +165,7 @@ def work(world, left_ms=300_000):
 
 
 def keep_files(clock):
-    """Back up and restore a device, and erase it with a backup that has begun."""
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    jobs_of_host.use(None)
-    files.use(None)
+    """Back up and restore a device; erase a device, and a profile, with a backup that has begun."""
     world = World()
     world.send(point("a", time="2026-01-01"))
     address = f"/device/{world.device}/data"
@@ -185,37 +176,30 @@ def keep_files(clock):
     for path in ("x", "none"):
         world.admin.post(f"{address}/restore", {"file_address": path})
     work(world)
+    for verb, path in (("restore", "x"), ("backup", "w")):  # to a full device, and of too many points
+        world.admin.post(f"{address}/{verb}", {"file_address": path}).result  # noqa: B018
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(fullness, "MAX_POINTS", 0)
+            patched.setattr(exports, "MAX_ROWS", 1)
+            patched.setattr(exports.host, "PART_BYTES", 1)
+            work(world)
     world.admin.get("/files/url", query={"path": "x"}).result  # noqa: B018
-    with pytest.MonkeyPatch.context() as patched:  # a device that is full, and a backup that fails after its first part
-        world.admin.post(f"{address}/restore", {"file_address": "x"}).result  # noqa: B018
-        patched.setattr(fullness, "MAX_POINTS", 0)
-        work(world)
-        deadline.end()
-        patched.setattr(files, "PART_BYTES", 1)
-        world.admin.post(f"{address}/backup", {"file_address": "z"}).result  # noqa: B018
-        jobs.keep(jobs.do(jobs.waiting()[0]))
-        patched.setattr(exports, "MAX_ROWS", 0)
-        work(world)
-        deadline.end()
+    world.admin.post("/files/url", {"filename": "z", "size": 5}).result  # noqa: B018
     world.admin.post(f"{address}/backup", {"file_address": "y"}).result  # noqa: B018
     clock.advance(3_600)
     keep_house(clock)
     with contextlib.suppress(errors.Unavailable):  # moto has no such function to ask
         work(world, 0)
     deadline.end()
-    other = World()
-    other.admin.post(f"/device/{other.device}/data/backup", {"file_address": "y"}).result  # noqa: B018
+    doomed = World()
+    doomed.admin.post(f"/device/{doomed.device}/data/backup").result  # noqa: B018
     for entity in jobs.waiting():
         jobs.keep(jobs.do(entity))
-    other.admin.delete(f"/device/{other.device}").result  # noqa: B018
-    erasures.announce(device=world.doc)
-    keep_house(clock)
+    world.admin.delete(f"/device/{world.device}").result  # noqa: B018
     world.admin("DELETE", "/files", json_body=["x"]).result  # noqa: B018
-    files.use(None)
-    jobs_of_host.use(None)
-    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=found["Key"])
-    client.delete_bucket(Bucket=BUCKET)
+    profile_erasures.begin(profile=doomed.profile)
+    for _ in range(2):  # the device, then its data
+        keep_house(clock)
 
 
 @pytest.fixture
@@ -253,6 +237,9 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     publish([])
     publish(b"raw")
     publish([{"value": 1}])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fullness, "MAX_POINTS", 0)
+        publish(point("many"))
     use_up(world, configure)
     deliver(records())
     read(world, 1)
@@ -268,7 +255,8 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
     )
     keep_house(clock)
     seal_days(clock, records)
-    keep_files(clock)
+    with in_bucket():
+        keep_files(clock)
     make_keys(cloud)
     settings.use(dataclasses.replace(settings.current(), mail_from="decant@x.org"))
     mail.use(None)
@@ -287,11 +275,7 @@ def seen(clock, dynamo, records, sessions, configure):  # noqa: F811
 def test_what_the_functions_do_is_what_they_may(seen):
     for function in spec.FUNCTIONS:
         done = {(action, resource) for name, action, resource in seen if name == function}
-        may = (
-            {pair for pair in allowed(function) if not pair[0].startswith("logs:")}
-            - OF_LAMBDA[function]
-            - OF_S3.get(function, set())
-        )
+        may = {pair for pair in allowed(function) if not pair[0].startswith("logs:")} - OF_LAMBDA[function]
         assert done == may, function
 
 

@@ -4,6 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
+import pytest
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
+
 from chalicelib.codec import csvtext
 from chalicelib.host import files as host
 from chalicelib.host import jobs as queue
@@ -19,6 +24,44 @@ class Asked:
 
     def __call__(self, device):
         self.devices.append(device)
+
+
+BUCKET = "decant-files-123456789012-us-east-1"
+
+
+@contextlib.contextmanager
+def in_bucket():
+    """Keep files in moto's S3; yield a client of it."""
+    complete = S3Backend.complete_multipart_upload
+    abort = S3Backend.abort_multipart_upload
+
+    def complete_if_there(self, bucket_name, multipart_id, body):
+        """Answer as S3 does, where moto fails: an upload that is complete or aborted does not exist."""
+        if multipart_id not in self.get_bucket(bucket_name).multiparts:
+            raise NoSuchUpload(upload_id=multipart_id)
+        return complete(self, bucket_name, multipart_id, body)
+
+    def abort_and_close(self, bucket_name, multipart_id):
+        """Close the parts too, which moto leaves open."""
+        found = self.get_bucket(bucket_name).multiparts.get(multipart_id)
+        abort(self, bucket_name, multipart_id)
+        found.dispose()
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    host.use(None)
+    queue.use(None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(S3Backend, "complete_multipart_upload", complete_if_there)
+        patched.setattr(S3Backend, "abort_multipart_upload", abort_and_close)
+        yield client
+    host.use(None)
+    queue.use(None)
+    for upload in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
+        client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ FORBIDDEN: "list[Violation]" = []
 """Every violation: a call that the policy of its function does not allow."""
 OF_S3 = {
     "AbortMultipartUpload": "AbortMultipartUpload", "CompleteMultipartUpload": "PutObject", "CreateMultipartUpload": "PutObject",
-    "HeadObject": "GetObject", "UploadPart": "PutObject",
+    "DeleteObjects": "DeleteObject", "HeadObject": "GetObject", "UploadPart": "PutObject",
 }  # fmt: skip
 """The action that a call of S3 needs, if it is not the call's own name."""
 PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
@@ -99,10 +99,8 @@ def record(params, model, **_):
     elif service == "apigateway":  # its actions are methods of HTTP, and its resources are paths
         path = re.sub(r"\{\w+\}", "*", model.http["requestUri"].partition("?")[0])
         parts = [(model.http["method"], path)]
-    elif service == "s3":  # its resources are the bucket, and what is in it
-        action = OF_S3.get(model.name, model.name)
-        bucket = re.sub(r"-\d{12}-.*", "-*", params["Bucket"])
-        parts = [(action, bucket if action == "ListBucket" else f"{bucket}/*")]
+    elif service == "s3":
+        parts = _of_s3(params, model)
     elif service == "lambda":
         parts = [(f"{model.name}Function", params["FunctionName"])]
     else:
@@ -116,6 +114,17 @@ def record(params, model, **_):
         RECORDED.add((function, action, resource))
         if (action, resource) not in allowed(function):
             FORBIDDEN.append(Violation(function, action, resource, _place()))
+
+
+def _of_s3(params, model):
+    """Return the actions of a call of S3 with their resources: the bucket, or what is in it."""
+    bucket = re.sub(r"-\d{12}-.*", "-*", params["Bucket"])
+    if model.name == "ListObjectsV2":
+        return [("ListBucket", bucket)]
+    parts = [(OF_S3.get(model.name, model.name), f"{bucket}/*")]
+    if model.name == "HeadObject":  # else S3 answers 403 if there is no such file
+        parts.append(("ListBucket", bucket))
+    return parts
 
 
 def take_violations():

@@ -1,12 +1,15 @@
 """Backups and restores on AWS: the bucket, and the function that works on them."""
 
+import hashlib
+import hmac
 from types import SimpleNamespace
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import boto3
 import pytest
 import requests
-from moto.s3.exceptions import NoSuchUpload
-from moto.s3.models import S3Backend
+from botocore.exceptions import ReadTimeoutError
+from botocore.response import StreamingBody
 
 from chalicelib import errors, settings
 from chalicelib.codec import csvtext
@@ -16,33 +19,19 @@ from chalicelib.host import files as host
 from chalicelib.host import jobs as queue
 from chalicelib.services.devices import files, imports, jobs
 from tests.kit.faults import hook
-from tests.kit.files import Asked, csv_of, job_of
+from tests.kit.files import BUCKET, Asked, csv_of, in_bucket, job_of
 from tests.kit.policies import running
 from tests.kit.world import World, point, values
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """moto leaves parts open that are uploaded again."""
-NAME = "decant-files-123456789012-us-east-1"
 
 
 @pytest.fixture
-def world(dynamo, clock, monkeypatch):
-    complete = S3Backend.complete_multipart_upload
-
-    def strict(self, bucket_name, multipart_id, body):
-        """Answer as S3 does, where moto fails: an upload that is complete or aborted does not exist."""
-        if multipart_id not in self.get_bucket(bucket_name).multiparts:
-            raise NoSuchUpload(upload_id=multipart_id)
-        return complete(self, bucket_name, multipart_id, body)
-
-    monkeypatch.setattr(S3Backend, "complete_multipart_upload", strict)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=NAME)
-    queue.use(Asked())
-    yield World()
-    for found in client.list_objects_v2(Bucket=NAME).get("Contents", []):
-        client.delete_object(Bucket=NAME, Key=found["Key"])
-    client.delete_bucket(Bucket=NAME)
+def world(dynamo, clock):
+    with in_bucket():
+        queue.use(Asked())
+        yield World()
 
 
 def call(device, left_ms=300_000):
@@ -54,11 +43,11 @@ def call(device, left_ms=300_000):
 
 
 def put(world, path, text):
-    boto3.client("s3").put_object(Bucket=NAME, Key=files.key_of(world.profile, path), Body=text.encode())
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=files.key_of(world.profile, path), Body=text.encode())
 
 
 def text_of(world, path):
-    found = boto3.client("s3").get_object(Bucket=NAME, Key=files.key_of(world.profile, path))
+    found = boto3.client("s3").get_object(Bucket=BUCKET, Key=files.key_of(world.profile, path))
     return found["Body"].read().decode()
 
 
@@ -82,7 +71,52 @@ def test_backup_and_restore_within_the_policies_of_the_functions(world):
     with running("http"):
         url = world.admin.get("/files/url", query={"path": "x"}).result["url"]
         assert world.admin("DELETE", "/files", json_body=["x"]).status == 200
-    assert url.startswith(f"https://{NAME}.s3.amazonaws.com/{world.profile}/x.csv?") and "X-Amz-Signature=" in url
+    assert url.startswith(f"https://{BUCKET}.s3.amazonaws.com/{world.profile}/x.csv?") and "X-Amz-Signature=" in url
+
+
+def test_addresses_name_the_region_and_parts_have_no_checksum(world, monkeypatch):
+    """The address of another region redirects, and S3 refuses parts with a checksum that it was not told of."""
+    host.use(None)
+    sent = []
+    host.current()._client.meta.events.register("before-send.s3.UploadPart", lambda request, **_: sent.append(request))
+    host.current().put_part("p/x.csv", host.current().begin("p/x.csv"), [], b"a")
+    assert not [name for name in sent[0].headers if "checksum" in name.lower() or "trailer" in name.lower()]
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    for url in (bucket.Bucket().download_url("p/x.csv"), bucket.Bucket().upload_url("p/x.csv", 5)):
+        assert url.startswith("https://decant-files-123456789012-eu-central-1.s3.eu-central-1.amazonaws.com/p/x.csv?")
+
+
+def test_cleared_profile_has_no_file(world):
+    host.use(None)
+    for key in ("p/a.csv", "p/b/c.csv", "pp/kept.csv"):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"a")
+    host.current().clear("p")
+    host.current().clear("p")
+    assert [host.current().size(key) for key in ("p/a.csv", "p/b/c.csv", "pp/kept.csv")] == [None, None, 1]
+
+
+def test_file_without_content_is_no_table(world):
+    put(world, "x.csv", "")
+    ask(world, "restore", file_address="x").result  # noqa: B018
+    call(world.device)
+    assert "first line" in job_of(world, "x.csv")["message"]
+
+
+def test_backup_of_nothing_is_an_empty_file(world):
+    ask(world, "backup", file_address="x", headers=False).result  # noqa: B018
+    call(world.device)
+    assert job_of(world, "x.csv")["status"] == "done" and text_of(world, "x.csv") == ""
+
+
+def test_break_while_a_file_is_read_is_unavailable(world, monkeypatch):
+    def broken(_):
+        raise ReadTimeoutError(endpoint_url="s3")
+
+    put(world, "x.csv", "variable,value\na,1\n")
+    host.use(None)
+    monkeypatch.setattr(StreamingBody, "read", broken)
+    with pytest.raises(errors.Unavailable):
+        host.current().read(files.key_of(world.profile, "x.csv"), 0, 10)
 
 
 def test_large_backup_has_several_parts(world):
@@ -187,12 +221,32 @@ def clock_moves():
         jobs.claim(entity, until_ms=0)
 
 
+def signature(url, size):
+    """Return the signature that S3 demands of a PUT of so many bytes, which moto does not check."""
+    asked = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(asked.query) if name != "X-Amz-Signature"]
+    sent = dict(query)
+    text = urlencode(sorted(query), quote_via=quote, safe="-_.~")
+    headers = f"content-length:{size}\nhost:{asked.netloc}\n"
+    request = "\n".join(["PUT", asked.path, text, headers, sent["X-Amz-SignedHeaders"], "UNSIGNED-PAYLOAD"])
+    scope = sent["X-Amz-Credential"].partition("/")[2]
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    key = b"AWS4" + boto3.Session().get_credentials().secret_key.encode()
+    for part in [*scope.split("/"), "\n".join(["AWS4-HMAC-SHA256", sent["X-Amz-Date"], scope, digest])]:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key.hex()
+
+
 def test_address_to_upload_takes_the_stated_size_only(world):
     with running("http"):
         host.use(None)
         answer = world.admin.post("/files/url", {"filename": "up", "size": 5}).result
     assert answer["method"] == "PUT" and answer["filename"] == "up.csv"
-    assert "content-length" in answer["url"].lower()
+    asked = dict(parse_qsl(urlsplit(answer["url"]).query))
+    signed = [
+        signature(answer["url"], len(content)) == asked["X-Amz-Signature"] for content in ("a,b,c", "a,b", "a,b,cd")
+    ]
+    assert signed == [True, False, False]
     assert requests.put(answer["url"], data=b"a,b,c").status_code == 200
     assert text_of(world, "up.csv") == "a,b,c"
     (listed,) = world.admin.get("/files").result["files"]

@@ -72,7 +72,7 @@ def _clear(marker: Doc) -> bool:
         store.current().drop_segments(device, low, high, profile=profile)
         mqtt.current().forget(device=device)
     jobs.drop(device=device)
-    files.delete_all(profile=profile, device=device)
+    files.delete_of_device(profile=profile, device=device)
     fullness.forget(device)
     owner = names.device(device)
     store.current().delete(owner, [entity.name for entity in store.current().list(owner, names.ANY)])

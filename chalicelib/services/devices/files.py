@@ -137,11 +137,18 @@ def delete(*, profile: str, addresses_: list[str]) -> int:
     return len(paths)
 
 
-def delete_all(*, profile: str, device: str = "") -> None:
-    """Remove the backups of a device or, without a device, all files of a profile."""
+def delete_of_device(*, profile: str, device: str) -> None:
+    """Remove the backups of a device."""
     for doc in _docs(profile):
-        if not device or doc["device"] == device:
+        if doc["device"] == device:
             _remove(profile, doc["path"])
+
+
+def delete_all(*, profile: str) -> None:
+    """Remove all files of a profile, also those that nobody told us of."""
+    host.current().clear(profile)
+    for doc in _docs(profile):
+        store.current().delete(names.files(profile), [doc["path"]])
 
 
 def _remove(profile: str, path: str) -> None:

@@ -187,11 +187,43 @@ test("account: login, token, info, edit, create, recover, pin", { skip: !process
   await assert.rejects(AccountResource.confirmAccount("0".repeat(56)), /The link was used/);
 });
 
-test("what is not there yet says so", async () => {
-  const missing = /Route Not Found|Method Not Allowed/;
-  await assert.rejects(devices.dataBackup({ deviceID: made.device_id, file_address: "/x", headers: true }), missing);
-  await assert.rejects(devices.dataRestore({ deviceID: made.device_id, file_address: "/x" }), missing);
-  await assert.rejects(devices.copyChunk({ deviceID: made.device_id, chunk_id: "1_2", file_address: "/x", headers: true }), missing);
+async function finished(path, kind) {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const found = (await resources.files.list()).files.find((one) => one.filename === path);
+    assert.notEqual(found.job.status, "failed", JSON.stringify(found));
+    if (found.job.kind === kind && found.job.status === "done") return found;
+    assert.ok(Date.now() < end, JSON.stringify(found));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+test("backup and restore", async () => {
+  const { device, id } = await fresh();
+  await device.sendData([1, 2, 3].map((value) => ({ variable: "a", value })));
+  const { file_address } = await devices.dataBackup({ deviceID: id, file_address: "/backups/$DEVICE$", headers: true });
+  assert.equal(file_address, `backups/${id}.csv`);
+  const found = await finished(file_address, "backup");
+  assert.ok(found.size > 0 && found.last_modified instanceof Date);
+  assert.equal(found.job.points, 3);
+  await devices.emptyDeviceData(id);
+  assert.equal(await devices.dataRestore({ deviceID: id, file_address: `/${file_address}` }), "Data import added to the queue successfully!");
+  assert.equal((await finished(file_address, "restore")).job.points, 3);
+  assert.deepEqual(values(await device.getData({ qty: 10 })).sort(), [1, 2, 3]);
+  assert.equal(await resources.files.delete([file_address]), "Successfully Removed");
+});
+
+test("backup of a chunk", async () => {
+  const { device, id } = await fresh({ type: "immutable", chunk_period: "day", chunk_retention: 1 });
+  await device.sendData([{ variable: "a", value: 1 }]);
+  const [chunk] = await devices.getChunk(id);
+  const sent = { deviceID: id, file_address: "/chunks/$DEVICE$/$CHUNK$", headers: false };
+  for (const begin of [() => devices.dataBackup(sent, chunk.id), () => devices.copyChunk({ ...sent, chunkID: chunk.id })]) {
+    const begun = await begin();
+    assert.deepEqual([begun.chunk_id, begun.file_address], [chunk.id, `chunks/${id}/${chunk.id}.csv`]);
+    assert.equal((await finished(begun.file_address, "backup")).job.points, 1);
+    await resources.files.delete([begun.file_address]);
+  }
 });
 
 test("a refused call is tried once, and its message says when to come back", async () => {
