@@ -177,10 +177,15 @@ def _paths(signed_as):
         http = service.operation_model(name).http
         path, _, query = http["requestUri"].partition("?")
         path, names = path.rstrip("/"), {part.partition("=")[0] for part in query.split("&") if part}
-        parts = re.split(r"\{(\w+)\+?\}", path)
-        pattern = "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+        parts = re.split(r"\{(\w+\+?)\}", path)
+        pattern = "".join(_group(part) if index % 2 else re.escape(part) for index, part in enumerate(parts))
         found.append((http["method"], re.compile(pattern + "/?"), names, name))
     return sorted(found, key=lambda one: (one[1].pattern.count("(?P"), -len(one[2])))
+
+
+def _group(part):
+    """Return the pattern of a part of a path. One with a plus may hold slashes, such as the key of a file in S3."""
+    return f"(?P<{part[:-1]}>.+)" if part.endswith("+") else f"(?P<{part}>[^/]+)"
 
 
 def operation_of(environ, body):
