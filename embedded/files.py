@@ -24,6 +24,7 @@ FILES = "files"
 PREFIX = "/file/"
 """How the path of an address begins from which a file can be got."""
 _PART = ".part"
+_LOST = "The parts of the file are gone: begin the backup again"
 _PIECE_BYTES = 262_144
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -38,17 +39,18 @@ class Folder:
     def __init__(self, directory: Path) -> None:
         self._root = directory / FILES
 
-    def begin(self, key: str) -> str:
-        """See Files."""
-        with _disk():
-            self._path(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _PART
+    def begin(self, key: str, job: str) -> str:
+        """See Files. A job that is killed and begins again uses the same name, so nothing is left over."""
+        return f".{job}{_PART}"
 
     def put_part(self, key: str, upload: str, marks: list[str], content: bytes) -> str:
         """See Files. The mark is where the part ends. What an interrupted process has written behind it is cut off."""
-        start = int(marks[-1]) if marks else 0
+        start, path = int(marks[-1]) if marks else 0, self._path(key + upload)
         with _disk():
-            descriptor = os.open(self._path(key + upload), os.O_WRONLY | os.O_CREAT, 0o600)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # a deletion removes folders that are empty
+            if start and (not path.exists() or path.stat().st_size < start):
+                raise errors.BadRequest(_LOST)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             with open(descriptor, "wb") as part:
                 part.truncate(start)
                 part.seek(start)
@@ -64,7 +66,7 @@ class Folder:
             if not part.exists():
                 if path.exists():  # it was completed before
                     return
-                raise errors.BadRequest("The parts of the file are gone: begin the backup again")
+                raise errors.BadRequest(_LOST)
             os.truncate(part, int(marks[-1]))
             part.rename(path)
             folder.sync_folder(path.parent)
