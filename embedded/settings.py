@@ -51,7 +51,7 @@ class EmbeddedSettings:
     """Token of a device or profile with which `python -m embedded import` and `export` call the API."""
     metrics_token: str = ""
     """Token of `GET /metrics`, which callers send as `Authorization: Bearer …`. Not set: only programs of this machine
-    may read it."""
+    may read it, and nobody if `DECANT_URL` is the address of a proxy."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
 
