@@ -8,16 +8,16 @@ import asyncio
 import contextlib
 import hmac
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from chalicelib import errors, settings
 from chalicelib.host import clock, secret
 from chalicelib.host.files import URL_S
 from embedded import folder
+from embedded.events import Receive, Send, until_gone
 
 FILES = "files"
 """The folder below the data folder."""
@@ -26,7 +26,6 @@ PREFIX = "/file/"
 _PART = ".part"
 _LOST = "The parts of the file are gone: begin the backup again"
 _PIECE_BYTES = 262_144
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Folder:
@@ -113,12 +112,15 @@ class Folder:
     def _path(self, key: str) -> Path:
         return self._root / key
 
-    async def answer(self, path: str, query: bytes, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
+    async def answer(
+        self, path: str, query: bytes, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+    ) -> bool:
         """Send the file that an address from ``download_url`` names; return False if the address is not valid now.
 
         Args:
             path: the path of the address, as it was sent.
             query: its query string.
+            receive: gives ASGI's messages.
             send: takes ASGI's messages.
             headers: what the answer has besides.
         """
@@ -130,9 +132,9 @@ class Folder:
         signature = sent.get("signature", "").encode()
         if not hmac.compare_digest(_signature(key, int(expires)).encode(), signature):
             return False
-        return await self._send(key, send, headers)
+        return await self._send(key, receive, send, headers)
 
-    async def _send(self, key: str, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
+    async def _send(self, key: str, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> bool:
         try:
             file = await asyncio.to_thread(self._path(key).open, "rb")
         except OSError:
@@ -142,12 +144,18 @@ class Folder:
             (b"content-type", b"text/csv; charset=utf-8"),
             (b"content-disposition", b'attachment; filename="' + name + b'"'),
             (b"access-control-allow-origin", b"*"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"private, no-store"),  # who has the address of a file may get it only for an hour
             *headers,
         ]
-        with file:
-            await send({"type": "http.response.start", "status": 200, "headers": own})
-            while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        gone = asyncio.ensure_future(until_gone(receive))
+        try:
+            with file:
+                await send({"type": "http.response.start", "status": 200, "headers": own})
+                while not gone.done() and (piece := await asyncio.to_thread(file.read, _PIECE_BYTES)):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            gone.cancel()
         await send({"type": "http.response.body", "body": b""})
         return True
 

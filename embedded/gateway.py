@@ -145,7 +145,7 @@ class Gateway:
         if self._files is not None and path.startswith(PREFIX) and scope["method"] == "GET":
             scope["row"] = PREFIX
             own = [(b"x-request-id", request_id.encode())]
-            if await self._files.answer(scope["raw_path"].decode("latin-1"), scope["query_string"], send, own):
+            if await self._files.answer(scope["raw_path"].decode("latin-1"), scope["query_string"], receive, send, own):
                 log.answered(200, request_id=request_id, method="GET", route=PREFIX)
                 return None, 0
             return _failed(scope, request_id, "The address of the file is not valid, or not any more", 404), 0
