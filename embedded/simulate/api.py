@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from embedded.transfer.api import content_of
+
 _ATTEMPTS = 5
 _WAIT_S = 60.0
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
@@ -48,10 +50,13 @@ class Api:
         for attempt in range(_ATTEMPTS):
             wait_s = 0.5 * 2**attempt
             try:
-                answer = self._pool.request(method, url, body=content, headers=headers)
+                answer = self._pool.request(
+                    method, url, body=content, headers=headers, redirect=False, preload_content=False
+                )
+                received = content_of(answer) or b""
                 if answer.status not in (429, 502, 503, 504):
-                    return _result(answer.status, answer.data, path)
-                problem = f"{answer.status} {_message(answer.data)}"
+                    return _result(answer.status, received, path)
+                problem = f"{answer.status} {_message(received)}"
                 wait_s = _seconds(answer.headers.get("Retry-After"), wait_s)
             except urllib3.exceptions.HTTPError as error:
                 problem = str(error)
@@ -62,7 +67,7 @@ class Api:
 
 
 def _seconds(text: str | None, otherwise: float) -> float:
-    return min(float(text), _WAIT_S) if text and text.isdigit() else otherwise
+    return min(float(text), _WAIT_S) if text and text.isdecimal() else otherwise
 
 
 def _message(content: bytes) -> str:
@@ -73,7 +78,7 @@ def _message(content: bytes) -> str:
 
 
 def _result(status: int, content: bytes, path: str) -> Any:
-    if status >= 400:
+    if status >= 300:
         raise Failed(f"{path}: {status} {_message(content)}")
     try:
         return json.loads(content)["result"]

@@ -1,9 +1,17 @@
 """The client waits for rates and for servers that are away, with a clock of its own."""
 
+import contextlib
+import gzip
 import json
+import socket
+import threading
+import tracemalloc
 
 import pytest
 
+from embedded.simulate import api as simulator
+from embedded.transfer import api as api_module
+from embedded.transfer import pages
 from embedded.transfer.api import Api, Refused, Stopped
 from tests.transfer.proxy import Proxy
 
@@ -115,3 +123,109 @@ def test_numbers_keep_their_digits_and_the_token_its_header(api, server):
 
 def test_far_servers_may_compress(clock):
     assert "accept-encoding" in Api("https://example.com", "token", patience_s=0)._headers
+
+
+@pytest.fixture
+def raw():
+    """Return a function that starts a server which answers every request with these pieces, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(head, piece):
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client, contextlib.suppress(OSError):
+                        client.recv(65_536)
+                        client.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+                        while True:
+                            client.sendall(piece)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield serve
+    listener.close()
+
+
+_BOMB = gzip.compress(b" " * 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"Content-Type: application/json", b" " * 65_536),
+        (b"Transfer-Encoding: chunked", b"10000\r\n" + b" " * 65_536 + b"\r\n"),
+        (b"Content-Length: 999999999999", b" " * 65_536),
+        (b"Content-Encoding: gzip", _BOMB),
+    ],
+    ids=["to the end", "chunks", "length", "gzip"],
+)
+@pytest.mark.parametrize("kind", ["transfer", "simulator"])
+def test_endless_answers_do_not_fill_the_memory(raw, monkeypatch, head, piece, kind):
+    monkeypatch.setattr(api_module, "MAX_ANSWER_BYTES", 1_000_000)
+    url = raw(head, piece)
+    tracemalloc.start()
+    if kind == "transfer":
+        with pytest.raises(Refused, match="The answer is over 1000000 bytes"):
+            Api(url, "token", patience_s=0).call("GET", "/data")
+    else:
+        with pytest.raises(simulator.Failed, match="no answer of this API"):
+            simulator.Api(url, threading.Event(), 1).call("GET", "/data", "token")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_answer_that_drips_ends(raw, monkeypatch, clock):
+    monkeypatch.setattr(api_module, "ANSWER_S", 0.2)
+    api = Api(raw(b"Content-Length: 999999999", b" "), "token", patience_s=0, wait=clock.wait)
+    with pytest.raises(Stopped, match="does not answer"):
+        api.call("GET", "/data")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_token_is_not_sent_to_where_a_redirect_leads(api, server, status):
+    other = Proxy("")
+    other.on = lambda *_: answer()
+    server.answers = [
+        (status, {"Location": f"{other.url}/data"}, b""),
+        (status, {"Location": f"{other.url}/data"}, b""),
+    ]
+    with pytest.raises(Refused):
+        api.call("GET", "/data")
+    with pytest.raises(simulator.Failed):
+        simulator.Api(server.url, threading.Event(), 1).call("GET", "/data", "token")
+    assert other.calls == []
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"null", b"[]", b'{"status":1,"result":2}', b'{"status":true', b'{"a":' * 5_000, b"\xff"]
+)
+def test_what_is_no_answer_of_the_api_is_refused(api, server, body):
+    server.answers = [(200, {}, body)]
+    with pytest.raises(Refused):
+        api.call("GET", "/data")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"message":' + b"[" * 900 + b"1.00000000000000000001", b"[1]", b"", b'{"message":1}']
+)
+def test_failure_without_a_message_is_tried_again(api, server, body):
+    server.answers = [(503, {}, body), (429, {"Retry-After": "\xb2"}, body), answer()]
+    assert api.call("GET", "/data") == "ok"
+
+
+def test_simulator_waits_its_own_time_if_the_server_names_none(server, monkeypatch):
+    server.answers = [(429, {"Retry-After": "\xb2"}, b""), answer()]
+    assert simulator.Api(server.url, threading.Event(), 1).call("GET", "/data", "token") == "ok"
+
+
+@pytest.mark.parametrize("hour", [0, 1], ids=["all at one time", "one after the other"])
+def test_server_that_repeats_itself_ends_the_reading(api, server, monkeypatch, hour):
+    monkeypatch.setattr(pages, "MAX_QTY", 2)
+    page = [{"id": str(number), "time": f"2026-01-01T{number * hour:02}:00:00.000Z"} for number in range(2)]
+    server.answers = [answer(result=page)] * 3
+    with pytest.raises(Stopped, match="again and again"):
+        for _ in pages.read(api, pages.Range("/data"), pages.Cursor()):
+            pass
