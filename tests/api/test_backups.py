@@ -395,6 +395,16 @@ def test_restore_counts_metadata_that_is_nested_too_deeply(world, folder, depth,
     assert (job["status"], job["points"], job["refused"]) == ("done", 1, 1)
 
 
+def test_restore_passes_over_empty_lines_however_many(world, folder, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH_BYTES", 100)
+    put(folder, world, "in.csv", "variable\n" + "\r\n" * 500 + "a\n" + "\n" * 500 + "-\n")
+    restore(world, "in.csv")
+    finish()
+    job = job_of(world, "in.csv")
+    assert (job["status"], job["points"], job["refused"]) == ("done", 1, 1)
+    assert job["problems"][0].startswith("Line 1003:")
+
+
 def test_step_of_a_restore_stores_nothing_if_the_device_was_erased_meanwhile(world, folder):
     put(folder, world, "in.csv", csv_of(point("a", 1, time="2026-09-21T10:00:00.000Z")))
     restore(world, "in.csv")
