@@ -92,7 +92,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cannot(do: str, error: Exception) -> int:
-    print(f"Cannot {do}: {error}", file=sys.stderr)
+    text = f"Cannot {do}: {error}"  # it may hold what a server says, which the terminal must not obey
+    print("".join([char if char.isprintable() or char == "\n" else "?" for char in text]), file=sys.stderr)
     return 1
 
 

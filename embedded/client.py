@@ -19,6 +19,12 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _RATE_WAIT_S = 61.0
 """The longest wait for a rate: its limit counts by the minute."""
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
+MAX_ANSWER_BYTES = 64_000_000
+"""How long an answer may be when it is inflated. Those of Decant are at most 5 MB."""
+ANSWER_S = 300.0
+"""How long an answer may take."""
+_PIECE_BYTES = 65_536
+_TOO_LARGE = 413
 _RETRY_AFTER = re.compile(r"Retry-After: (\d+)")
 
 
@@ -109,14 +115,18 @@ class Api:
         self._wait_for_rate(method, path)
         while True:
             try:
-                answer = self._pool.request(method, url, headers=headers, body=content, redirect=False)
+                answer = self._pool.request(
+                    method, url, headers=headers, body=content, redirect=False, preload_content=False
+                )
+                received = content_of(answer)
             except urllib3.exceptions.HTTPError as error:
                 problem, asked_s = f"{self.url} does not answer: {_reason(error)}", None
             else:
                 if answer.status < 500 and answer.status != 429:
                     self._note_rate(method, path, answer.headers)
-                    return _result(answer)
-                problem, asked_s = f"{self.url} answers {answer.status}: {_message(answer)}", _asked_s(answer)
+                    return _result(answer.status, received)
+                problem = f"{self.url} answers {answer.status}: {_message(received) or answer.reason or 'no reason'}"
+                asked_s = _asked_s(answer.headers, received)
             if self._now_s() >= until_s:
                 raise Stopped(f"{problem}. The same command resumes")
             self._wait(asked_s if asked_s is not None else wait_s * random.uniform(0.5, 1))  # noqa: S311
@@ -163,29 +173,59 @@ def loads(raw: bytes) -> Any:
     return numbers.loads_exact(raw) if numbers.may_be_inexact(raw) else orjson.loads(raw)
 
 
-def _result(answer: urllib3.BaseHTTPResponse) -> Any:
+def content_of(answer: urllib3.BaseHTTPResponse) -> bytes | None:
+    """Return the body of an answer that is not read yet; None if it is too long. No server can fill the memory with it.
+
+    Raises:
+        urllib3.exceptions.HTTPError: it cannot be read, or takes too long.
+    """
+    parts, size_bytes, end_s = list[bytes](), 0, time.monotonic() + ANSWER_S
     try:
-        body = loads(answer.data)
-    except ValueError:
+        while piece := answer.read1(_PIECE_BYTES):
+            parts.append(piece)
+            size_bytes += len(piece)
+            if size_bytes > MAX_ANSWER_BYTES:
+                return None
+            if time.monotonic() > end_s:
+                raise urllib3.exceptions.TimeoutError(f"the answer takes over {ANSWER_S:.0f} s")
+        answer.release_conn()
+    finally:
+        if not answer.closed:
+            answer.close()
+    return b"".join(parts)
+
+
+def _result(status: int, content: bytes | None) -> Any:
+    if content is None:
+        raise Refused(_TOO_LARGE, f"The answer is over {MAX_ANSWER_BYTES} bytes")
+    try:
+        body = loads(content)
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or "status" not in body:
-        raise Refused(answer.status, "This is no answer of the API: is the address right?")
-    if answer.status >= 300 or body["status"] is not True:
-        raise Refused(answer.status, str(body.get("message") or body.get("result")), body.get("field_errors"))
+        raise Refused(status, "This is no answer of the API: is the address right?")
+    if status >= 300 or body["status"] is not True:
+        raise Refused(status, str(body.get("message") or body.get("result")), _errors_of(body))
     return body.get("result")
 
 
-def _message(answer: urllib3.BaseHTTPResponse) -> str:
+def _errors_of(body: dict[str, Any]) -> dict[str, Any]:
+    found = body.get("field_errors")
+    return found if isinstance(found, dict) else {}
+
+
+def _message(content: bytes | None) -> str:
+    """Return what the server says; empty if it is not understood."""
     try:
-        return str(loads(answer.data)["message"])
-    except (ValueError, KeyError, TypeError):
-        return answer.reason or "no reason"
+        return str(loads(content or b"")["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
-def _asked_s(answer: urllib3.BaseHTTPResponse) -> float | None:
+def _asked_s(headers: Mapping[str, str], content: bytes | None) -> float | None:
     """Return after how many seconds the server asks to be called again; None if it does not say."""
-    text = answer.headers.get("Retry-After", "")
-    if not text.isdecimal() and (found := _RETRY_AFTER.search(answer.data.decode(errors="replace"))):
+    text = headers.get("Retry-After", "")
+    if not text.isdecimal() and (found := _RETRY_AFTER.search((content or b"").decode(errors="replace"))):
         text = found[1]
     return min(float(text), _RATE_WAIT_S) if text.isdecimal() else None
 

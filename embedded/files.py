@@ -9,7 +9,7 @@ import contextlib
 import hmac
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,15 @@ from chalicelib.host import clock, log, secret
 from chalicelib.host.files import URL_S
 from chalicelib.http import answers
 from embedded import folder
+from embedded.events import Receive, Send, until_gone
 
 FILES = "files"
 """The folder below the data folder."""
 PREFIX = "/file/"
 """How the path of an address begins from which a file can be got."""
 _PART = ".part"
+_LOST = "The parts of the file are gone: begin the backup again"
 _PIECE_BYTES = 262_144
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Folder:
@@ -42,18 +43,17 @@ class Folder:
     def __init__(self, directory: Path) -> None:
         self._root = directory / FILES
 
-    def begin(self, key: str) -> str:
-        """See Files."""
-        with _disk():
-            self._path(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _PART
+    def begin(self, key: str, job: str) -> str:
+        """See Files. A job that is killed and begins again uses the same name, so nothing is left over."""
+        return f".{job}{_PART}"
 
     def put_part(self, key: str, upload: str, marks: list[str], content: bytes) -> str:
         """See Files. The mark is where the part ends. What an interrupted process has written behind it is cut off."""
-        start = int(marks[-1]) if marks else 0
+        start, path = int(marks[-1]) if marks else 0, self._path(key + upload)
         self._require(key + upload, start)
         with _disk():
-            descriptor = os.open(self._path(key + upload), os.O_WRONLY | os.O_CREAT, 0o600)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # a deletion removes folders that are empty
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             with open(descriptor, "wb") as part:
                 part.truncate(start)
                 part.seek(start)
@@ -76,7 +76,7 @@ class Folder:
     def _require(self, part: str, size: int) -> None:
         """Return if there are so many bytes of a part. After the operator's restore there may be none."""
         if size > (self.size(part) or 0):
-            raise errors.BadRequest("The parts of the file are gone: begin the backup again")
+            raise errors.BadRequest(_LOST)
 
     def abort(self, key: str, upload: str) -> None:
         """See Files."""
@@ -129,14 +129,14 @@ class Folder:
         """See gateway.Part."""
         return PREFIX if scope["path"].startswith(PREFIX) and scope["method"] == "GET" else None
 
-    async def answer(self, scope: dict[str, Any], _receive: Any, send: Send, request_id: str) -> Response | int:
+    async def answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> Response | int:
         """Send the file that an address from ``download_url`` names; see gateway.Part."""
         key = _signed_key(scope["raw_path"].decode("latin-1"), scope["query_string"])
-        is_sent = key is not None and await self._send(key, send, request_id)
+        is_sent = key is not None and await self._send(key, receive, send, request_id)
         log.answered(200 if is_sent else 404, request_id=request_id, method="GET", route=PREFIX)
         return 200 if is_sent else answers.failed("The address of the file is not valid, or not any more", 404)
 
-    async def _send(self, key: str, send: Send, request_id: str) -> bool:
+    async def _send(self, key: str, receive: Receive, send: Send, request_id: str) -> bool:
         """Send a file; return False if there is none."""
         try:
             file = await asyncio.to_thread(self._path(key).open, "rb")
@@ -149,11 +149,17 @@ class Folder:
             (b"access-control-allow-origin", b"*"),
             (b"access-control-expose-headers", answers.REQUEST_ID.encode()),
             (answers.REQUEST_ID.lower().encode(), request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"private, no-store"),  # who has the address of a file may get it only for an hour
         ]
-        with file:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        gone = asyncio.ensure_future(until_gone(receive))
+        try:
+            with file:
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                while not gone.done() and (piece := await asyncio.to_thread(file.read, _PIECE_BYTES)):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            gone.cancel()
         await send({"type": "http.response.body", "body": b""})
         return True
 

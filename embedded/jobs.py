@@ -1,4 +1,4 @@
-"""Works on backups and restores of devices while the server runs: a step of each in turn.
+"""Works on backups and restores of devices while the server runs: a step of one job of each profile in turn.
 
 A thread reads and writes files, and reads the store on a snapshot; the event loop only stores points, at most 500 at a
 time, and saves the job. So a process that is killed repeats at most one step, which stores nothing twice.
@@ -6,13 +6,16 @@ time, and saves the job. So a process that is killed repeats at most one step, w
 
 import asyncio
 import contextlib
+import logging
+import random
 import time
 from functools import partial
 
 from chalicelib import errors
 from chalicelib.services.devices import jobs
-from chalicelib.store import Entity
 from embedded.workers import Workers
+
+_logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 """How often jobs are looked for."""
@@ -21,28 +24,41 @@ _REST = 1.0
 
 
 async def work_often(workers: Workers) -> None:
-    """Work on all jobs, for ever."""
+    """Work on all jobs, for ever. A failure that nobody expected ends neither this nor the jobs of others."""
     while True:
-        with contextlib.suppress(errors.Unavailable):
+        try:
             while await turn(workers):
                 pass
+        except errors.Unavailable:
+            pass
+        except Exception:
+            _logger.exception("The work on backups and restores failed")
         await asyncio.sleep(_LOOK_S)
 
 
 async def turn(workers: Workers) -> int:
-    """Do one step of each job; return how many jobs are left."""
+    """Do one step of one job of each profile, so that many jobs of one do not hold up the others.
+
+    Which job of a profile it is, chance decides: one that cannot go on holds up none either.
+
+    Returns:
+        How many of these jobs can go on at once.
+    """
+    by_profile: dict[str, list[str]] = {}
+    for entity in await workers.read(jobs.waiting):  # there may be thousands
+        by_profile.setdefault(entity.doc["profile"], []).append(entity.doc["device"])
     left = 0
-    for entity in jobs.waiting():
+    for devices in by_profile.values():
         began_s = time.perf_counter()
-        left += await _step(workers, entity)
+        left += await _step(workers, random.choice(devices))  # noqa: S311 - no secret
         await asyncio.sleep((time.perf_counter() - began_s) * _REST)
     return left
 
 
-async def _step(workers: Workers, entity: Entity) -> bool:
-    """Do a step of a job. Return whether it can go on at once. One that fails is tried again later."""
-    try:
-        step = await workers.read(partial(jobs.do, entity))
-        return jobs.keep(step) is not None
-    except errors.Unavailable:
-        return False
+async def _step(workers: Workers, device: str) -> bool:
+    """Do a step of the job of a device. Return whether it can go on at once. One that fails is tried again later."""
+    with contextlib.suppress(errors.Unavailable):
+        entity = jobs.of_device(device)
+        if entity is not None:
+            return jobs.keep(await workers.read(partial(jobs.do, entity))) is not None
+    return False

@@ -27,8 +27,8 @@ from embedded.settings import is_local
 
 PATH = "/metrics"
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_FORWARDED = (b"x-forwarded-for", b"x-real-ip", b"forwarded", b"via")
-"""Headers by which a proxy on this machine says that the request is not from this machine."""
+_FORWARDED = (b"x-forwarded-", b"x-real-ip", b"forwarded", b"via", b"cf-", b"true-client-ip")
+"""How headers begin by which a proxy on this machine says that the request is not from this machine."""
 _BEGAN_S = time.time()
 
 
@@ -99,10 +99,13 @@ class Metrics:
         metrics: what it shows besides requests and the process.
         token: the token that a caller must send as ``Authorization: Bearer …``. Empty: none, and only this machine may
             ask.
+        url: ``DECANT_URL``. If it is not of this machine, there is a proxy, which need not show in its requests: then
+            nobody may ask without a token.
     """
 
-    def __init__(self, metrics: Iterable[Metric], token: str = "") -> None:
+    def __init__(self, metrics: Iterable[Metric], token: str = "", url: str = "") -> None:
         self._token = token.encode()
+        self._is_public = bool(url) and not is_local(urlsplit(url).hostname or "")
         self._metrics = *_REQUESTS, *metrics, *_of_process()
 
     def text(self) -> str:
@@ -126,7 +129,7 @@ class Metrics:
         if self._token:
             if not hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + self._token):
                 return answers.failed("Authorization Denied", 401, {"WWW-Authenticate": "Bearer"})
-        elif not _is_from_here(scope, headers):
+        elif self._is_public or not _is_from_here(scope, headers):
             return answers.failed("Only this machine may read this, or a caller with DECANT_METRICS_TOKEN", 403)
         return Response(self.text(), headers={"Content-Type": _CONTENT_TYPE, "Vary": "Accept-Encoding"})
 
@@ -134,11 +137,14 @@ class Metrics:
 def _is_from_here(scope: dict[str, Any], headers: dict[bytes, bytes]) -> bool:
     """Return whether a program of this machine asks for itself, and not a proxy or a page in its browser.
 
-    A page of another site can make its own name stand for 127.0.0.1, but then the request names that host.
+    A page of another site can make its own name stand for 127.0.0.1, but then the request names that host. A proxy that
+    is told nothing sends no header of its own, and the host that it asks; nginx then speaks HTTP/1.0.
     """
+    if scope.get("http_version") == "1.0":
+        return False
     try:
         host = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").hostname or ""
     except ValueError:  # such as half an address
         return False
     peer = str((scope.get("client") or ("",))[0])
-    return is_local(peer) and is_local(host) and not any(name in headers for name in _FORWARDED)
+    return is_local(peer) and is_local(host) and not any(name.startswith(_FORWARDED) for name in headers)

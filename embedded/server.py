@@ -115,7 +115,7 @@ async def _serve(sqlite: SqliteStore, options: EmbeddedSettings, tokens: seed.Se
     mqtt.use(mqtt_broker)
     webhooks.use(webhooks.in_threads())
     app = _app()
-    shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token)
+    shown = Metrics(metrics.of_server(commits, mqtt_broker, stream), options.metrics_token, settings.current().url)
     profile_files = files.Folder(options.data_dir)
     host_files.use(profile_files)
     host_jobs.use(host_jobs.nobody)

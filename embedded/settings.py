@@ -51,7 +51,7 @@ class EmbeddedSettings:
     """Token with which `python -m embedded import`, `export` and `simulate` call the API that `TAGOIO_API` names."""
     metrics_token: str = ""
     """Token of `GET /metrics`, which callers send as `Authorization: Bearer …`. Not set: only programs of this machine
-    may read it."""
+    may read it, and nobody if `DECANT_URL` is the address of a proxy."""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL` survives a power cut, `NORMAL` only a crash of the process."""
 

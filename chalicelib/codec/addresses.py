@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-MAX_CHARS = 400
+MAX_CHARS, MAX_NAME_CHARS = 400, 200
+"""Of a path, and of each of its parts: file systems take names of 255 bytes, and a part file has more behind its."""
 SUFFIX = ".csv"
 _PLACEHOLDER = re.compile(r"\$[A-Z_]+\$")
 _PART = re.compile(r"[A-Za-z0-9_@=+(),-](?:[A-Za-z0-9 ._@=+(),-]*[A-Za-z0-9_@=+(),-])?")
@@ -39,6 +40,8 @@ def path_of(address: str, values: Mapping[str, str]) -> str:
     stem = name[: -len(SUFFIX)]
     if len(path) > MAX_CHARS:
         raise ValueError(f"file_address must have at most {MAX_CHARS} characters")
+    if any(len(part) > MAX_NAME_CHARS for part in (*folders, name)):
+        raise ValueError(f"file_address must have at most {MAX_NAME_CHARS} characters between two slashes")
     if not all(_PART.fullmatch(part) for part in (*folders, stem)):
         raise ValueError("file_address must be names between slashes, of ASCII letters, digits, spaces and ._@=+(),-")
     if any(folder.lower().endswith(SUFFIX) for folder in folders):

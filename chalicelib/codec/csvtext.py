@@ -173,6 +173,8 @@ def row(cells: Sequence[str], columns: Sequence[str], line: int) -> Row:
                 point[name] = _READERS[name](cell)
     except ValueError as error:
         return Row(line, {}, str(error))
+    except RecursionError:
+        return Row(line, {}, "metadata is nested too deeply")
     return Row(line, point, "")
 
 

@@ -35,7 +35,7 @@ class Bucket:
         self._account, region = account, self._client.meta.region_name
         self._name = f"{settings.current().files_bucket}-{account}-{region}"
 
-    def begin(self, key: str) -> str:
+    def begin(self, key: str, job: str) -> str:
         """See Files."""
         return str(self._call("create_multipart_upload", Key=key, ContentType="text/csv; charset=utf-8")["UploadId"])
 

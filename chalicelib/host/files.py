@@ -16,8 +16,8 @@ URL_S = 3_600
 class Files(Protocol):
     """Keeps files. Any call may raise ``errors.Unavailable``; the caller may then repeat it."""
 
-    def begin(self, key: str) -> str:
-        """Begin a new file. Return a name for it until it is complete."""
+    def begin(self, key: str, job: str) -> str:
+        """Begin the new file of a job. Return a name for it until it is complete."""
 
     def put_part(self, key: str, upload: str, marks: list[str], content: bytes) -> str:
         """Write the part behind those with these marks. Return its mark. A part that is written again is replaced."""

@@ -147,6 +147,7 @@ def _csv(result: Csv) -> Response:
     more = {
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="{result.name}"',
+        "X-Content-Type-Options": "nosniff",
         "Vary": "Accept, Accept-Encoding",
     }
     return _TextResponse(body=text, status_code=200, headers={**_ALWAYS, **more})

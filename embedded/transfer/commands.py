@@ -81,6 +81,8 @@ def _run(work: Any, given: argparse.Namespace) -> int:
 
     try:
         status: int = work.run(given, Api(given.url, given.token, patience_s=given.patience))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"the answer of a server is not understood ({type(error).__name__}: {error})") from error
     except KeyboardInterrupt:
         print("Stopped. The same command resumes", file=sys.stderr)
         return _INTERRUPTED

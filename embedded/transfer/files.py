@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from chalicelib.codec import csvtext
+from embedded.transfer.progress import printable
+
 
 class State:
     """A JSON file that says how far the work is. A kill at any moment leaves the former or the new content.
@@ -88,12 +91,12 @@ class Problems:
         """Add a line: where it was, and the reason."""
         self.count += 1
         if self.path is None:
-            print(*cells, sep=": ", file=sys.stderr)
+            print(printable(": ".join(map(str, cells))), file=sys.stderr)
             return
         if self._file is None:
             self._file = self.path.open("ab")
         text = io.StringIO()
-        csv.writer(text).writerow(cells)
+        csv.writer(text).writerow([csvtext.guarded(str(cell)) for cell in cells])
         self.size_bytes += self._file.write(text.getvalue().encode(errors="replace"))
 
     def flush(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from embedded.client import Api, Refused
+from embedded.client import Api, Refused, Stopped
 
 MAX_QTY = 10_000
 _TOO_LARGE = 413
@@ -57,7 +57,7 @@ def read(api: Api, what: Range, cursor: Cursor) -> Iterator[tuple[list[Point], C
 
     Raises:
         Refused: the server refuses.
-        Stopped: the server cannot be reached.
+        Stopped: the server cannot be reached, or goes back in time.
 
     Cost: a request for 10,000 points, or for as many as fit into an answer. One page in memory.
     """
@@ -80,6 +80,9 @@ def read(api: Api, what: Range, cursor: Cursor) -> Iterator[tuple[list[Point], C
             continue
         known = set(cursor.seen)
         fresh = [point for point in page if point["id"] not in known]
+        is_stuck = len(page) >= qty and not fresh
+        if is_stuck or (fresh and cursor.start is not None and fresh[0]["time"] < cursor.start):
+            raise Stopped("The server answers the same points again and again")  # it would never end
         cursor = cursor.after(fresh)
         if fresh:
             yield fresh, cursor

@@ -30,7 +30,7 @@ class Shown:
                 TextColumn("{task.fields[text]}", markup=False),
             )
             self._bar = Progress(*columns, TimeRemainingColumn(), console=console)
-            self._task = self._bar.add_task(title, total=None, text="")
+            self._task = self._bar.add_task(printable(title), total=None, text="")
         self._next_s = time.monotonic() + _LINE_EVERY_S
 
     @property
@@ -58,7 +58,7 @@ class Shown:
             text: what was done, in words.
         """
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, text=text)
+            self._bar.update(self._task, completed=done, total=total, text=printable(text))
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _LINE_EVERY_S
             tell(f"{self._title}: {text}" + (f", {100 * done // total} %" if total else ""))
@@ -66,7 +66,16 @@ class Shown:
 
 def tell(line: str) -> None:
     """Print a line for the person."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return a text of a server without what terminals obey.
+
+    >>> printable("a" + chr(27) + "[2Jb")
+    'a?[2Jb'
+    """
+    return "".join([char if char.isprintable() else "?" for char in text])
 
 
 def counted(count: int, what: str) -> str:

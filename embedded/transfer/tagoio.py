@@ -8,6 +8,7 @@ import argparse
 import csv
 import hashlib
 import io
+import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalicelib.codec import jsontext
+from chalicelib.codec import csvtext, jsontext
 from chalicelib.host import clock
 from embedded.client import Api, Refused, Stopped
 from embedded.transfer import sources
@@ -28,6 +29,8 @@ from embedded.transfer.sending import Batch, Checked, Sender, batches
 from embedded.transfer.target import find
 
 _TAG = "tagoio_id"
+_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+"""What an id of a device of TagoIO looks like, at most."""
 _FIELDS = (
     "id", "name", "description", "active", "visible", "type", "tags", "payload_decoder", "chunk_period",
     "chunk_retention", "rpm",
@@ -76,6 +79,9 @@ def run(given: argparse.Namespace, api: Api) -> int:
 def _copy_all(source: Api, target: Api, wanted: list[str], problems: Problems) -> list[_Copy]:
     """Copy the devices, without points. One that the server refuses is listed."""
     devices = source.pages("/device", _FIELDS)
+    for device in devices:  # the id becomes the name of a file, and a part of paths
+        if not _ID.fullmatch(str(device["id"])):
+            raise Stopped(f"{device['id']!r} is no id of a device: is {source.url} TagoIO?")
     if missing := sorted(set(wanted) - {device["id"] for device in devices}):
         raise ValueError(f"TagoIO has no device {missing[0]} in this profile")
     known = {
@@ -152,8 +158,10 @@ def _write_tokens(path: Path, target: Api, copies: list[_Copy]) -> None:
     for copy in copies:
         for token in target.pages(f"/device/token/{copy.id}", _TOKEN_FIELDS):
             rows.writerow(
-                (copy.source["id"], copy.id, copy.source["name"], token["name"], token["permission"],
-                 token["serie_number"], token["token"])
+                csvtext.guarded(str(cell or "")) for cell in (
+                    copy.source["id"], copy.id, copy.source["name"], token["name"], token["permission"],
+                    token["serie_number"], token["token"],
+                )
             )  # fmt: skip
     replace(path, text.getvalue().encode())
     tell(f"The new tokens are in {path}")

@@ -10,7 +10,7 @@ from chalicelib.codec import csvtext, keys
 from chalicelib.host import files as host
 from chalicelib.host import jobs as queue
 from chalicelib.services.accounts import profile_erasures
-from chalicelib.services.devices import erasures, exports, files, imports, jobs
+from chalicelib.services.devices import devices, erasures, exports, files, imports, jobs
 from chalicelib.services.points import fullness, send
 from chalicelib.services.usage import outputs
 from chalicelib.store import names
@@ -201,7 +201,7 @@ def test_restore_counts_lines_that_are_no_points(world, folder):
 )  # fmt: skip
 def test_restore_of_a_file_that_is_no_table_fails_visibly(world, folder, text, message):
     key = files.key_of(world.profile, "no.csv")
-    upload = folder.begin(key)
+    upload = folder.begin(key, "job")
     folder.complete(key, upload, [folder.put_part(key, upload, [], text.encode("latin-1"))])
     restore(world, "no")
     finish()
@@ -486,3 +486,112 @@ def test_queue_that_does_not_answer_leaves_a_job_to_be_found(world, clock):
     assert jobs.remind() == 0, "it may be in the queue"
     clock.now_ms += jobs.REMINDED_MS
     assert jobs.remind() == 1 and asked.devices == [world.device]
+
+
+def test_step_that_fails_unexpectedly_ends_the_job_visibly_and_no_other(world, monkeypatch):
+    world.send(point("a", 1))
+    back_up(world, file_address="x")
+
+    def fail(*_):
+        raise KeyError("nobody expects this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "step", fail)
+        finish()
+    job = job_of(world, "x.csv")
+    assert (job["status"], job["message"]) == ("failed", "Internal error; the log holds the details")
+    back_up(world, file_address="x").result  # noqa: B018
+    finish()
+    assert job_of(world, "x.csv")["status"] == "done"
+
+
+@pytest.mark.parametrize("depth", [40, 300, 900, 5_000])
+@pytest.mark.parametrize("number", ["1", "1.00000000000000000001"])
+def test_restore_counts_metadata_that_is_nested_too_deeply(world, folder, depth, number):
+    nested = "[" * depth + number + "]" * depth
+    put(folder, world, "in.csv", f'variable,metadata\na,"{{""a"":{nested}}}"\nb,\n')
+    restore(world, "in.csv")
+    finish()
+    job = job_of(world, "in.csv")
+    assert (job["status"], job["points"], job["refused"]) == ("done", 1, 1)
+
+
+def test_restore_passes_over_empty_lines_however_many(world, folder, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH_BYTES", 100)
+    put(folder, world, "in.csv", "variable\n" + "\r\n" * 500 + "a\n" + "\n" * 500 + "-\n")
+    restore(world, "in.csv")
+    finish()
+    job = job_of(world, "in.csv")
+    assert (job["status"], job["points"], job["refused"]) == ("done", 1, 1)
+    assert job["problems"][0].startswith("Line 1003:")
+
+
+def test_step_of_a_restore_stores_nothing_if_the_device_was_erased_meanwhile(world, folder):
+    put(folder, world, "in.csv", csv_of(point("a", 1, time="2026-09-21T10:00:00.000Z")))
+    restore(world, "in.csv")
+    step = jobs.do(jobs.waiting()[0])
+    world.admin.delete(f"/device/{world.device}").result  # noqa: B018
+    erasures.resume()
+    assert jobs.keep(step) is None
+    low, high = keys.key_bounds(keys.EARLIEST_MS, keys.LATEST_MS)
+    assert [*store.current().scan_segments(world.device, low, high, newest_first=False, first_page=10)] == []
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_step_of_a_backup_leaves_no_file_if_the_device_was_erased_meanwhile(world, folder, monkeypatch, steps):
+    world.send(point("a", 1))
+    back_up(world, file_address="deep/er/x")
+    for _ in range(steps):
+        jobs.keep(jobs.do(jobs.waiting()[0]))
+    entity, put_part, complete = jobs.waiting()[0], folder.put_part, folder.complete
+
+    def erase(write, *given):
+        if jobs.waiting():
+            world.admin.delete(f"/device/{world.device}").result  # noqa: B018
+            erasures.resume()
+        return write(*given)
+
+    monkeypatch.setattr(folder, "put_part", lambda *given: erase(put_part, *given))
+    monkeypatch.setattr(folder, "complete", lambda *given: (complete(*given), erase(lambda: None)))
+    jobs.keep(jobs.do(entity))
+    assert [*folder._root.rglob("*")] == []
+
+
+def test_backup_goes_on_if_its_folder_is_removed_meanwhile(world, folder, monkeypatch):
+    put(folder, world, "f/other.csv", "")
+    world.send(point("a", 1))
+    back_up(world, file_address="f/x")
+    begin = folder.begin
+
+    def interrupted(*given):
+        upload = begin(*given)
+        world.admin("DELETE", "/files", json_body=["f/other.csv"]).result  # noqa: B018
+        return upload
+
+    monkeypatch.setattr(folder, "begin", interrupted)
+    finish()
+    assert job_of(world, "f/x.csv")["status"] == "done"
+
+
+def test_two_jobs_do_not_use_a_file_that_one_of_them_writes(world, folder):
+    second = devices.create(profile=world.profile, sent={"name": "Second"})["device_id"]
+    put(folder, world, "in.csv", csv_of(point("a", 1)))
+    world.send(point("a", 1))
+    back_up(world, file_address="x")
+    for verb, body in (("backup", {"file_address": "x"}), ("restore", {"file_address": "x.csv"})):
+        if verb == "restore":
+            put(folder, world, "x.csv", "")
+        refused = world.admin.post(f"/device/{second}/data/{verb}", body)
+        assert refused.status == 400 and "uses this file" in refused.message
+    finish()
+    restore(world, "in.csv")
+    world.admin.post(f"/device/{second}/data/restore", {"file_address": "in.csv"}).result  # noqa: B018
+    finish()
+    assert job_of(world, "in.csv")["status"] == "done"
+
+
+@pytest.mark.parametrize("address", ["a" * 201, "b/" + "a" * 197 + ".csv", "a" * 201 + "/b"])
+def test_names_that_no_file_system_takes_are_refused(world, address):
+    for answer in (back_up(world, file_address=address), restore(world, address)):
+        assert answer.status == 400 and "200 characters" in answer.message
+    assert world.admin("GET", "/files/url", query={"path": address}).status == 400

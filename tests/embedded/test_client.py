@@ -1,13 +1,20 @@
 """The client waits for rates and for servers that are away, with a clock of its own."""
 
 import argparse
+import contextlib
+import gzip
 import json
+import socket
+import threading
+import tracemalloc
 
 import pytest
 
+from embedded import client as client_module
 from embedded.client import Api, Refused, Stopped
 from embedded.simulate import options as simulation
 from embedded.transfer import commands as transfer
+from embedded.transfer import pages
 from tests.kit.proxy import Proxy
 
 
@@ -147,3 +154,94 @@ def test_each_command_takes_address_and_token_from_the_same_variables(monkeypatc
     transfer.add_to(commands)
     given = parser.parse_args(command)
     assert (given.url, given.token) == ("https://api.example.com", "t")
+
+
+@pytest.fixture
+def raw():
+    """Return a function that starts a server which answers every request with these pieces, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(head, piece):
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client, contextlib.suppress(OSError):
+                        client.recv(65_536)
+                        client.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+                        while True:
+                            client.sendall(piece)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield serve
+    listener.close()
+
+
+_BOMB = gzip.compress(b" " * 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"Content-Type: application/json", b" " * 65_536),
+        (b"Transfer-Encoding: chunked", b"10000\r\n" + b" " * 65_536 + b"\r\n"),
+        (b"Content-Length: 999999999999", b" " * 65_536),
+        (b"Content-Encoding: gzip", _BOMB),
+    ],
+    ids=["to the end", "chunks", "length", "gzip"],
+)
+def test_endless_answers_do_not_fill_the_memory(raw, monkeypatch, head, piece):
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 1_000_000)
+    url = raw(head, piece)
+    tracemalloc.start()
+    with pytest.raises(Refused, match="The answer is over 1000000 bytes"):
+        Api(url, "token", patience_s=0).call("GET", "/data")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_answer_that_drips_ends(raw, monkeypatch, clock):
+    monkeypatch.setattr(client_module, "ANSWER_S", 0.2)
+    api = Api(raw(b"Content-Length: 999999999", b" "), "token", patience_s=0, wait=clock.wait)
+    with pytest.raises(Stopped, match="does not answer"):
+        api.call("GET", "/data")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_token_is_not_sent_to_where_a_redirect_leads(api, server, status):
+    other = Proxy("")
+    other.on = lambda *_: answer()
+    server.answers = [(status, {"Location": f"{other.url}/data"}, b"")]
+    with pytest.raises(Refused):
+        api.call("GET", "/data")
+    assert other.calls == []
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"null", b"[]", b'{"status":1,"result":2}', b'{"status":true', b'{"a":' * 5_000, b"\xff"]
+)
+def test_what_is_no_answer_of_the_api_is_refused(api, server, body):
+    server.answers = [(200, {}, body)]
+    with pytest.raises(Refused):
+        api.call("GET", "/data")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"message":' + b"[" * 900 + b"1.00000000000000000001", b"[1]", b"", b'{"message":1}']
+)
+def test_failure_without_a_message_is_tried_again(api, server, body):
+    server.answers = [(503, {}, body), (429, {"Retry-After": "\xb2"}, body), answer()]
+    assert api.call("GET", "/data") == "ok"
+
+
+@pytest.mark.parametrize("hour", [0, 1], ids=["all at one time", "one after the other"])
+def test_server_that_repeats_itself_ends_the_reading(api, server, monkeypatch, hour):
+    monkeypatch.setattr(pages, "MAX_QTY", 2)
+    page = [{"id": str(number), "time": f"2026-01-01T{number * hour:02}:00:00.000Z"} for number in range(2)]
+    server.answers = [answer(result=page)] * 3
+    with pytest.raises(Stopped, match="again and again"):
+        for _ in pages.read(api, pages.Range("/data"), pages.Cursor()):
+            pass

@@ -112,6 +112,9 @@ def test_token_opens_them_to_other_machines_and_closes_them_to_this_one(start):
         (HERE, LOCAL | {"forwarded": "for=127.0.0.1"}),
         (HERE, LOCAL | {"via": "1.1 proxy"}),
         (HERE, LOCAL | {"x-real-ip": "127.0.0.1"}),
+        (HERE, LOCAL | {"x-forwarded-host": "api.example"}),
+        (HERE, LOCAL | {"x-forwarded-proto": "https"}),
+        (HERE, LOCAL | {"cf-connecting-ip": "192.0.2.9"}),
         (HERE, {"host": "attacker.example:8000"}),
         (HERE, {"host": "127.0.0.1.attacker.example"}),
         (HERE, {"host": "[::1"}),
@@ -126,6 +129,25 @@ def test_without_a_token_only_programs_of_this_machine_read_them(serve, client, 
 
     answer = serve(scenario, parts=[Metrics(())])
     assert answer.status == 403 and "DECANT_METRICS_TOKEN" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://api.example.org", 403),
+        ("https://api.example.org/iot/", 403),
+        ("http://localhost:8000", 200),
+        ("", 200),
+    ],
+)
+def test_where_the_url_is_public_a_proxy_that_shows_in_no_header_may_not_read_them(url, status):
+    scope = {"method": "GET", "client": HERE, "headers": [(b"host", b"127.0.0.1:8000")]}
+    assert Metrics((), url=url).answer(scope).status_code == status
+
+
+def test_proxy_that_is_told_nothing_may_not_read_them():
+    scope = {"method": "GET", "client": HERE, "headers": [(b"host", b"127.0.0.1:8000")], "http_version": "1.0"}
+    assert Metrics(()).answer(scope).status_code == 403
 
 
 @pytest.mark.parametrize("client", [HERE, ("::1", 1, 0, 0)], ids=["IPv4", "IPv6"])

@@ -259,7 +259,7 @@ def test_bucket_that_does_not_answer_is_unavailable(world, monkeypatch):
     host.use(None)
     settings.use(settings.Settings(files_bucket="not-there", password_memory_kib=8, password_passes=1))
     with pytest.raises(errors.Unavailable):
-        host.current().begin("a/b.csv")
+        host.current().begin("a/b.csv", "job")
     settings.use(settings.Settings(password_memory_kib=8, password_passes=1))
     host.use(None)
 
@@ -267,7 +267,7 @@ def test_bucket_that_does_not_answer_is_unavailable(world, monkeypatch):
 def test_completed_upload_can_be_completed_again(world):
     host.use(None)
     kept = host.current()
-    upload = kept.begin("p/x.csv")
+    upload = kept.begin("p/x.csv", "job")
     mark = kept.put_part("p/x.csv", upload, [], b"a")
     kept.complete("p/x.csv", upload, [mark])
     kept.complete("p/x.csv", upload, [mark])

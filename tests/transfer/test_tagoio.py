@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import json
 import signal
 
 import pytest
@@ -195,3 +196,27 @@ def test_rates_of_tagoio_are_respected(other, tagoio, copy, proxy):
     proxy.on = lambda number, method, path: busy if number == 0 else None
     assert copy(url=proxy.url).returncode == 0
     assert other.points(copy_of(other, device)["id"]) == some(10)
+
+
+def test_names_of_tagoio_run_neither_in_a_spreadsheet_nor_in_the_terminal(other, tagoio, copy, tmp_path):
+    tagoio("=cmd|' /C calc'!A0 \x1b[2J", some(1))
+    done = copy()
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stderr
+    with (tmp_path / "tagoio-import/tokens.csv").open(newline="") as file:
+        assert {row["device_name"][:5] for row in csv.DictReader(file)} == {"'=cmd"}
+
+
+def test_id_that_leads_out_of_the_folder_ends_the_copy(other, copy, proxy, tmp_path):
+    device = {"id": "../evil", "name": "x", "type": "mutable", "tags": []}
+    proxy.on = lambda *_: (200, {}, json.dumps({"status": True, "result": [device]}).encode())
+    done = copy(url=proxy.url)
+    assert done.returncode == 1 and "no id of a device" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*.state")] == []
+
+
+@pytest.mark.parametrize("result", [None, 1, "x", [1], [{}], {"a": 1}])
+def test_answers_that_are_not_understood_are_said_in_one_line(other, copy, proxy, result):
+    proxy.on = lambda *_: (200, {}, json.dumps({"status": True, "result": result}).encode())
+    done = copy(url=proxy.url)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "not understood" in done.stderr

@@ -36,7 +36,7 @@ def step(job: Doc, device: Doc) -> Doc:
     if job["status"] == "written":
         host.current().complete(key, job["upload"], job["marks"])
         return {**job, "status": "done"}
-    upload = job["upload"] or host.current().begin(key)
+    upload = job["upload"] or host.current().begin(key, job["id"])
     parts = [] if job["marks"] or not job["has_headers"] else [csvtext.header(has_ids=True)]
     points, size, after = job["points"], sum(map(len, parts)), job["after"]
     is_last = True

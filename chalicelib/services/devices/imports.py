@@ -84,6 +84,8 @@ def _batch(job: Doc, device: Doc, content: bytes, lines: _Lines) -> Batch:
     except ValueError:
         if lines.is_end or not lines.is_over or not offset:  # else a quote ends behind this piece
             raise
+    if not offset and lines.given:  # all of these lines are empty
+        offset, line = lines.given, content.count(b"\n", 0, lines.given)
     if not offset and not lines.is_end:
         raise ValueError(f"Line {job['line'] + 1} is longer than {BATCH_BYTES} bytes")
     if columns is None:

@@ -4,6 +4,7 @@ A job is an entity from its beginning to its end. Each step is saved before the 
 began with, so a process that dies, or works on a job at the same time as another one, does no harm.
 """
 
+import logging
 import secrets
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from chalicelib.services.devices import exports, files, imports
 from chalicelib.services.points import chunks, fullness, send
 from chalicelib.services.usage import outputs, quotas
 from chalicelib.store import ABSENT, Doc, Entity, names
+
+_logger = logging.getLogger(__name__)
 
 BILLED_IN = 10_000
 """A backup counts as output of so many points, or a multiple of it."""
@@ -49,11 +52,12 @@ def schedule_backup(*, device: Doc, address: str | None, chunk: str | None, has_
     """Begin to write the points of a device, or of one of its chunks, into a file. Return the path.
 
     Raises:
-        errors.BadRequest: the address breaks a rule, the files have no room, or a job of the device runs already.
+        errors.BadRequest: the address breaks a rule, the files have no room, or a job of the device or of the file
+            runs already.
         errors.NotFound: there is no such chunk.
         errors.PaymentRequired: the quota of the output is used up.
 
-    Cost: a read and two writes; on AWS a call of a function more.
+    Cost: a read, a query of all jobs and two writes; on AWS a call of a function more.
     """
     profile, device_id, now_ms = device["profile"], device["id"], clock.now_ms()
     values = {"DEVICE": device_id, "TIMESTAMP": str(now_ms), "ORGID": profile, "ENVIRONMENT": "production"}
@@ -76,8 +80,8 @@ def schedule_restore(*, device: Doc, address: str) -> str:
     """Begin to store the points of a file. Return its path.
 
     Raises:
-        errors.BadRequest: the address breaks a rule, the file is too large, a mutable device is full, or a job of the
-            device runs already.
+        errors.BadRequest: the address breaks a rule, the file is too large, a mutable device is full, a job of the
+            device runs already, or a backup writes the file.
         errors.NotFound: there is no such file.
         errors.PaymentRequired: the profile may not have 10,000 points more.
 
@@ -96,6 +100,7 @@ def schedule_restore(*, device: Doc, address: str) -> str:
 
 def _begin(device: Doc, own: Doc) -> None:
     now_ms = clock.now_ms()
+    _check_file(device["profile"], own)
     shared = {"id": secrets.token_hex(12), "device": device["id"], "profile": device["profile"], "since_ms": now_ms}
     job = {**_FIRST, **shared, **own}
     lost = store.current().put_if(Entity(names.JOBS, names.device(device["id"]), job), version=ABSENT)
@@ -103,6 +108,14 @@ def _begin(device: Doc, own: Doc) -> None:
         raise errors.BadRequest("A backup or restore of this device runs already: wait until it is done")
     _note(job)
     _ask(job)
+
+
+def _check_file(profile: str, own: Doc) -> None:
+    """Return if no other job writes the file, or reads it if this one writes. Raises errors.BadRequest."""
+    for job in (entity.doc for entity in waiting()):
+        is_same = (job["profile"], job["path"]) == (profile, own["path"])
+        if is_same and "backup" in (job["kind"], own["kind"]):
+            raise errors.BadRequest("A backup or restore uses this file already: wait until it is done")
 
 
 def _ask(job: Doc) -> None:
@@ -183,6 +196,9 @@ def do(entity: Entity) -> Step:
         return _failed(entity, "The store or the files failed for a day")
     except errors.ApiError as error:
         return _failed(entity, error.message)
+    except Exception:  # whatever a file holds, it must not keep other jobs from their turn
+        _logger.exception("A step of job %s failed", job["id"])
+        return _failed(entity, "Internal error; the log holds the details")
 
 
 def _failed(entity: Entity, message: str) -> Step:
@@ -207,8 +223,10 @@ def keep(step: Step) -> Entity | None:
         if step.prepared is not None:
             if _is_stale(step.entity):  # such as of a device that was erased meanwhile
                 return None
-            try:
-                send.put(step.prepared)
+            job = step.entity.doc
+            try:  # the device may have been erased or changed since the points were prepared
+                device = reach.device_or_raise(profile=job["profile"], device=job["device"])
+                send.put(send.renewed(step.prepared, device=device))
             except errors.Unavailable:
                 raise
             except errors.ApiError as error:
@@ -224,11 +242,23 @@ def _is_stale(entity: Entity) -> bool:
 def _save(step: Step) -> Entity | None:
     entity = step.entity._replace(doc=step.job, version=step.entity.version + 1)
     if store.current().put_if(entity, version=step.entity.version) is not None:
+        _discard(step.job)
         return None
     if step.job["status"] not in _ENDED:
         return entity
     _end(step.job, is_first=step.entity.doc["status"] not in _ENDED)
     return None
+
+
+def _discard(job: Doc) -> None:
+    """Remove what a step wrote for a backup that was dropped meanwhile, as its device is erased."""
+    if job["kind"] != "backup" or of_device(job["device"]) is not None:
+        return
+    key = files.key_of(job["profile"], job["path"])
+    if job["upload"]:
+        host.current().abort(key, job["upload"])
+    if job["status"] == "done":
+        host.current().delete(key)
 
 
 def _end(job: Doc, *, is_first: bool) -> None:

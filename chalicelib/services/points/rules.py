@@ -88,11 +88,11 @@ def draft(item: PointIn | dict[str, Any], *, now_ms: int, group: str, time: tupl
         kinds |= HAS_LOCATION
     metadata = item.get("metadata")
     if metadata is not None:
+        schema.check_metadata(metadata, 0)  # its depth, before it is written
         out["metadata"] = metadata
     line = jsontext.dumps(out)
-    if metadata is not None:
-        is_small = 4 * len(line) <= schema.MAX_METADATA_BYTES  # the whole line, so the metadata is
-        schema.check_metadata(metadata, 0 if is_small else len(jsontext.dumps(metadata).encode()))
+    if metadata is not None and 4 * len(line) > schema.MAX_METADATA_BYTES:  # else it is small, as the whole line is
+        schema.check_metadata(metadata, len(jsontext.dumps(metadata).encode()))
     is_exact = is_exact or (metadata is not None and numbers.may_be_inexact(line.encode()))
     return Draft(time_ms, variable, kinds, line[1:], is_exact)
 
