@@ -189,7 +189,9 @@ class TestPolicies:
         article.get_by_role("button", name=re.compile("^Deactivate")).click()
         expect(article.get_by_text("Not active")).to_be_visible()
         article.get_by_role("button", name=re.compile("^Edit")).click()
-        page.get_by_role("dialog").get_by_role("group", name="Rule 1").get_by_label("Effect", exact=True).select_option("allow")
+        page.get_by_role("dialog").get_by_role("group", name="Rule 1").get_by_label("Effect", exact=True).select_option(
+            "allow"
+        )
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
         expect(article.get_by_role("listitem")).to_have_text("Run users with a tag team may delete all devices.")
         assert site.call("GET", f"/am/{made}", site.profile_token)["targets"] == sent["targets"]
