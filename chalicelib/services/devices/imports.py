@@ -104,7 +104,7 @@ def _batch(job: Doc, device: Doc, content: bytes, lines: _Lines) -> Batch:
 
 
 def _empty_lines(job: Doc, content: bytes, lines: _Lines) -> tuple[int, int]:
-    """Return the bytes and the number of lines that were read and hold no row. Raises ValueError: a line is too long."""
+    """Return the bytes and the number of lines that hold no row. Raises ValueError: a line is too long."""
     if not lines.given and not lines.is_end:
         raise ValueError(f"Line {job['line'] + 1} is longer than {BATCH_BYTES} bytes")
     return lines.given, content.count(b"\n", 0, lines.given)
