@@ -84,12 +84,9 @@ def _batch(job: Doc, device: Doc, content: bytes, lines: _Lines) -> Batch:
     except ValueError:
         if lines.is_end or not lines.is_over or not offset:  # else a quote ends behind this piece
             raise
-    if not offset and lines.given:  # all of these lines are empty
-        offset, line = lines.given, content.count(b"\n", 0, lines.given)
-    if not offset and not lines.is_end:
-        raise ValueError(f"Line {job['line'] + 1} is longer than {BATCH_BYTES} bytes")
-    if columns is None:
-        csvtext.columns_of([])
+    if not offset:
+        offset, line = _empty_lines(job, content, lines)
+    columns = columns or csvtext.columns_of([])
     if lines.is_over and lines.is_end:
         offset = lines.size
     rows = job["rows"] + len(taken)
@@ -104,6 +101,13 @@ def _batch(job: Doc, device: Doc, content: bytes, lines: _Lines) -> Batch:
     after["status"] = "done" if after["offset"] >= job["size"] else "running"
     raw = ",".join(columns).encode() + b"\n" + content[:offset]
     return Batch(after, _prepare(job, device, Sent(items, raw)) if items else None)
+
+
+def _empty_lines(job: Doc, content: bytes, lines: _Lines) -> tuple[int, int]:
+    """Return the bytes and the number of lines that hold no row. Raises ValueError: a line is too long."""
+    if not lines.given and not lines.is_end:
+        raise ValueError(f"Line {job['line'] + 1} is longer than {BATCH_BYTES} bytes")
+    return lines.given, content.count(b"\n", 0, lines.given)
 
 
 def _checked(rows: list[csvtext.Row], device: Doc, now_ms: int) -> tuple[list[Any], list[str]]:
