@@ -61,7 +61,7 @@ def read(api: Api, what: Range, cursor: Cursor) -> Iterator[tuple[list[Point], C
 
     Cost: a request for 10,000 points, or for as many as fit into an answer. One page in memory.
     """
-    qty = MAX_QTY
+    qty, last = MAX_QTY, set[str]()
     while True:
         if len(cursor.seen) > qty // 2:
             cursor = Cursor(cursor.start, cursor.skip + len(cursor.seen))
@@ -78,9 +78,10 @@ def read(api: Api, what: Range, cursor: Cursor) -> Iterator[tuple[list[Point], C
                 raise
             qty //= 2
             continue
-        known = set(cursor.seen)
+        known, ids = set(cursor.seen), {point["id"] for point in page}
         fresh = [point for point in page if point["id"] not in known]
-        is_stuck = len(page) >= qty and not fresh
+        is_stuck = len(page) >= qty and ids <= last | known
+        last = ids
         if is_stuck or (fresh and cursor.start is not None and fresh[0]["time"] < cursor.start):
             raise Stopped("The server answers the same points again and again")  # it would never end
         cursor = cursor.after(fresh)

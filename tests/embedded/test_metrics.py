@@ -142,12 +142,12 @@ def test_without_a_token_only_programs_of_this_machine_read_them(serve, client, 
 )
 def test_where_the_url_is_public_a_proxy_that_shows_in_no_header_may_not_read_them(url, status):
     scope = {"method": "GET", "client": HERE, "headers": [(b"host", b"127.0.0.1:8000")]}
-    assert Metrics((), url=url).answer(scope).status_code == status
+    assert Metrics((), url=url)._answer(scope).status_code == status
 
 
 def test_proxy_that_is_told_nothing_may_not_read_them():
     scope = {"method": "GET", "client": HERE, "headers": [(b"host", b"127.0.0.1:8000")], "http_version": "1.0"}
-    assert Metrics(()).answer(scope).status_code == 403
+    assert Metrics(())._answer(scope).status_code == 403
 
 
 @pytest.mark.parametrize("client", [HERE, ("::1", 1, 0, 0)], ids=["IPv4", "IPv6"])
