@@ -22,6 +22,7 @@ from chalicelib.services.accounts import attempts
 from chalicelib.services.usage import floods, outputs, rates
 from chalicelib.store.dynamodb import DynamoStore
 from chalicelib.store.sqlite import SqliteStore
+from embedded.files import Folder
 from guest import build
 from tests.cloud.deployment import is_named
 from tests.kit.clock import NOW_MS, Clock
@@ -83,7 +84,7 @@ def clean_process(monkeypatch):
     floods.use(None)
     keys.use(keys.nobody)
     files.use(None)
-    jobs.use(None)
+    jobs.use(jobs.nobody)
     sealer.use(None)
     api_keys.use(None)
     yield
@@ -94,16 +95,18 @@ def clean_process(monkeypatch):
 
 @pytest.fixture
 def sqlite(tmp_path):
-    """An empty SQLite store."""
+    """An empty SQLite store, and files beside it."""
     sqlite_store = SqliteStore(tmp_path / "decant.db", synchronous="NORMAL")
+    files.use(Folder(tmp_path))
     store.use(sqlite_store)
     yield sqlite_store
     sqlite_store.close()
 
 
 @pytest.fixture
-def dynamo(dynamodb, clean_process):
-    """An empty DynamoDB store, which does not sleep between retries."""
+def dynamo(dynamodb, clean_process, tmp_path):
+    """An empty DynamoDB store, which does not sleep between retries, and files in a folder."""
+    files.use(Folder(tmp_path))
     dynamo_store = DynamoStore(sleep=lambda _seconds: None)
     store.use(dynamo_store)
     hooks = count_hooks()

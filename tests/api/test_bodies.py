@@ -167,7 +167,7 @@ def test_every_route_with_a_body_reads_it_alike(sqlite, row):
     api = world.api if DEVICE in row.who else world.admin
     path = row.path.replace("{device_id}", world.device).replace("{param_id}", "0" * 24)
     path = path.replace("{action_id}", "0" * 24)
-    content = b'{"unknown":[1]}'
+    content = b'{"unknown":[1],"file_address":[1]}'  # a backup of any file would begin
 
     def asked(raw, **headers):
         answer = send(api, raw, row.method, path, **headers)

@@ -466,7 +466,7 @@ def test_every_kind_of_query_has_one_function():
     from chalicelib.schemas import queries
     from chalicelib.services.points import read
 
-    assert sorted([*read._POINTS, *read._NUMBERS]) == sorted(queries.KINDS)
+    assert sorted([*read._POINTS, *read.COMPUTED]) == sorted(queries.KINDS)
 
 
 @pytest.mark.parametrize("end", ["2026-11-01T11:59:59.999Z", "2026-11-01T12:00:00Z", "2026-11-01T12:30:00Z", None])

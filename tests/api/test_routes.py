@@ -41,7 +41,9 @@ OWN_CHECK = "/account/passwordreset"
 BODIES = {
     "/device": {"name": "Another"}, "/device/{device_id}": {"name": "Another"}, "/data": point("a"),
     "/device/{device_id}/data": point("a"), "/device/{device_id}/params": {"key": "a", "value": "b"},
-    "/device/{device_id}/convert": {"type": "mutable"}, "/action/{action_id}": {"name": "Another"},
+    "/device/{device_id}/convert": {"type": "mutable"}, "/device/{device_id}/data/backup": {"file_address": "a"},
+    "/device/{device_id}/data/restore": {"file_address": "a"}, "/device/{device_id}/chunk/backup": {"chunk_id": "1_2"},
+    "/device/{device_id}/chunk/copy": {"chunk_id": "1_2"}, "/files/url": {"filename": "a", "size": 1}, "/action/{action_id}": {"name": "Another"},
     "/am": POLICY, "/am/{am_id}": {"name": "Another"},
     "/run/users": {"name": "Another", "email": "another@example.org", "password": "a secret"},
     "/run/users/{user_id}": {"name": "Another"},

@@ -76,5 +76,5 @@ def test_housekeeping_without_time_left_raises_and_the_next_run_resumes(world, c
         housekeeping.keep_house(SCHEDULED, context)
     clock.advance(3_600)
     assert housekeeping.keep_house(SCHEDULED, None) == {
-        "members": 0, "erased": 1, "profiles": 0, "retentions": 0, "balanced": 0, "keys": 0, "sealed": 0,
+        "members": 0, "erased": 1, "profiles": 0, "retentions": 0, "balanced": 0, "keys": 0, "jobs": 0, "sealed": 0,
     }  # fmt: skip

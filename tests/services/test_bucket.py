@@ -79,7 +79,7 @@ def test_addresses_name_the_region_and_parts_have_no_checksum(world, monkeypatch
     host.use(None)
     sent = []
     host.current()._client.meta.events.register("before-send.s3.UploadPart", lambda request, **_: sent.append(request))
-    host.current().put_part("p/x.csv", host.current().begin("p/x.csv"), [], b"a")
+    host.current().put_part("p/x.csv", host.current().begin("p/x.csv", "job"), [], b"a")
     assert not [name for name in sent[0].headers if "checksum" in name.lower() or "trailer" in name.lower()]
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     for url in (bucket.Bucket().download_url("p/x.csv"), bucket.Bucket().upload_url("p/x.csv", 5)):
