@@ -31,7 +31,8 @@ def _back_up(call: Call, chunk: str | None) -> dict[str, Any]:
 
 def restore(call: Call) -> Any:
     """Store the points of a file."""
-    jobs.schedule_restore(device=call.device, address=call.body["file_address"])
+    address, may_read_all = call.body["file_address"], call.caller.kind == PROFILE
+    jobs.schedule_restore(device=call.device, address=address, may_read_all=may_read_all)
     return "Data import added to the queue successfully!"
 
 
@@ -70,7 +71,8 @@ ROUTES = (
     Route(
         "POST", "/device/{device_id}/data/restore", restore, who=_WHO, need="write", body=schema.restore,
         grant="device/import_data",
-        note="SDK. At most 1,000,000 lines and 200 MB. Lines that are no points are counted and left out",
+        note="SDK. At most 1,000,000 lines and 200 MB. Lines that are no points are counted and left out. "
+        "An analysis can restore only files below `device/<id>/`, as any other may be of a device that it may not read",
     ),
     Route(
         "POST", "/device/{device_id}/chunk/backup", back_up_chunk, who=_WHO, need="write", body=schema.chunk_backup,

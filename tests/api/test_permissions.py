@@ -319,3 +319,17 @@ def test_an_analysis_cannot_choose_the_tags_by_which_policies_name_it(world):
     answer = analysis.api.put(f"/analysis/{analysis.id}", {"tags": [{"key": "role", "value": "admin"}]})
     assert answer.status == 401
     assert world.admin.get(f"/analysis/{analysis.id}").result["tags"] == []
+
+
+def test_an_analysis_restores_no_backup_of_a_device_that_it_may_not_read(world):
+    analysis = Analysis(world)
+    policy(world, rule("allow", "import_data", "device", "id", world.device))
+    path = f"/device/{world.device}/data/restore"
+    for address in ("device/5f0c9b1a2d3e4f5061728394/1.csv", "all", f"/device/{world.device}.csv"):
+        answer = analysis.api.post(path, {"file_address": address})
+        assert (answer.status, answer.message) == (
+            400, f"An analysis can restore only files below device/{world.device}/",
+        )  # fmt: skip
+    own = {"file_address": f"/device/{world.device}/1.csv"}
+    assert analysis.api.post(path, own).status == 404
+    assert world.admin.post(path, {"file_address": "all"}).status == 404

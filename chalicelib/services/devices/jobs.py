@@ -76,8 +76,14 @@ def schedule_backup(*, device: Doc, address: str | None, chunk: str | None, has_
     return path
 
 
-def schedule_restore(*, device: Doc, address: str) -> str:
+def schedule_restore(*, device: Doc, address: str, may_read_all: bool) -> str:
     """Begin to store the points of a file. Return its path.
+
+    Args:
+        device: the device.
+        address: of the file.
+        may_read_all: whether the caller may read every device of the profile. Else a restore would show it the backup
+            of any, so it may take only files below ``device/<id>/`` of this device.
 
     Raises:
         errors.BadRequest: the address breaks a rule, the file is too large, a mutable device is full, a job of the
@@ -87,7 +93,9 @@ def schedule_restore(*, device: Doc, address: str) -> str:
 
     Cost: as ``schedule_backup``, and a call to look at the file.
     """
-    profile, path = device["profile"], files.path_or_raise(address)
+    profile, path, own = device["profile"], files.path_or_raise(address), f"device/{device['id']}/"
+    if not may_read_all and not path.startswith(own):
+        raise errors.BadRequest(f"An analysis can restore only files below {own}")
     size = files.size_or_raise(profile=profile, path=path)
     if size > files.MAX_FILE_BYTES:
         raise errors.BadRequest(f"A file must have at most {files.MAX_FILE_BYTES} bytes")
