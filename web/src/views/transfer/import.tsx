@@ -74,7 +74,13 @@ export function Import({ device }: { device: Device }) {
       const known = unfinished.peek();
       const fresh: Saved = { digest, name: file.name, mapping: mapping.value!, batches: 0, added: 0, part: 0, refused: [] };
       const send = await sender(device.id);
-      const save = (saved: Saved) => localStorage.setItem(keyOf(device.id), JSON.stringify(saved));
+      const save = (saved: Saved) => {
+        try {
+          localStorage.setItem(keyOf(device.id), JSON.stringify(saved));
+        } catch {
+          // Many refused lines fill the storage. What it has resumes earlier, and batches that come again have their keys.
+        }
+      };
       report.value = await run({
         file, send, save, sleep, signal, saved: known?.digest === digest ? known : fresh, onProgress: (now) => (progress.value = now),
       });
