@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.host import log
 from chalicelib.http import site
-from embedded import __main__, seed
+from embedded import seed, server
 from embedded.site import Site
 from tests.kit import asgi
 from tests.kit.link import Link
@@ -122,7 +122,7 @@ def test_the_welcome_says_whether_the_console_is_built(console, request, capsys)
     request.getfixturevalue(console)
     tokens = seed.Seed("p-1", "2", "a@b.c", None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        __main__._welcome("127.0.0.1", listener, SimpleNamespace(sockets=[listener]), tokens)
+        server._welcome("127.0.0.1", listener, SimpleNamespace(sockets=[listener]), tokens)
     assert ("/console   (not built)\n" in capsys.readouterr().out) == (console == "unbuilt")
 
 

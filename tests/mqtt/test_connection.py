@@ -548,7 +548,7 @@ def test_events_are_told_after_the_commit_only(run, monkeypatch):
 
         device = bench.world.device
         query = f"channels=device_data.{device},device_inspector.{device}&token={bench.world.profile_token}".encode()
-        scope = {"method": "GET", "query_string": query}
+        scope = {"method": "GET", "query_string": query, "headers": []}
         task = asyncio.ensure_future(stream.answer(scope, receive, send, "id"))
         await settled()
         link, _ = bench.connected()

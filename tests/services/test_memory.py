@@ -23,7 +23,11 @@ MAX_PEAK_BYTES = 40_000_000
 def large(sqlite):
     """A device with 10,080 points of 15.7 kB, twelve an hour, in turn of the variables a and b."""
     world = World()
-    line = '"variable":"%s","value":%d,"metadata":{"text":"' + "x" * 15_600 + '"},"time":"2026-01-01T00:00:00.000Z"}'
+    line = (
+        '"variable":"%s","value":%d,"metadata":{"text":"'
+        + "x" * 15_600
+        + '"},"group":"g","time":"2026-01-01T00:00:00.000Z"}'
+    )
     for first in range(0, SEGMENTS, 100):
         items = []
         for number in range(first, min(first + 100, SEGMENTS)):
