@@ -1,6 +1,6 @@
 /** Connectors and networks: those of the profile, and the catalogue that every profile has. */
 import { useSignal } from "@preact/signals";
-import { get, post, put, remove } from "../lib/api";
+import { get, post, put } from "../lib/api";
 import { Confirm } from "../lib/confirm";
 import { Dialog } from "../lib/dialog";
 import { Field, Form, Input } from "../lib/form";
@@ -60,23 +60,14 @@ function List({ kind }: { kind: Kind }) {
       {edited.value && (
         <Edit kind={kind} one={edited.value} onClose={() => (edited.value = null)} onSaved={() => { edited.value = null; reload(); }} />
       )}
-      {deleted.value && (
-        <Confirm
-          title={`Delete a ${kind}`}
-          send="Delete"
-          onClose={() => (deleted.value = null)}
-          onSend={async () => {
-            await remove(`integration/${kind}/${deleted.value!.id}`);
-            deleted.value = null;
-            reload();
-          }}
-        >
+      <Confirm item={deleted} title={`Delete a ${kind}`} path={(one) => `integration/${kind}/${one.id}`} onDone={reload}>
+        {(one) => (
           <p>
-            Delete <strong>{deleted.value.name}</strong>? Its devices stay, and its parser does not run for them any more
+            Delete <strong>{one.name}</strong>? Its devices stay, and its parser does not run for them any more
             {kind === "network" ? ". Its tokens end." : "."}
           </p>
-        </Confirm>
-      )}
+        )}
+      </Confirm>
     </>
   );
 }

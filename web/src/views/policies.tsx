@@ -1,6 +1,6 @@
 /** Access policies, as sentences: what an analysis or a run user may do. */
 import { useSignal } from "@preact/signals";
-import { get, put, remove } from "../lib/api";
+import { get, put } from "../lib/api";
 import { Confirm } from "../lib/confirm";
 import { useLoad } from "../lib/load";
 import { type NameOf, type Policy, read, sentences } from "../lib/policy";
@@ -68,20 +68,9 @@ export default function Policies() {
       {edited.value && value && (
         <PolicyForm policy={edited.value} names={value.names} onClose={() => (edited.value = null)} onSaved={() => { edited.value = null; reload(); }} />
       )}
-      {deleted.value && (
-        <Confirm
-          title="Delete a policy"
-          send="Delete"
-          onClose={() => (deleted.value = null)}
-          onSend={async () => {
-            await remove(`am/${deleted.value!.id}`);
-            deleted.value = null;
-            reload();
-          }}
-        >
-          <p>Delete <strong>{deleted.value.name}</strong>? What it allowed ends within a minute.</p>
-        </Confirm>
-      )}
+      <Confirm item={deleted} title="Delete a policy" path={(one) => `am/${one.id}`} onDone={reload}>
+        {(one) => <p>Delete <strong>{one.name}</strong>? What it allowed ends within a minute.</p>}
+      </Confirm>
     </>
   );
 }

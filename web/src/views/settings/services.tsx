@@ -1,16 +1,13 @@
 /** Service authorizations: tokens with which the network of another profile acts for this one. */
 import { useSignal } from "@preact/signals";
-import { get, post, remove } from "../../lib/api";
+import { get, post } from "../../lib/api";
 import { Confirm } from "../../lib/confirm";
 import { Dialog } from "../../lib/dialog";
 import { Form, Input } from "../../lib/form";
 import { useLoad } from "../../lib/load";
 import { Problem } from "../../lib/problem";
 import { session } from "../../lib/session";
-import { ago } from "../../lib/units";
-import { expiry, Expires, type ListedToken, Made, Permission } from "./tokens";
-
-const FIELDS = ["name", "token", "permission", "expire_time", "last_authorization", "created_at"];
+import { Expires, FIELDS, type ListedToken, Made, Permission, TokenTable } from "./tokens";
 
 export function ServiceAuthorizations() {
   const { value: services, error, reload } = useLoad((signal) => get<ListedToken[]>("serviceauth", { amount: 1_000, fields: FIELDS }, signal), []);
@@ -31,26 +28,7 @@ export function ServiceAuthorizations() {
       <Problem error={error} retry={reload} />
       {services?.length === 0 && <p class="empty card">There is none. Make one when a network operator asks for an authorization.</p>}
       {services && services.length > 0 && (
-        <div class="scroll card" tabIndex={0} role="region" aria-label="Service authorizations">
-          <table class="stacked">
-            <thead><tr><th>Name</th><th>Permission</th><th>Expires</th><th>Last used</th><th><span class="sr">Actions</span></th></tr></thead>
-            <tbody>
-              {services.map((one, index) => (
-                <tr key={index}>
-                  <td>{one.name}</td>
-                  <td>{one.permission}</td>
-                  <td>{expiry(one.expire_time)}</td>
-                  <td>{ago(one.last_authorization, Date.now())}</td>
-                  <td class="actions">
-                    {session.value?.permission === "full" && one.token !== null && (
-                      <button type="button" class="small" aria-label={`Delete ${one.name}`} onClick={() => (deleted.value = one)}>Delete</button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <TokenTable label="Service authorizations" tokens={services} onDelete={(one) => (deleted.value = one)} />
       )}
       {isNew.value && (
         <Dialog title="New service authorization" onClose={() => (isNew.value = false)}>
@@ -62,20 +40,9 @@ export function ServiceAuthorizations() {
         </Dialog>
       )}
       {made.value && <Made token={made.value} onClose={() => (made.value = "")} />}
-      {deleted.value && (
-        <Confirm
-          title="Delete a service authorization"
-          send="Delete"
-          onClose={() => (deleted.value = null)}
-          onSend={async () => {
-            await remove(`serviceauth/${deleted.value!.token}`);
-            deleted.value = null;
-            reload();
-          }}
-        >
-          <p>Delete <strong>{deleted.value.name}</strong>? The network that uses it is refused within a minute.</p>
-        </Confirm>
-      )}
+      <Confirm item={deleted} title="Delete a service authorization" path={(one) => `serviceauth/${one.token}`} onDone={reload}>
+        {(one) => <p>Delete <strong>{one.name}</strong>? The network that uses it is refused within a minute.</p>}
+      </Confirm>
     </>
   );
 }

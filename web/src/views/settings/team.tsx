@@ -1,6 +1,6 @@
 /** Who shares the profile. */
 import { useSignal } from "@preact/signals";
-import { get, post, remove } from "../../lib/api";
+import { get, post } from "../../lib/api";
 import { Confirm } from "../../lib/confirm";
 import { Dialog } from "../../lib/dialog";
 import { Form, Input } from "../../lib/form";
@@ -64,20 +64,9 @@ export function Team() {
           <Form send="Invite" onSend={invite}><Input label="E-mail" name="email" type="email" pattern=".+@.+" required autocomplete="off" /></Form>
         </Dialog>
       )}
-      {deleted.value && (
-        <Confirm
-          title="Remove from the team"
-          send="Remove"
-          onClose={() => (deleted.value = null)}
-          onSend={async () => {
-            await remove(`${path}/${deleted.value!.id}`);
-            deleted.value = null;
-            reload();
-          }}
-        >
-          <p>Remove <strong>{deleted.value.email}</strong>? All tokens that this member made end, too.</p>
-        </Confirm>
-      )}
+      <Confirm item={deleted} title="Remove from the team" send="Remove" path={(one) => `${path}/${one.id}`} onDone={reload}>
+        {(one) => <p>Remove <strong>{one.email}</strong>? All tokens that this member made end, too.</p>}
+      </Confirm>
     </>
   );
 }

@@ -1,6 +1,7 @@
 /** The tokens of the profile. A new one is shown once. */
 import { useSignal } from "@preact/signals";
-import { get, post, remove } from "../../lib/api";
+import type { ComponentChildren } from "preact";
+import { get, post } from "../../lib/api";
 import { Confirm } from "../../lib/confirm";
 import { Copy } from "../../lib/copy";
 import { Dialog } from "../../lib/dialog";
@@ -19,7 +20,7 @@ export interface ListedToken {
   created_at: string;
 }
 
-const FIELDS = ["name", "token", "permission", "expire_time", "last_authorization", "created_at"];
+export const FIELDS = ["name", "token", "permission", "expire_time", "last_authorization", "created_at"];
 const SPANS: [span: string, text: string][] = [["1 day", "in a day"], ["1 month", "in a month"], ["3 months", "in three months"], ["1 year", "in a year"], ["never", "never"]];
 
 export function Tokens() {
@@ -44,30 +45,9 @@ export function Tokens() {
       <Problem error={error} retry={reload} />
       {tokens?.length === 0 && <p class="empty card">There is no token. Make one for a program that manages devices.</p>}
       {tokens && tokens.length > 0 && (
-        <div class="scroll card" tabIndex={0} role="region" aria-label="Tokens">
-          <table class="stacked">
-            <thead><tr><th>Name</th><th>Permission</th><th>Expires</th><th>Last used</th><th><span class="sr">Actions</span></th></tr></thead>
-            <tbody>
-              {tokens.map((one, index) => {
-                const isOwn = one.token === session.value?.token;
-                return (
-                  <tr key={index}>
-                    <td>{one.name} {isOwn && <span class="badge">this session</span>}</td>
-                    <td>{one.permission}</td>
-                    <td>{expiry(one.expire_time)}</td>
-                    <td>{ago(one.last_authorization, Date.now())}</td>
-                    <td class="actions">
-                      {session.value?.permission === "full" && one.token !== null && !isOwn && (
-                        <button type="button" class="small" aria-label={`Delete ${one.name}`} onClick={() => (deleted.value = one)}>Delete</button>
-                      )}
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
+        <TokenTable label="Tokens" tokens={tokens} onDelete={(one) => (deleted.value = one)}>
           <p class="quiet after">A token that another account made, or that may do more than this session, is listed and cannot be deleted here.</p>
-        </div>
+        </TokenTable>
       )}
       {isNew.value && (
         <Dialog title="New token" onClose={() => (isNew.value = false)}>
@@ -82,25 +62,44 @@ export function Tokens() {
         </Dialog>
       )}
       {made.value && <Made token={made.value} onClose={() => (made.value = "")} />}
-      {deleted.value && (
-        <Confirm
-          title="Delete a token"
-          send="Delete"
-          onClose={() => (deleted.value = null)}
-          onSend={async () => {
-            await remove(`${path}/${deleted.value!.token}`);
-            deleted.value = null;
-            reload();
-          }}
-        >
-          <p>Delete <strong>{deleted.value.name}</strong>? Programs that use it are refused within a minute.</p>
-        </Confirm>
-      )}
+      <Confirm item={deleted} title="Delete a token" path={(one) => `${path}/${one.token}`} onDone={reload}>
+        {(one) => <p>Delete <strong>{one.name}</strong>? Programs that use it are refused within a minute.</p>}
+      </Confirm>
     </>
   );
 }
 
-export const expiry = (time: string | null): string => (time === null || time === "never" ? "never" : timeText(time));
+/** The token of the session is marked, and has no button to delete it. */
+export function TokenTable(props: { label: string; tokens: ListedToken[]; onDelete: (one: ListedToken) => void; children?: ComponentChildren }) {
+  return (
+    <div class="scroll card" tabIndex={0} role="region" aria-label={props.label}>
+      <table class="stacked">
+        <thead><tr><th>Name</th><th>Permission</th><th>Expires</th><th>Last used</th><th><span class="sr">Actions</span></th></tr></thead>
+        <tbody>
+          {props.tokens.map((one, index) => {
+            const isOwn = one.token === session.value?.token;
+            return (
+              <tr key={index}>
+                <td>{one.name} {isOwn && <span class="badge">this session</span>}</td>
+                <td>{one.permission}</td>
+                <td>{expiry(one.expire_time)}</td>
+                <td>{ago(one.last_authorization, Date.now())}</td>
+                <td class="actions">
+                  {session.value?.permission === "full" && one.token !== null && !isOwn && (
+                    <button type="button" class="small" aria-label={`Delete ${one.name}`} onClick={() => props.onDelete(one)}>Delete</button>
+                  )}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+      {props.children}
+    </div>
+  );
+}
+
+const expiry = (time: string | null): string => (time === null || time === "never" ? "never" : timeText(time));
 
 export function Permission() {
   return (
