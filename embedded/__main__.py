@@ -18,6 +18,7 @@ from chalicelib import sandbox, settings
 from embedded import backup, folder, letters, operator, parser, server, vacuum
 from embedded.settings import EmbeddedSettings, load
 from embedded.simulate import options as simulation
+from embedded.terminal import printable
 from embedded.transfer import commands as transfer
 
 
@@ -92,8 +93,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cannot(do: str, error: Exception) -> int:
-    text = f"Cannot {do}: {error}"  # it may hold what a server says, which the terminal must not obey
-    print("".join([char if char.isprintable() or char == "\n" else "?" for char in text]), file=sys.stderr)
+    lines = f"Cannot {do}: {error}".split("\n")  # they may hold what a server says
+    print(*map(printable, lines), sep="\n", file=sys.stderr)
     return 1
 
 

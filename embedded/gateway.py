@@ -9,7 +9,7 @@ import asyncio
 import base64
 import functools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -23,7 +23,7 @@ from chalicelib.http import answers
 from chalicelib.http.answers import Postponed
 from embedded import compression, measured, request_ids
 from embedded.commits import GroupCommit
-from embedded.events import until_gone
+from embedded.events import Receive, Send, until_gone
 from embedded.router import Router
 from embedded.workers import Workers
 
@@ -35,8 +35,6 @@ _NO_FACTS: dict[str, Any] = {}
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def remember_content_types() -> None:

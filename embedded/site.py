@@ -2,15 +2,15 @@
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.host import log
 from chalicelib.http import answers, site
 from chalicelib.http.site import File
 from embedded import compression
+from embedded.events import Send
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LEVEL = 9
 FILE_ROW = "/console/{name}"
 """The row of all files in the metrics, pages too."""

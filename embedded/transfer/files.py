@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from chalicelib.codec import csvtext
-from embedded.transfer.progress import printable
+from embedded.terminal import printable
 
 
 class State:

@@ -8,6 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from embedded.terminal import printable
+
 _LINE_EVERY_S = 10.0
 
 
@@ -67,15 +69,6 @@ class Shown:
 def tell(line: str) -> None:
     """Print a line for the person."""
     print(printable(line), file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """Return a text of a server without what terminals obey.
-
-    >>> printable("a" + chr(27) + "[2Jb")
-    'a?[2Jb'
-    """
-    return "".join([char if char.isprintable() else "?" for char in text])
 
 
 def counted(count: int, what: str) -> str:
